@@ -1,0 +1,89 @@
+"""The command line: one table of commands, each imported only when it is asked for."""
+
+import importlib
+import sys
+
+import click
+from typing_extensions import override
+
+from ftctl import __version__
+
+# name: (module under ftctl.cli, one-line help). The help stands here so that `ftctl --help`
+# imports none of the modules; a test holds it equal to each command's own.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "data": ("data", "Check, split and look at datasets."),
+    "advise": ("advise", "Should we fine-tune at all, and where?"),
+    "submit": ("submit", "Check, quote and submit a fine-tuning job."),
+    "jobs": ("jobs", "List jobs."),
+    "job": ("job", "Show one job whole."),
+    "watch": ("watch", "Follow jobs live: progress, loss curve, ETA."),
+    "logs": ("logs", "Print what a job said."),
+    "cancel": ("cancel", "Stop a job."),
+    "resume": ("resume", "Go on with a failed or cancelled job from its last checkpoint."),
+    "fetch": ("fetch", "Bring home a job's adapter, metrics and model card."),
+    "chat": ("chat", "Talk to a base or tuned model."),
+    "eval": ("eval", "Score models on held-out examples, with intervals."),
+    "providers": ("providers", "Who takes fine-tuning jobs, until when, with source and date."),
+    "models": ("models", "Base models, where they can be tuned, until when, at what price."),
+    "config": ("config", "Show settings and where each value comes from."),
+    "doctor": ("doctor", "What this machine can do, and how to fix what it can't."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ftctl.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"No such command `{args[0]}`.{hint}")
+        return super().resolve_command(ctx, args)
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ftctl")
+def ftctl() -> None:
+    """Decide whether, where and how to fine-tune a model, then run it anywhere.
+
+    Start with `ftctl data check FILE`, then `ftctl advise --data FILE`.
+    """
+
+
+def main() -> None:
+    """Run the command line and turn every failure into one message and an exit code."""
+    # A dataset's bytes are UTF-8 whatever the terminal's locale says, and so is what we print.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    wants_json = "--json" in sys.argv
+    try:
+        # Without click's own standalone mode `ctx.exit(1)` comes back as a value.
+        code = ftctl.main(standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001 - the one place where failures become messages
+        from ftctl.cli.render import exit_with
+
+        exit_with(error, json=wants_json)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,157 @@
+"""The only place that formats for people: tables, progress, JSON documents, errors."""
+
+import json as jsonlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from pydantic import BaseModel
+
+from ftctl.errors import FtctlError, StoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Output:
+    """How one command speaks: a JSON document, or text for a person.
+
+    Human text and JSON go to stdout, notes and progress to stderr.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    color: bool = True
+
+    def document(self, value: BaseModel | dict[str, Any]) -> None:
+        """Print one JSON document on a line of its own (stdout)."""
+        plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        print(jsonlib.dumps(plain, ensure_ascii=False, default=str), flush=True)
+
+    def line(self, text: str = "") -> None:
+        """Print a line for a person (stdout); `[bold]…[/]` marks are styled."""
+        self._console(stderr=False).print(text, soft_wrap=True, highlight=False)
+
+    def plain(self, text: str) -> None:
+        """Print text as it is, whatever marks it holds: a model's or a vendor's words."""
+        self._console(stderr=False).print(text, markup=False, soft_wrap=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Print a remark on the side (stderr), unless `--quiet`."""
+        if not self.quiet:
+            self._console(stderr=True).print(text, soft_wrap=True, highlight=False)
+
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
+    ) -> None:
+        """Print a table (stdout); cells are text as it is, without marks."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        self._console(stderr=False).print(table)
+
+    @contextmanager
+    def progress(self) -> Iterator["Progress"]:
+        """A progress display with ETA on stderr; silent when nobody looks."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = self._console(stderr=True)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=self.quiet or not console.is_terminal,
+            transient=True,
+        ) as progress:
+            yield progress
+
+    def _console(self, *, stderr: bool) -> "Console":
+        from rich.console import Console
+
+        # COLUMNS is honoured by rich; without a terminal a wide line keeps tables greppable.
+        stream = sys.stderr if stderr else sys.stdout
+        width = None if stream.isatty() or "COLUMNS" in os.environ else 120
+        return Console(stderr=stderr, no_color=not self.color, width=width, emoji=False)
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """A curve in one line of text: the values, averaged into at most `width` columns."""
+    if not values:
+        return ""
+    size = max(1, -(-len(values) // width))
+    columns = [
+        sum(values[i : i + size]) / len(values[i : i + size]) for i in range(0, len(values), size)
+    ]
+    low, high = min(columns), max(columns)
+    span = (high - low) or 1.0
+    return "".join(SPARKS[round((value - low) / span * (len(SPARKS) - 1))] for value in columns)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def exit_with(error: BaseException, *, json: bool) -> NoReturn:
+    """Turn a failure into one message (or one JSON document) and the contract's exit code."""
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, click.exceptions.Exit):
+        sys.exit(error.exit_code)
+    if isinstance(error, BrokenPipeError):
+        # The reader went away (`| head`): nothing is wrong, and the final flush must stay quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    kind, message, hint, code = _described(error)
+    if json:
+        body = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
+        Output().document({"schema": "ftctl.error/1", "error": body})
+    else:
+        print(f"ftctl: {message}", file=sys.stderr)
+        if hint:
+            print(f"  → {hint}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _described(error: BaseException) -> tuple[str, str, str, int]:
+    if isinstance(error, FtctlError):
+        return error.kind, error.message, error.hint, error.exit_code
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path} --help" if context else ""
+        return "usage_error", error.format_message(), hint, 2
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted", "interrupted", "", 130
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        told = StoreError(f"{error.strerror or error}{where}")
+        return "os_error", told.message, "free space or fix permissions, then run it again", 1
+    raise error

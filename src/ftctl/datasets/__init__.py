@@ -1,0 +1,1 @@
+"""Datasets: read, check against each provider's rules, split, render."""

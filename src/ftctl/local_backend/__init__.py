@@ -1,0 +1,1 @@
+"""Training and chatting on this machine."""

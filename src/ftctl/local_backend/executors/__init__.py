@@ -1,0 +1,1 @@
+"""Who starts, asks and stops the worker."""

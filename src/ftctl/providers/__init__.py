@@ -1,0 +1,1 @@
+"""Places that can run a job: eight verbs each, no facts."""
