@@ -1,0 +1,141 @@
+"""The catalog: dated facts from the TOML files beside this module, read once."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.catalog.types import (
+    Fact,
+    Gpu,
+    InferencePrice,
+    Model,
+    Phase,
+    Provider,
+    TrainingPrice,
+)
+from ftctl.errors import UsageError
+
+STALE_DAYS = 90
+
+Named = TypeVar("Named", Provider, Model, Gpu)
+
+
+class Catalog(BaseModel):
+    """All facts; made by `load_catalog`, or by a test that changes a price."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    providers: tuple[Provider, ...]
+    models: tuple[Model, ...]
+    gpus: tuple[Gpu, ...]
+    inference: tuple[InferencePrice, ...]
+    training: tuple[TrainingPrice, ...]
+
+    def provider_names(self) -> list[str]:
+        """Every name a provider is known by, aliases included."""
+        return _names(self.providers)
+
+    def get_provider(self, name: str) -> Provider:
+        """The provider of that name or alias.
+
+        Raises:
+            UsageError: nobody of that name; the hint names the nearest.
+        """
+        return _get(self.providers, name, "provider", "ftctl providers")
+
+    def get_model(self, name: str) -> Model:
+        """The base model of that name, alias or hub id.
+
+        Raises:
+            UsageError: no such model; the hint names the nearest.
+        """
+        return _get(self.models, name, "model", "ftctl models")
+
+    def find_model(self, name: str) -> Model | None:
+        """The base model of that name, alias or hub id, or None."""
+        return _find(self.models, name)
+
+    def get_gpu(self, name: str) -> Gpu:
+        """The card of that name or alias.
+
+        Raises:
+            UsageError: no such card; the message names the nearest.
+        """
+        known = ", ".join(gpu.name for gpu in self.gpus)
+        return _get(self.gpus, name, "gpu", f"known cards: {known}")
+
+    def phase(self, provider: str, day: date) -> Phase | None:
+        """Who may create jobs at a provider on a day; None before its fine-tuning began."""
+        begun = [p for p in self.get_provider(provider).phases if (p.starts or date.min) <= day]
+        return max(begun, key=lambda p: p.starts or date.min) if begun else None
+
+    def find_inference_price(
+        self, model: str, provider: str | None = None, *, tuned: bool = False
+    ) -> InferencePrice | None:
+        """What a million tokens of a model cost, or None where no price is known."""
+        for row in self.inference:
+            if row.model == model and row.tuned == tuned and provider in (None, row.provider):
+                return row
+        return None
+
+    def find_training_price(self, provider: str, model: Model) -> TrainingPrice | None:
+        """What a million trained tokens cost, or None where no price is known."""
+        rows = [row for row in self.training if row.provider == provider]
+        for row in rows:
+            if row.model == model.name:
+                return row
+        if model.parameters is None:
+            return None
+        size = model.parameters
+        bands = [row for row in rows if row.max_parameters and size <= row.max_parameters]
+        return min(bands, key=lambda row: row.max_parameters or 0) if bands else None
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The catalog as shipped, read and checked once per process."""
+    folder = files("ftctl.catalog")
+    rows: dict[str, Any] = {}
+    for name in ("providers", "models", "prices", "gpus"):
+        rows |= tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return Catalog.model_validate(rows)
+
+
+def stale(fact: Fact, day: date) -> bool:
+    """Whether a fact was checked more than 90 days before that day."""
+    return (day - fact.as_of).days > STALE_DAYS
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like the given one, or None."""
+    names = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return names[near[0]] if near else None
+
+
+def _find(rows: tuple[Named, ...], name: str) -> Named | None:
+    wanted = name.lower()
+    for row in rows:
+        hub_id = getattr(row, "hub_id", None)  # models have one, providers and cards don't
+        if wanted in {known.lower() for known in (row.name, *row.aliases, hub_id or row.name)}:
+            return row
+    return None
+
+
+def _get(rows: tuple[Named, ...], name: str, kind: str, hint: str) -> Named:
+    found = _find(rows, name)
+    if found is not None:
+        return found
+    near = nearest(name, _names(rows))
+    did_you_mean = f"; did you mean {near}?" if near else ""
+    raise UsageError(f"unknown {kind} {name!r}{did_you_mean}", hint=hint)
+
+
+def _names(rows: tuple[Named, ...]) -> list[str]:
+    return [name for row in rows for name in (row.name, *row.aliases)]

@@ -1,0 +1,265 @@
+"""May this go there, today, for this account? Asked by advice and by submit alike.
+
+Pure functions of the catalog and a day: no clock, no network.
+"""
+
+from datetime import date, timedelta
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.catalog.types import Confidence, Phase, Provider
+from ftctl.errors import PrivacyForbids, ProviderClosed
+from ftctl.job import Privacy
+
+Status = Literal["open", "existing_only", "closed"]
+
+
+class Account(BaseModel):
+    """What the user's account at a provider has done.
+
+    `since` is the first day on which it fine-tuned there, `last_used` the last day on which a
+    tuned model of it answered.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: date | None = None
+    last_used: date | None = None
+
+
+class Availability(BaseModel):
+    """Who may create jobs at a provider on a day, and whether this account may.
+
+    `open_to_you` is None when the provider takes only some customers and nothing is known of the
+    account. `closes_on` is the next day on which fewer may.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: str
+    status: Status
+    open_to_you: bool | None
+    gateway: bool = False
+    reason: str
+    since: date | None
+    closes_on: date | None
+    as_of: date
+    source: str
+    confidence: Confidence
+    after_closing: str
+    way_out: str
+
+
+class PrivacyVerdict(BaseModel):
+    """Whether rows of a privacy class may go to a place, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allowed: bool
+    reason: str
+
+
+def availability(
+    provider: str,
+    *,
+    as_of: date,
+    account: Account | None = None,
+    base_url: str | None = None,
+    catalog: Catalog | None = None,
+) -> Availability:
+    """Who may create jobs at a provider on a day.
+
+    Args:
+        provider: A name or alias of the catalog.
+        as_of: The day asked about.
+        account: What is known of the user's account; None when nothing is.
+        base_url: Where requests would go; one that isn't the vendor's names a gateway, to which
+            the vendor's dates don't apply.
+        catalog: Facts to ask; the shipped ones when left out.
+
+    Raises:
+        UsageError: no such provider.
+    """
+    catalog = catalog or load_catalog()
+    row = catalog.get_provider(provider)
+    if is_gateway(row, base_url):
+        return Availability(
+            provider=row.name,
+            status="open",
+            open_to_you=True,
+            gateway=True,
+            reason=f"{base_url} is a gateway, not {row.title}: the vendor's dates don't apply",
+            since=None,
+            closes_on=None,
+            as_of=row.as_of,
+            source=row.source,
+            confidence=row.confidence,
+            after_closing="",
+            way_out="",
+        )
+    phase = catalog.phase(row.name, as_of)
+    if phase is None:
+        return _not_begun(row, as_of)
+    later = [p.starts for p in row.phases if p.starts is not None and p.starts > as_of]
+    status: dict[str, Status] = {"everybody": "open", "nobody": "closed"}
+    since = f"since {phase.starts}: " if phase.starts else ""
+    allowed, remark = _judge(phase, account, as_of)
+    return Availability(
+        provider=row.name,
+        status=status.get(phase.who, "existing_only"),
+        open_to_you=allowed,
+        reason=f"{since}{phase.says}{remark}",
+        since=phase.starts,
+        closes_on=min(later, default=None),
+        as_of=phase.as_of,
+        source=phase.source,
+        confidence=phase.confidence,
+        after_closing=row.after_closing,
+        way_out=row.way_out,
+    )
+
+
+def require_open(
+    provider: str,
+    *,
+    as_of: date,
+    account: Account | None = None,
+    base_url: str | None = None,
+    catalog: Catalog | None = None,
+) -> Availability:
+    """The availability, unless the provider takes no job of this account on this day.
+
+    A provider open to some customers passes when nothing is known of the account: the vendor
+    itself decides, before anything is spent, and the reason says so.
+
+    Raises:
+        ProviderClosed: with the date and source, and the way out as hint.
+        UsageError: no such provider.
+    """
+    found = availability(provider, as_of=as_of, account=account, base_url=base_url, catalog=catalog)
+    if found.open_to_you is False:
+        raise ProviderClosed(
+            f"{found.provider} is closed to you on {as_of}: {found.reason} "
+            f"(source: {found.source}, checked {found.as_of}).",
+            hint=found.way_out,
+        )
+    return found
+
+
+def privacy_allows(
+    provider: str,
+    privacy: Privacy | None,
+    base_url: str | None = None,
+    *,
+    catalog: Catalog | None = None,
+) -> PrivacyVerdict:
+    """Whether rows of this privacy class may go to a provider or base URL.
+
+    `stays_inside` allows your own machine and loopback addresses; `regulated` also providers
+    whose catalog row says that residency and contract suit.
+
+    Raises:
+        UsageError: no such provider.
+    """
+    row = (catalog or load_catalog()).get_provider(provider)
+    if row.name == "local" and base_url is None:
+        return PrivacyVerdict(allowed=True, reason="rows stay on your own machine")
+    if base_url is not None and is_loopback(base_url):
+        return PrivacyVerdict(allowed=True, reason=f"{base_url} is this machine")
+    where = base_url if is_gateway(row, base_url) else row.title
+    if privacy == "stays_inside":
+        return PrivacyVerdict(
+            allowed=False, reason=f"the rows must stay inside, and {where} is outside"
+        )
+    if privacy == "regulated":
+        if is_gateway(row, base_url):
+            return PrivacyVerdict(
+                allowed=False,
+                reason=f"the rows are regulated, and nothing is known of where {where} keeps them",
+            )
+        suits = "suits" if row.residency.regulated else "doesn't suit"
+        return PrivacyVerdict(
+            allowed=row.residency.regulated,
+            reason=f"regulated data {suits} {where}: {row.residency.says} "
+            f"({row.residency.source}, {row.residency.as_of})",
+        )
+    said = f"`{privacy}`" if privacy else "no privacy class set, which"
+    return PrivacyVerdict(allowed=True, reason=f"{said} allows {where}")
+
+
+def require_privacy(
+    provider: str,
+    privacy: Privacy | None,
+    base_url: str | None = None,
+    *,
+    catalog: Catalog | None = None,
+) -> PrivacyVerdict:
+    """The verdict, unless the rows may not go there.
+
+    Raises:
+        PrivacyForbids: with the reason, and the way out as hint.
+        UsageError: no such provider.
+    """
+    verdict = privacy_allows(provider, privacy, base_url, catalog=catalog)
+    if not verdict.allowed:
+        raise PrivacyForbids(
+            f"not sent: {verdict.reason}.", hint="ftctl submit --provider local keeps rows here"
+        )
+    return verdict
+
+
+def is_gateway(provider: Provider, base_url: str | None) -> bool:
+    """Whether a base URL is somebody else's than the vendor's own."""
+    if base_url is None:
+        return False
+    host = (urlsplit(base_url).hostname or "").lower()
+    return not any(host == own or host.endswith(f".{own}") for own in provider.hosts)
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether a base URL points at this very machine."""
+    host = urlsplit(base_url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _judge(phase: Phase, account: Account | None, day: date) -> tuple[bool | None, str]:
+    """Whether an account may create jobs in this phase, and what to add to its sentence."""
+    if phase.who in ("everybody", "nobody"):
+        return phase.who == "everybody", ""
+    if account is None:
+        return None, "; nothing is known of your account"
+    if account.since is None or account.since >= (phase.existing_before or day):
+        return False, "; your account isn't one that fine-tuned before"
+    if phase.active_within_days is not None:
+        oldest = day - timedelta(days=phase.active_within_days)
+        if account.last_used is None:
+            return False, "; no `last_used` is given for your account"
+        if account.last_used < oldest:
+            return False, f"; your account last used one on {account.last_used}"
+    return True, "; your account qualifies"
+
+
+def _not_begun(row: Provider, day: date) -> Availability:
+    first = min(row.phases, key=lambda p: p.starts or date.min)
+    return Availability(
+        provider=row.name,
+        status="closed",
+        open_to_you=False,
+        reason=f"{row.title} offered no fine-tuning on {day}; it began on {first.starts}",
+        since=None,
+        closes_on=None,
+        as_of=first.as_of,
+        source=first.source,
+        confidence=first.confidence,
+        after_closing="",
+        way_out=row.way_out,
+    )
