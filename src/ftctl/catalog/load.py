@@ -23,7 +23,7 @@ from ftctl.errors import UsageError
 
 STALE_DAYS = 90
 
-Named = TypeVar("Named", Provider, Model, Gpu)
+Named = TypeVar("Named", bound=Provider | Model | Gpu)
 
 
 class Catalog(BaseModel):
