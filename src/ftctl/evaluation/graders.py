@@ -135,6 +135,7 @@ def get_grader(spec: str) -> Grader:
 
 
 def short(text: str, limit: int = 60) -> str:
-    """A text as one quoted line of at most about `limit` characters."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return json.dumps(cut, ensure_ascii=not cut.isprintable())
+    """A text as one quoted line of at most `limit` characters and its quotes."""
+    start = text[: limit + 1]
+    quoted = json.dumps(start, ensure_ascii=not start.isprintable())
+    return quoted if len(quoted) <= limit + 2 else quoted[:limit] + '…"'

@@ -130,7 +130,7 @@ def mcnemar_mid_p(wins: int, losses: int) -> float:
     """How surprising this split of the pairs that differ is if the models were equal, 0–1.
 
     Two-sided, with half the probability of the split itself: the exact test is too shy at the
-    numbers of pairs that evaluations have.
+    numbers of pairs that evaluations have. Where no pair differs it is 1.
 
     Raises:
         ValueError: a count is negative.
@@ -140,6 +140,8 @@ def mcnemar_mid_p(wins: int, losses: int) -> float:
     if wins < 0 or losses < 0:
         raise ValueError(f"{wins} wins and {losses} losses")
     pairs, fewer = wins + losses, min(wins, losses)
+    if pairs == 0:
+        return 1.0
     ways, below = 1, 0  # C(pairs, i), and their sum for i < fewer; exact integers
     for i in range(fewer):
         below += ways
