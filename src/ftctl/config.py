@@ -1,0 +1,258 @@
+"""Settings and credentials; every value remembers where it comes from.
+
+Precedence: flag, environment, project file (`ftctl.toml` here or in a folder above), user file,
+default. Keys are read from the vendors' own variables when they are needed and never written.
+"""
+
+import contextlib
+import math
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ftctl.errors import UsageError
+
+PROJECT_FILE = "ftctl.toml"
+
+_T = TypeVar("_T")
+_Read = Callable[[object, Path], _T]
+
+
+@dataclass(frozen=True)
+class Setting(Generic[_T]):
+    """A value and where it comes from: a flag, a variable, a file, or the default."""
+
+    value: _T
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user set, or the defaults.
+
+    Attributes:
+        home: Folder of everything we write: store, run folders, cache.
+        database_url: SQLAlchemy URL of the store.
+        poll_s: Shortest time between two looks at one job, in seconds.
+        origins: Where each of them comes from, by its name.
+    """
+
+    home: Path
+    database_url: str
+    poll_s: float
+    origins: Mapping[str, str]
+
+    def explained(self) -> dict[str, Setting[str | float]]:
+        """Every setting by name, fit to print: passwords in URLs are masked."""
+        values: dict[str, str | float] = {
+            "home": str(self.home),
+            "database_url": mask_url(self.database_url),
+            "poll_s": self.poll_s,
+        }
+        return {name: Setting(value, self.origins[name]) for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A provider's key, and the variable that held it; the key is never part of the repr."""
+
+    provider: str
+    key: str = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    origin: str  # with {} where the name of the variable stands
+    values: Mapping[str, object]
+    folder: Path  # what a relative path is relative to
+
+
+def load_settings(
+    *, home: Path | None = None, database_url: str | None = None, poll_s: float | None = None
+) -> Settings:
+    """Find every setting, an argument (a flag) before anything else.
+
+    Raises:
+        UsageError: a file can't be read, holds an unknown key, or a value is of the wrong kind.
+    """
+    flags = {"home": home, "database_url": database_url, "poll_s": poll_s}
+    sources = list(_sources({name: flag for name, flag in flags.items() if flag is not None}))
+    found_home = _find("home", _path, sources)
+    if found_home is None:
+        found_home = Setting(_path("~/.ftctl", Path.cwd()), "default")
+    found_url = _find("database_url", _text, sources)
+    if found_url is None:
+        found_url = Setting(f"sqlite:///{found_home.value / 'ftctl.db'}", "default")
+    found_poll = _find("poll_s", _seconds, sources) or Setting(2.0, "default")
+    return Settings(
+        home=found_home.value,
+        database_url=found_url.value,
+        poll_s=found_poll.value,
+        origins={
+            "home": found_home.origin,
+            "database_url": found_url.origin,
+            "poll_s": found_poll.origin,
+        },
+    )
+
+
+_VARIABLES = {
+    "home": "FTCTL_HOME",
+    "database_url": "FTCTL_DATABASE_URL",
+    "poll_s": "FTCTL_POLL_S",
+}
+
+
+def _sources(flags: Mapping[str, object]) -> Iterator[_Source]:
+    """The places to look in, first the ones that win."""
+    here = Path.cwd()
+    yield _Source("flag", flags, here)
+    environment = {name: os.environ.get(variable) for name, variable in _VARIABLES.items()}
+    yield _Source("environment ({})", {k: v for k, v in environment.items() if v}, here)
+    project = next((f / PROJECT_FILE for f in (here, *here.parents) if _has_project(f)), None)
+    for path in (project, user_file()):
+        if path is not None and path.exists():
+            yield _Source(str(path), _read_toml(path), path.parent)
+
+
+def _has_project(folder: Path) -> bool:
+    return (folder / PROJECT_FILE).exists()
+
+
+def user_file() -> Path | None:
+    """Where this user's settings stand, whether or not the file exists."""
+    variable = "APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME"
+    base = os.environ.get(variable)
+    if base:
+        return Path(base) / "ftctl" / "config.toml"
+    try:
+        return Path.home() / ".config" / "ftctl" / "config.toml"
+    except RuntimeError:  # a user without a home folder has no file there either
+        return None
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: not valid TOML: {error}", hint='poll_s = 5\nhome = "…"'
+        ) from None
+    for name in values:
+        if name not in _VARIABLES:
+            import difflib
+
+            near = difflib.get_close_matches(name, _VARIABLES, n=1)
+            known = "known are " + ", ".join(_VARIABLES)
+            raise UsageError(
+                f"{path}: unknown setting `{name}`",
+                hint=f"did you mean `{near[0]}`?" if near else known,
+            )
+    return values
+
+
+def _find(name: str, read: _Read[_T], sources: list[_Source]) -> Setting[_T] | None:
+    for source in sources:
+        if name in source.values:
+            origin = source.origin.format(_VARIABLES[name])
+            try:
+                return Setting(read(source.values[name], source.folder), origin)
+            except ValueError as error:
+                shown = source.values[name]
+                raise UsageError(f"{origin}: {name} must be {error}, not {shown!r}") from None
+    return None
+
+
+def _text(raw: object, folder: Path) -> str:  # noqa: ARG001 - same shape as the other readers
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError("a text")
+    return raw
+
+
+def _path(raw: object, folder: Path) -> Path:
+    if not isinstance(raw, str | Path) or not str(raw).strip():
+        raise ValueError("the path of a folder")
+    try:
+        return Path(os.path.normpath(folder / Path(raw).expanduser()))
+    except RuntimeError:
+        raise UsageError(
+            f"{raw}: this user has no home folder", hint="set FTCTL_HOME to a folder you may write"
+        ) from None
+
+
+def _seconds(raw: object, folder: Path) -> float:  # noqa: ARG001 - same shape as the other readers
+    seconds = math.nan
+    if isinstance(raw, str | int | float) and not isinstance(raw, bool):
+        with contextlib.suppress(ValueError):
+            seconds = float(raw)
+    if not 0 < seconds < math.inf:
+        raise ValueError("a number of seconds above 0")
+    return seconds
+
+
+# The vendors' own variables, the first that is set wins.
+CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY",),
+    "mistral": ("MISTRAL_API_KEY",),
+    "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+    "together": ("TOGETHER_API_KEY",),
+    "fireworks": ("FIREWORKS_API_KEY",),
+}
+
+
+def find_credential(provider: str) -> Credential | None:
+    """The provider's key from the vendor's own environment variable, or None."""
+    for variable in CREDENTIAL_VARIABLES.get(provider, ()):
+        key = os.environ.get(variable, "").strip()
+        if key:
+            return Credential(provider, key, variable)
+    return None
+
+
+def quiet_environment() -> dict[str, str]:
+    """Variables that switch off the telemetry of the libraries we use."""
+    return {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DISABLE_TELEMETRY": "1",  # what older Hugging Face libraries look at
+        "DO_NOT_TRACK": "1",
+    }
+
+
+# Read by the HTTP clients of every vendor; we pass them on and show them, and set none.
+NETWORK_VARIABLES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
+
+
+def find_network_settings() -> dict[str, str]:
+    """The proxy and certificate variables that are set, credentials in them masked."""
+    names = [form for name in NETWORK_VARIABLES for form in (name, name.lower())]
+    return {name: mask_url(os.environ[name]) for name in names if os.environ.get(name)}
+
+
+def mask_url(url: str) -> str:
+    """The URL without its user and password, and without a password in its query."""
+    scheme, slashes, rest = url.partition("//")
+    if not slashes:
+        scheme, rest = "", url
+    if "@" in rest and not rest.startswith("/"):
+        rest = "***@" + rest.rpartition("@")[2]
+    before, query, after = rest.partition("?")
+    if query:
+        pairs = after.split("&")
+        after = "&".join(p.split("=")[0] + "=***" if "pass" in p.lower() else p for p in pairs)
+    return scheme + slashes + before + query + after
