@@ -133,6 +133,17 @@ def test_a_target_that_is_down_stops_the_run_and_keeps_what_was_said(tmp_path: P
     assert len(parrot.asked) == 32
 
 
+def test_failures_here_and_there_stop_nothing(tmp_path: Path) -> None:
+    pairs = [(f"{i:02}", "x") for i in range(20)]
+    table: dict[str, str | Exception] = {
+        question: Unavailable("busy") if i % 3 == 0 else "x"
+        for i, (question, _) in enumerate(pairs)
+    }
+    data = chat_file(tmp_path, *pairs)
+    found = evaluate(Parrot(table).target(), data, EXACT, out_dir=tmp_path, batch_size=1)
+    assert (found.errors, found.score) == (7, 0.65)
+
+
 def test_a_refused_key_stops_at_once(tmp_path: Path) -> None:
     parrot = Parrot(dict.fromkeys(RIGHT, AuthError("no")))
     with pytest.raises(AuthError):
