@@ -88,6 +88,9 @@ class Hyperparameters(BaseModel):
     last_layers: int | None = Field(None, ge=1, description="adapt only the last N layers")
     max_length: int | None = Field(None, ge=16, description="longest example, in tokens")
     checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints")
+    max_minutes: float | None = Field(
+        None, gt=0, description="wall time to plan the steps for; measured at the start"
+    )
     seed: int | None = Field(None, ge=0, lt=2**31)
 
 
@@ -172,5 +175,6 @@ class JobRecord(BaseModel):
     estimate: dict[str, Any] | None
     actual: dict[str, Any] | None
     progress: dict[str, float]
+    misses: int = 0  # looks in a row at which the provider knew no such job
     error: dict[str, str] | None
     spec: JobSpec

@@ -1,0 +1,120 @@
+"""Checkpoints: everything a resumed run needs to go on as if it had never stopped."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftctl.local_backend.model import adapter_weights, load_adapter_weights
+from ftctl.local_backend.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+
+Model = Any  # a PeftModel
+KEEP = 2  # the last ones; the best one is kept besides
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the run is; stands in every checkpoint.
+
+    Attributes:
+        step: Optimiser steps done.
+        trained_tokens: Tokens that loss was taken on so far.
+        seconds: Wall time spent training so far, all attempts together.
+        best_step: The step whose checkpoint scored best on the validation data; 0 is none yet.
+        best_score: Its score: (exact match, -loss); larger is better.
+    """
+
+    step: int = 0
+    trained_tokens: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_score: tuple[float, float] | None = None
+
+
+def folder_of(run: RunFolder, step: int) -> Path:
+    """Where a step's checkpoint stands."""
+    return run.checkpoints / f"step-{step:06d}"
+
+
+def save(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer", at: Progress) -> None:
+    """Write a checkpoint whole or not at all, then drop old ones."""
+    import torch
+    from safetensors.torch import save_file
+
+    run.check_fence()
+    target = folder_of(run, at.step)
+    part = target.with_name(f"{target.name}.part-{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_file(adapter_weights(model), part / "adapter_model.safetensors")
+    tensors = {"rng": torch.get_rng_state()}
+    for index, state in enumerate(optimizer.state_dict()["state"].values()):
+        tensors |= {f"{index}.{name}": value.cpu() for name, value in state.items()}
+    save_file(tensors, part / "optimizer.safetensors")
+    # Last, so that a folder with it is whole.
+    (part / "progress.json").write_text(json.dumps(asdict(at)), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    for old in whole_steps(run)[:-KEEP]:
+        if old != at.best_step:
+            shutil.rmtree(folder_of(run, old), ignore_errors=True)
+
+
+def whole_steps(run: RunFolder) -> list[int]:
+    """Steps that have a whole checkpoint, ascending."""
+    found = []
+    for file in run.checkpoints.glob("step-*/progress.json"):
+        number = file.parent.name.removeprefix("step-")
+        if number.isdigit() and read_progress(file) is not None:
+            found.append(int(number))
+    return sorted(found)
+
+
+def read_progress(file: Path) -> Progress | None:
+    """The progress a checkpoint holds; None when it is damaged."""
+    try:
+        row = json.loads(file.read_bytes())
+        score = row["best_score"]
+        return Progress(**row | {"best_score": tuple(score) if score else None})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def restore(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer") -> Progress:
+    """Load the newest checkpoint that can be read; a fresh start when there is none."""
+    from safetensors import SafetensorError
+
+    for step in reversed(whole_steps(run)):
+        folder = folder_of(run, step)
+        progress = read_progress(folder / "progress.json")
+        try:
+            if progress is not None:
+                _restore_optimizer(folder / "optimizer.safetensors", optimizer)
+                load_adapter_weights(model, folder / "adapter_model.safetensors")
+                return progress
+        except (OSError, SafetensorError, KeyError) as error:
+            # Damaged by hand or by the disk: the one before it is worth more than giving up.
+            run.append(
+                run.events_file,
+                {"level": "warning", "message": f"{folder.name} can't be read ({error}); skipped"},
+            )
+    return Progress()
+
+
+def _restore_optimizer(file: Path, optimizer: "torch.optim.Optimizer") -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(file)
+    torch.set_rng_state(tensors.pop("rng"))
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    whole = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

@@ -1,0 +1,172 @@
+"""From a dataset file to batches: rendered once, ordered by seed, padded on the right."""
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftctl.datasets.render import Message, Rendered, Tokenizer, render
+from ftctl.errors import DataInvalid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Batches sorted by length together: padding stays small and the order stays random enough.
+_WINDOW_BATCHES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One rendered example and where it came from."""
+
+    line: int
+    rendered: Rendered
+    messages: list[Message]
+    tools: list[Any] | None
+
+    @property
+    def length(self) -> int:
+        """Tokens in the example."""
+        return len(self.rendered.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples side by side, padded on the right.
+
+    Attributes:
+        ids: Token ids, [B, T].
+        mask: 1 where loss counts, [B, T].
+        prefix: How many first tokens are the same in every row.
+        lines: The examples' lines in the dataset file.
+    """
+
+    ids: "Tensor"
+    mask: "Tensor"
+    prefix: int
+    lines: list[int]
+
+
+def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> list[Example]:
+    """Read and render a chat dataset.
+
+    Args:
+        file: OpenAI-format JSONL.
+        tokenizer: The model's.
+        max_length: Longest example allowed, in tokens.
+
+    Raises:
+        DataInvalid: a line can't be rendered, has nothing to train on, or is too long.
+    """
+    examples: list[Example] = []
+    too_long: list[Example] = []
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            example = _example(file, number, line, tokenizer)
+            (too_long if example.length > max_length else examples).append(example)
+    if too_long:
+        longest = max(example.length for example in too_long)
+        raise DataInvalid(
+            f"{file}:{too_long[0].line}: {len(too_long)} examples are longer than {max_length} "
+            f"tokens (the longest has {longest}); cutting them would cut answers off",
+            hint=f"raise it with --set max_length={longest}, or shorten or drop these lines",
+        )
+    if not examples:
+        raise DataInvalid(f"{file}: no examples", hint="ftctl data check FILE")
+    return examples
+
+
+def _example(file: Path, number: int, line: bytes, tokenizer: Tokenizer) -> Example:
+    try:
+        row = json.loads(line)
+        messages, tools = row["messages"], row.get("tools")
+        rendered = render(tokenizer, messages, tools)
+    except DataInvalid as error:
+        raise DataInvalid(f"{file}:{number}: {error.message}", hint=error.hint) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataInvalid(
+            f"{file}:{number}: not a chat example ({error})", hint=f"ftctl data check {file}"
+        ) from None
+    if not rendered.trained_tokens:
+        raise DataInvalid(
+            f"{file}:{number}: no token to train on: no assistant message, or all have weight 0",
+            hint=f"ftctl data check {file}",
+        )
+    return Example(number, rendered, messages, tools)
+
+
+def shared_prefix(examples: Sequence[Example]) -> int:
+    """How many first tokens all examples share, none of them trained on.
+
+    At least two tokens of every example stay outside, so that there is something to predict
+    from and something to predict.
+    """
+    first, last = (
+        chosen(examples, key=lambda example: example.rendered.ids).rendered.ids
+        for chosen in (min, max)
+    )
+    # What the smallest and the largest share, everything between them shares too.
+    common = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+        min(len(first), len(last)),
+    )
+    untrained = min(example.rendered.mask.index(1) for example in examples)
+    return max(0, min(common, untrained - 1))
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Optimiser steps in one pass; the last one may be smaller."""
+    return math.ceil(count / batch_size)
+
+
+def iter_step_batches(
+    examples: Sequence[Example], batch_size: int, seed: int, first_step: int, total_steps: int
+) -> Iterator[list[Example]]:
+    """The examples of each step from `first_step` on.
+
+    Which examples a step sees depends on the seed and the step alone, so that a resumed run
+    goes on exactly where it stopped.
+    """
+    per_epoch = steps_per_epoch(len(examples), batch_size)
+    order: list[list[Example]] = []
+    known_epoch = -1
+    for step in range(first_step, total_steps):
+        epoch, place = divmod(step, per_epoch)
+        if epoch != known_epoch:
+            order, known_epoch = _epoch_order(examples, batch_size, seed, epoch), epoch
+        yield order[place]
+
+
+def _epoch_order(
+    examples: Sequence[Example], batch_size: int, seed: int, epoch: int
+) -> list[list[Example]]:
+    chance = random.Random(f"{seed}-{epoch}")  # noqa: S311 - reproducible, not secret
+    shuffled = list(examples)
+    chance.shuffle(shuffled)
+    window = batch_size * _WINDOW_BATCHES
+    ordered = [
+        example
+        for start in range(0, len(shuffled), window)
+        for example in sorted(shuffled[start : start + window], key=lambda e: e.length)
+    ]
+    batches = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+    chance.shuffle(batches)
+    return batches
+
+
+def collate(examples: Sequence[Example], pad_id: int, prefix: int, device: str) -> Batch:
+    """Put examples side by side; padding comes last and is never trained on."""
+    import torch
+
+    width = max(example.length for example in examples)
+    ids = torch.full((len(examples), width), pad_id)  # [B, T]
+    mask = torch.zeros_like(ids)  # [B, T]
+    for row, example in enumerate(examples):
+        ids[row, : example.length] = torch.tensor(example.rendered.ids)
+        mask[row, : example.length] = torch.tensor(example.rendered.mask)
+    return Batch(ids.to(device), mask.to(device), prefix, [example.line for example in examples])

@@ -1,0 +1,168 @@
+"""What a finished run leaves: a PEFT folder, a model card, the run record, a manifest."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ftctl import __version__
+from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.render import Tokenizer
+from ftctl.errors import StoreError, UsageError
+from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+
+MANIFEST = "manifest.json"
+_VERSIONED = ("torch", "transformers", "peft", "accelerate", "safetensors")
+
+_CARD = """---
+base_model: {base}
+library_name: peft
+tags: [lora, sft, ftctl]
+---
+# {name}
+
+A LoRA adapter, fine-tuned by ftctl {version} from `{model}`.
+
+| | |
+|---|---|
+| data | {data}, sha256 `{data_sha256}` |
+| steps | {steps} of {total} ({reason}), kept: {kept} |
+| trained tokens | {tokens} |
+| device, format | {device}, {dtype} |
+
+Every setting, version and measurement stands in `run.json`, every step in `metrics.jsonl`.
+
+## Use
+
+In this folder:
+
+```python
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoPeftModelForCausalLM.from_pretrained(".")
+```
+
+Or without code: `ftctl chat .`
+"""
+
+
+def write_output(
+    run: RunFolder,
+    config: WorkerConfig,
+    plan: Plan,
+    at: Progress,
+    model: Any,  # noqa: ANN401 - a PeftModel
+    tokenizer: Tokenizer,
+    base: Path | str,
+) -> None:
+    """Write the adapter folder whole or not at all."""
+    run.check_fence()
+    part = run.output.with_name(f"output.part-{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(str(part), safe_serialization=True)
+    tokenizer.save_pretrained(str(part))  # type: ignore[attr-defined]  # transformers' own
+    if run.metrics_file.exists():
+        shutil.copyfile(run.metrics_file, part / "metrics.jsonl")
+    record = {
+        "config": config.model_dump(mode="json", exclude={"home"}),
+        "plan": plan.model_dump(mode="json"),
+        "steps": at.step,
+        "kept_step": at.best_step or at.step,
+        "trained_tokens": at.trained_tokens,
+        "seconds": at.seconds,
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONED}
+        | {"ftctl": __version__, "python": platform.python_version()},
+    }
+    (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    card = _CARD.format(
+        base=base,
+        name=config.name,
+        version=__version__,
+        model=config.model,
+        data=config.data.name,
+        data_sha256=config.data_sha256,
+        steps=at.step,
+        total=plan.total_steps,
+        reason=plan.steps_reason,
+        kept=f"step {at.best_step}, the best on validation" if at.best_step else "the last step",
+        tokens=at.trained_tokens,
+        device=plan.device_name,
+        dtype=plan.dtype,
+    )
+    (part / "README.md").write_text(card, encoding="utf-8")
+    (part / MANIFEST).write_text(json.dumps(_manifest(part), indent=1), encoding="utf-8")
+    shutil.rmtree(run.output, ignore_errors=True)
+    part.rename(run.output)
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, str | int]]:
+    """sha256 and size of every file in a folder but the manifest itself."""
+    return {
+        file.name: {"sha256": file_sha256(file), "bytes": file.stat().st_size}
+        for file in sorted(folder.iterdir())
+        if file.name != MANIFEST
+    }
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds what its manifest says, byte for byte."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return bool(manifest == _manifest(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def copy_output(source: Path, target: Path) -> None:
+    """Copy an output folder into `target`: whole or not at all, and again without harm.
+
+    Raises:
+        UsageError: `target` holds something else.
+        StoreError: the source isn't whole, or the disk won't take the copy.
+    """
+    if not is_whole(source):
+        raise StoreError(
+            f"{source}: the adapter isn't what the run wrote (its manifest doesn't match)",
+            hint="ftctl resume ID writes it again from the last checkpoint",
+        )
+    if target.exists() and is_whole(target) and _same_manifest(source, target):
+        return
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(
+            f"{target}: exists and isn't this job's adapter", hint="name an empty or new folder"
+        )
+    part = target.with_name(f"{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        shutil.copytree(source, part)
+        if not is_whole(part):
+            raise StoreError(f"{part}: the copy doesn't match its manifest", hint="run it again")
+        if target.exists():
+            target.rmdir()  # empty, as seen above; Windows can't rename over a folder
+        part.rename(target)
+    except OSError as error:
+        raise StoreError(
+            f"{target}: could not be written ({_reason(error)}); the job and its adapter are "
+            "untouched",
+            hint="free space or choose another folder, then run the same command again",
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _same_manifest(a: Path, b: Path) -> bool:
+    return (a / MANIFEST).read_bytes() == (b / MANIFEST).read_bytes()
+
+
+def _reason(error: OSError) -> str:
+    """Copytree gathers its failures as (source, target, why) rows: the first why is enough."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][2])
+    return str(error.strerror or error)

@@ -1,0 +1,215 @@
+"""The folder of one run: the interface between the worker and everybody who watches it.
+
+config.json            what to do, and the attempt that may do it; written by the provider
+status.json            where the worker stands, with a heartbeat; replaced atomically
+plan.json              what the worker chose: dtype, steps, micro-batch; kept for every attempt
+metrics.jsonl          one line a step or validation
+events.jsonl           one line for people
+checkpoints/step-N/    adapter, optimizer, cursor
+output/                the finished adapter
+exit-N.json            how attempt N ended, in the worker's own words
+worker.lock            held by the living worker and by nobody else
+worker.json            its process group and host
+worker.log             whatever it printed
+cancel                 there when somebody asked to stop
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ftctl.errors import StoreError
+from ftctl.job import Hyperparameters, Method, Tuning
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Fenced(Exception):
+    """A newer attempt of this run exists, so this worker may not write any more."""
+
+
+class WorkerConfig(BaseModel):
+    """What one attempt is to do; holds no secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempt: int
+    job_id: str
+    name: str
+    model: str
+    data: Path
+    data_sha256: str
+    validation: Path | None
+    validation_sha256: str | None
+    method: Method
+    tuning: Tuning
+    hyperparameters: Hyperparameters
+    home: Path
+
+
+class WorkerStatus(BaseModel):
+    """Where the worker stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempt: int
+    phase: Literal["starting", "queued", "loading", "training", "validating", "saving"]
+    message: str
+    heartbeat: datetime
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    tokens_per_s: float | None = None
+    eta_s: float | None = None
+
+
+class ExitRecord(BaseModel):
+    """How an attempt ended, in the worker's own words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempt: int
+    outcome: Literal["succeeded", "failed", "cancelled", "interrupted"]
+    message: str
+    hint: str = ""
+    kind: str = ""
+    at: datetime
+    steps: int = 0
+    trained_tokens: int = 0
+    seconds: float = 0.0
+
+
+class WorkerProcess(BaseModel):
+    """Which process group on which host runs the attempt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempt: int
+    pid: int
+    process_group: int
+    host: str
+
+
+class RunFolder:
+    """Paths of one run, and reading and writing them so that a crash leaves whole files.
+
+    Args:
+        path: The folder.
+        attempt: The attempt that writes; None for those who only look.
+    """
+
+    def __init__(self, path: Path, attempt: int | None = None) -> None:
+        self.path = path
+        self.attempt = attempt
+        self.config_file = path / "config.json"
+        self.status_file = path / "status.json"
+        self.plan_file = path / "plan.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.events_file = path / "events.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.output = path / "output"
+        self.lock_file = path / "worker.lock"
+        self.process_file = path / "worker.json"
+        self.log_file = path / "worker.log"
+        self.cancel_file = path / "cancel"
+
+    def exit_file(self, attempt: int) -> Path:
+        """The exit record of an attempt."""
+        return self.path / f"exit-{attempt}.json"
+
+    def config(self) -> WorkerConfig:
+        """The run's orders.
+
+        Raises:
+            StoreError: the file is missing or damaged.
+        """
+        config = self.read(self.config_file, WorkerConfig)
+        if config is None:
+            raise StoreError(
+                f"{self.config_file}: the run's orders are missing",
+                hint="the run folder was damaged; submit the job again with --new",
+            )
+        return config
+
+    def exit_record(self, attempt: int) -> ExitRecord | None:
+        """How an attempt ended; None while it hasn't said."""
+        return self.read(self.exit_file(attempt), ExitRecord)
+
+    def status(self) -> WorkerStatus | None:
+        """Where the worker stands; None before its first word."""
+        return self.read(self.status_file, WorkerStatus)
+
+    def read(self, file: Path, model: type[Model]) -> Model | None:
+        """Read one JSON document; None when there is none.
+
+        Raises:
+            StoreError: the file isn't what we wrote.
+        """
+        try:
+            return model.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole file"
+            raise StoreError(
+                f"{file}: damaged ({where}: {first['msg']})",
+                hint="somebody edited the run folder; `ftctl resume ID` goes on from the last "
+                "whole checkpoint, `ftctl submit … --new` starts over",
+            ) from None
+
+    def write(self, file: Path, value: BaseModel | dict[str, Any]) -> None:
+        """Write one JSON document whole or not at all, unless a newer attempt exists."""
+        self.check_fence()
+        text = (
+            value.model_dump_json(indent=1)
+            if isinstance(value, BaseModel)
+            else json.dumps(value, indent=1)
+        )
+        part = file.with_name(file.name + f".part-{os.getpid()}")
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+
+    def append(self, file: Path, row: dict[str, Any]) -> None:
+        """Add one line, unless a newer attempt exists."""
+        self.check_fence()
+        line = json.dumps(row | {"at": datetime.now(UTC).isoformat()}, ensure_ascii=False)
+        with file.open("a+b") as stream:
+            stream.seek(0, os.SEEK_END)
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":  # a predecessor was killed in mid-line
+                    stream.write(b"\n")
+            stream.write(line.encode() + b"\n")
+
+    def rows(self, file: Path) -> Iterator[dict[str, Any]]:
+        """The whole lines of a JSONL file; torn ones are passed over."""
+        if not file.exists():
+            return
+        with file.open("rb") as stream:
+            for line in stream:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict):
+                    yield row
+
+    def check_fence(self) -> None:
+        """Refuse to write once a newer attempt exists.
+
+        Raises:
+            Fenced: this worker was believed dead and has a successor.
+        """
+        if self.attempt is not None and self.config_file.exists():
+            current = self.config().attempt
+            if current > self.attempt:
+                raise Fenced(f"attempt {current} runs now; attempt {self.attempt} stops")

@@ -1,0 +1,192 @@
+"""The recipe: set up, loop, save. LoRA SFT on accelerate, to be read from top to bottom."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ftctl.datasets.render import load_tokenizer
+from ftctl.errors import JobFailed
+from ftctl.local_backend import checkpoint
+from ftctl.local_backend.base_models import find_base
+from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.data import Example, collate, iter_step_batches, load_examples
+from ftctl.local_backend.model import add_adapter, load_adapter_weights, load_base
+from ftctl.local_backend.output import write_output
+from ftctl.local_backend.plan import Plan, make_plan
+from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+from ftctl.local_backend.validation import Validation
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Model = Any  # a PeftModel
+_LONGEST = 2048  # tokens in an example, unless set
+
+
+class Interrupted(Exception):
+    """A stop was asked for; a checkpoint has been written."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How the loop speaks to the outside.
+
+    Attributes:
+        report: Where the run stands: phase, message and any field of `WorkerStatus`.
+        stopping: Whether somebody asked to stop.
+    """
+
+    report: Callable[..., None]
+    stopping: Callable[[], bool]
+
+
+def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
+    """Run one attempt to its end: from the newest checkpoint to the finished adapter.
+
+    Raises:
+        Interrupted: a stop was asked for, and a checkpoint written.
+        JobFailed: the loss is no longer a number.
+        DataInvalid: an example can't be trained on.
+        UsageError: the model can't be loaded.
+    """
+    from accelerate import Accelerator
+    from torch.optim import AdamW
+
+    watch.report("loading", f"loading {config.model}")
+    base = find_base(config.model, config.home)
+    tokenizer = load_tokenizer(base)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    settings = config.hyperparameters
+    examples = load_examples(config.data, tokenizer, settings.max_length or _LONGEST)
+    plan = run.read(run.plan_file, Plan)
+    if plan is None:
+        watch.report("loading", "timing one batch to choose format and number of steps")
+        plan = make_plan(base, settings, examples, pad_id)
+        run.write(run.plan_file, plan)
+        _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}")
+        _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
+
+    _seed_everything(plan.seed)
+    accelerator = Accelerator(cpu=plan.device == "cpu")
+    model = add_adapter(load_base(base, plan.torch_dtype(), plan.device), settings)
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = AdamW(trainable, lr=0.0, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    validation = None
+    if config.validation is not None:
+        held_out = load_examples(config.validation, tokenizer, settings.max_length or _LONGEST)
+        validation = Validation(held_out, tokenizer, pad_id, plan)
+
+    at = checkpoint.restore(run, model, optimizer.optimizer)
+    if at.step:
+        _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
+    at = _loop(
+        _Loop(accelerator, model, optimizer, plan, pad_id, validation), examples, at, run, watch
+    )
+
+    watch.report("saving", "writing the adapter", step=at.step, total_steps=plan.total_steps)
+    if at.best_step and at.best_step != at.step:
+        best = checkpoint.folder_of(run, at.best_step) / "adapter_model.safetensors"
+        load_adapter_weights(model, best)
+        _tell(run, f"keeps step {at.best_step}, the best on the validation data")
+    write_output(run, config, plan, at, model, tokenizer, base)
+    return at
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """What the loop works with; none of it changes while it runs, but for the weights."""
+
+    accelerator: "Accelerator"
+    model: Model
+    optimizer: Any  # accelerate's wrapper around AdamW
+    plan: Plan
+    pad_id: int
+    validation: Validation | None
+
+
+def _loop(
+    loop: _Loop, examples: Sequence[Example], at: Progress, run: RunFolder, watch: Watch
+) -> Progress:
+    """Optimiser steps from `at.step` to the end, with checkpoints in between."""
+    plan = loop.plan
+    batches = iter_step_batches(examples, plan.batch_size, plan.seed, at.step, plan.total_steps)
+    loop.model.train()
+    for chosen in batches:
+        started = time.perf_counter()
+        loss, grad_norm, trained = _step(loop, chosen, plan.learning_rate_at(at.step))
+        seconds = time.perf_counter() - started
+        at = replace(
+            at,
+            step=at.step + 1,
+            trained_tokens=at.trained_tokens + trained,
+            seconds=at.seconds + seconds,
+        )
+        speed = sum(example.length for example in chosen) / seconds
+        row = {"kind": "step", "step": at.step, "loss": loss, "grad_norm": grad_norm}
+        row |= {"learning_rate": plan.learning_rate_at(at.step - 1), "tokens_per_s": speed}
+        run.append(run.metrics_file, row | {"trained_tokens": at.trained_tokens})
+        left = plan.total_steps - at.step
+        where = {"step": at.step, "total_steps": plan.total_steps, "loss": loss}
+        watch.report(
+            "training",
+            f"step {at.step} of {plan.total_steps}",
+            **where,
+            tokens_per_s=speed,
+            eta_s=left * at.seconds / at.step,
+        )
+        stop = watch.stopping() and left > 0
+        if stop or left == 0 or at.step % plan.checkpoint_steps == 0:
+            if loop.validation is not None and not stop:
+                watch.report("validating", f"validating step {at.step}", **where)
+                at = loop.validation.score(loop.model, at, run)
+            checkpoint.save(run, loop.model, loop.optimizer.optimizer, at)
+        if stop:
+            raise Interrupted
+    return at
+
+
+def _step(loop: _Loop, examples: Sequence[Example], rate: float) -> tuple[float, float, int]:
+    """One optimiser step over micro-batches that weigh as much as they have trained tokens.
+
+    Every micro-batch's summed loss is divided by the trained tokens of the whole step, so the
+    gradient is that of one big batch whatever the micro-batch size.
+
+    Returns:
+        Mean loss in nats per trained token, gradient norm before clipping, trained tokens.
+    """
+    plan = loop.plan
+    for group in loop.optimizer.param_groups:
+        group["lr"] = rate
+    trained = sum(example.rendered.trained_tokens for example in examples)
+    total = 0.0
+    for start in range(0, len(examples), plan.micro_batch_size):
+        part = examples[start : start + plan.micro_batch_size]
+        batch = collate(part, loop.pad_id, plan.prefix_tokens, plan.device)
+        loss = plan.loss_function()(loop.model, batch) / trained
+        loop.accelerator.backward(loss)
+        total += loss.item()
+    norm = float(loop.accelerator.clip_grad_norm_(loop.model.parameters(), 1.0))
+    if not (math.isfinite(total) and math.isfinite(norm)):
+        lines = ", ".join(str(example.line) for example in examples)
+        raise JobFailed(
+            f"the loss is no longer a number (loss {total}, gradient norm {norm}) "
+            f"on the examples of lines {lines}",
+            hint="look at these lines, or submit again with a lower rate: "
+            f"--set learning_rate={plan.learning_rate / 4:g}",
+        )
+    loop.optimizer.step()
+    loop.optimizer.zero_grad()
+    return total, norm, trained
+
+
+def _seed_everything(seed: int) -> None:
+    import torch
+
+    torch.manual_seed(seed)
+
+
+def _tell(run: RunFolder, message: str) -> None:
+    run.append(run.events_file, {"level": "info", "message": message})

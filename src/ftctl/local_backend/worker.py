@@ -1,0 +1,180 @@
+"""The worker: one process that trains one attempt of one run, and writes down how it ended."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from ftctl.errors import FtctlError
+from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.executors.process import describe_self
+from ftctl.local_backend.run_folder import (
+    ExitRecord,
+    Fenced,
+    RunFolder,
+    WorkerConfig,
+    WorkerStatus,
+)
+
+_HEARTBEAT_S = 2.0
+Outcome = Literal["succeeded", "failed", "cancelled", "interrupted"]
+
+
+class _Reporter:
+    """Keeps `status.json` current: at every report, and by a heartbeat in between."""
+
+    def __init__(self, run: RunFolder, config: WorkerConfig) -> None:
+        self._run, self._attempt = run, config.attempt
+        self._lock = threading.Lock()
+        self._fields: dict[str, Any] = {"phase": "starting", "message": "starting"}
+        self._ended = threading.Event()
+        self.fenced = False
+        self.asked_to_stop = False
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def report(self, phase: str, message: str, **fields: object) -> None:
+        """Write where the run stands."""
+        with self._lock:
+            self._fields = {"phase": phase, "message": message, **fields}
+        self._write()
+        if self.fenced:
+            raise Fenced
+
+    def stopping(self) -> bool:
+        """Whether somebody asked to stop, or a newer attempt runs."""
+        return self.asked_to_stop or self.fenced or self._run.cancel_file.exists()
+
+    def ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal handler: the loop ends after its step, with a checkpoint."""
+        self.asked_to_stop = True
+
+    def end(self) -> None:
+        """No more heartbeats."""
+        self._ended.set()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_S):
+            self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            now = datetime.now(UTC)
+            status = WorkerStatus(attempt=self._attempt, heartbeat=now, **self._fields)
+            try:
+                self._run.write(self._run.status_file, status)
+            except Fenced:
+                self.fenced = True
+
+
+def main(run_path: Path) -> int:
+    """Train the run folder's current attempt; returns the process's exit code."""
+    run = RunFolder(run_path)
+    config = run.config()
+    run = RunFolder(run_path, config.attempt)
+    run.write(run.process_file, describe_self(config.attempt))
+    reporter = _Reporter(run, config)
+    signal.signal(signal.SIGTERM, reporter.ask_to_stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is not for us
+    started = time.monotonic()
+    ending = _attempt(run, config, reporter)
+    reporter.end()
+    record = ExitRecord(
+        attempt=config.attempt,
+        outcome=ending.outcome,
+        message=ending.message,
+        hint=ending.hint,
+        kind=ending.kind,
+        at=datetime.now(UTC),
+        steps=ending.progress.step,
+        trained_tokens=ending.progress.trained_tokens,
+        seconds=time.monotonic() - started,
+    )
+    with contextlib.suppress(Fenced):  # then a newer attempt has the last word
+        level = "info" if ending.outcome == "succeeded" else "error"
+        run.append(run.events_file, {"level": level, "message": ending.message})
+        run.write(run.exit_file(config.attempt), record)
+    return 0 if ending.outcome == "succeeded" else 1
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the attempt ended."""
+
+    outcome: Outcome
+    message: str
+    hint: str = ""
+    kind: str = ""
+    progress: Progress = field(default_factory=Progress)
+
+
+def _attempt(run: RunFolder, config: WorkerConfig, reporter: _Reporter) -> _Ending:
+    from ftctl.local_backend.train import Watch, train
+
+    try:
+        with _device(config.home, reporter):
+            at = train(config, run, Watch(reporter.report, reporter.stopping))
+    except BaseException as error:  # noqa: BLE001 - whatever happens, the exit record says so
+        return _ending_of(error, run, config)
+    done = f"done: {at.step} steps, {at.trained_tokens} trained tokens"
+    return _Ending("succeeded", done, progress=at)
+
+
+def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _Ending:
+    """What a failure means to the person who submitted the job."""
+    import torch
+
+    from ftctl.local_backend.train import Interrupted
+
+    if isinstance(error, Interrupted | _StopWhileQueued | Fenced):
+        if run.cancel_file.exists():
+            return _Ending("cancelled", "cancelled, at a checkpoint")
+        hint = f"ftctl resume {config.job_id}"
+        return _Ending("interrupted", "stopped from outside, at a checkpoint", hint, "interrupted")
+    if isinstance(error, FtctlError):
+        return _Ending("failed", error.message, error.hint, error.kind)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return _Ending("failed", f"out of memory: {error}", _SMALLER, "out_of_memory")
+    traceback.print_exception(error)
+    hint = f"this is a bug in ftctl; the traceback is in {run.log_file}"
+    return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug")
+
+
+_SMALLER = "submit again with --set micro_batch_size=1, or a smaller model"
+
+
+class _StopWhileQueued(Exception):
+    """A stop was asked for before it was our turn."""
+
+
+@contextlib.contextmanager
+def _device(home: Path, reporter: _Reporter) -> Iterator[None]:
+    """Hold this machine's device; others wait their turn. The lock ends with its process."""
+    import fcntl
+
+    locks = home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / "device").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                reporter.report("queued", "waiting for another job on this machine to end")
+                if reporter.stopping():
+                    raise _StopWhileQueued from None
+                time.sleep(0.5)
+        yield
+
+
+if __name__ == "__main__":
+    os.nice(5)  # a person at this machine comes first
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,91 @@
+"""What a provider is: eight verbs that translate, and a value that says what it can do.
+
+A provider keeps no records, retries nothing and decides nothing: states, quotes, privacy and
+lifecycle live above, once for all. A look at a job never changes it and never spends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ftctl.job import JobEvent, JobSpec, Method, Snapshot, TunedModel, Tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do, declared so that it is known before anything is submitted.
+
+    Attributes:
+        methods: Fine-tuning methods it takes.
+        tunings: Ways of tuning it takes.
+        hyperparameters: Names of `Hyperparameters` fields that it honours.
+        can_cancel: Whether a job can be stopped.
+        can_find: Whether a job can be found again by our marker.
+        can_resume: Whether a stopped job can go on from a checkpoint.
+        returns_weights: Whether the tuned weights can be brought home.
+        data_stays_here: Whether no row leaves this machine.
+    """
+
+    methods: frozenset[Method]
+    tunings: frozenset[Tuning]
+    hyperparameters: frozenset[str]
+    can_cancel: bool
+    can_find: bool
+    can_resume: bool
+    returns_weights: bool
+    data_stays_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A dataset as the provider holds it."""
+
+    id: str
+    sha256: str
+
+
+class Provider(Protocol):
+    """A place that can run a job."""
+
+    name: str
+    capabilities: Capabilities
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse what can be known to fail before anything is written or sent."""
+
+    def upload(self, file: Path, sha256: str) -> RemoteFile:
+        """Bring a dataset to the provider; the same file again is not sent again."""
+
+    def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+        """Start a job that carries our marker; returns the provider's id for it.
+
+        Args:
+            spec: What is asked.
+            files: `training` and, where there is one, `validation`.
+            marker: Our id, kept on the remote object.
+        """
+
+    def find(self, marker: str) -> str | None:
+        """The id of the job that carries our marker; None when there is none."""
+
+    def poll(self, remote_id: str) -> Snapshot:
+        """One look at a job."""
+
+    def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+        """What the job said, oldest first, leaving out the first `after` ones."""
+
+    def cancel(self, remote_id: str) -> None:
+        """Stop a job; harmless when it has ended."""
+
+    def resume(self, remote_id: str, attempt: int) -> None:
+        """Start a stopped job's next attempt, from its last checkpoint."""
+
+    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+        """Bring home what the job made."""
+
+    def tuned_model(self, remote_id: str) -> TunedModel:
+        """Where the tuned model answers."""
+
+    def forget(self, remote_id: str) -> None:
+        """Delete what the job left at the provider."""

@@ -1,0 +1,296 @@
+"""This machine as a provider: run folders, and an executor that starts workers in them."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftctl.datasets.digest import file_sha256
+from ftctl.errors import IllegalMove, NotFound, StoreError, UsageError
+from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.local_backend.base_models import find_base, require_local_extra
+from ftctl.local_backend.executors import process
+from ftctl.local_backend.output import copy_output
+from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
+from ftctl.providers.base import Capabilities, RemoteFile
+
+# Every word of ours that a local run may report, and what it means.
+STATUS: dict[str, JobState] = {
+    "starting": JobState.QUEUED,
+    "queued": JobState.QUEUED,
+    "loading": JobState.RUNNING,
+    "training": JobState.RUNNING,
+    "validating": JobState.RUNNING,
+    "saving": JobState.RUNNING,
+    "succeeded": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.CANCELLED,
+    "interrupted": JobState.FAILED,
+    "died": JobState.FAILED,
+}
+_QUIET_AFTER_S = 60.0
+
+
+class LocalProvider:
+    """Jobs on this machine.
+
+    Args:
+        home: The ftctl home; runs, uploaded files and converted models stand under it.
+    """
+
+    name = "local"
+    capabilities = Capabilities(
+        methods=frozenset({"sft"}),
+        tunings=frozenset({"lora"}),
+        hyperparameters=frozenset(Hyperparameters.model_fields) - {"learning_rate_multiplier"},
+        can_cancel=True,
+        can_find=True,
+        can_resume=True,
+        returns_weights=True,
+        data_stays_here=True,
+    )
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse a system, an installation or a model that can't work."""
+        process.require_posix()
+        require_local_extra("training here")
+        find_base(spec.model, self._home)
+
+    def upload(self, file: Path, sha256: str) -> RemoteFile:
+        """Keep a copy under the home, so that later edits don't change a running job.
+
+        Raises:
+            StoreError: the file changed while it was copied.
+        """
+        folder = self._home / "files"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = folder / f"{sha256}.jsonl"
+        if not kept.exists():
+            part = kept.with_name(f"{kept.name}.part-{os.getpid()}")
+            try:
+                shutil.copyfile(file, part)
+                if file_sha256(part) != sha256:
+                    raise StoreError(
+                        f"{file} changed while it was read", hint="run the same submit again"
+                    )
+                part.replace(kept)
+            finally:
+                part.unlink(missing_ok=True)
+        return RemoteFile(id=str(kept), sha256=sha256)
+
+    def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+        """Write the orders and start a worker; the marker names the run folder."""
+        run = self._run(marker)
+        validation = files.get("validation")
+        if not run.config_file.exists():
+            run.path.mkdir(parents=True, exist_ok=True)
+            config = WorkerConfig(
+                attempt=1,
+                job_id=marker,
+                name=spec.name,
+                model=spec.model,
+                data=Path(files["training"].id),
+                data_sha256=spec.data_sha256,
+                validation=Path(validation.id) if validation else None,
+                validation_sha256=spec.validation_sha256,
+                method=spec.method,
+                tuning=spec.tuning,
+                hyperparameters=spec.hyperparameters,
+                home=self._home,
+            )
+            run.write(run.config_file, config)
+        if not run.exit_file(run.config().attempt).exists():
+            process.start(run)
+        return marker
+
+    def find(self, marker: str) -> str | None:
+        """The run that carries the marker, once its orders are written and it was started."""
+        run = self._run(marker)
+        return marker if run.config_file.exists() and run.lock_file.exists() else None
+
+    def poll(self, remote_id: str) -> Snapshot:
+        """One look at the run folder; whether the worker lives is told by its lock."""
+        run = self._existing(remote_id)
+        config = run.config()
+        # Asked before the exit record is read: a worker that ends in between has written it.
+        alive = process.is_alive(run)
+        record = run.exit_record(config.attempt)
+        if record is not None:
+            return _ended(record, remote_id)
+        if not alive:
+            return _died(run, remote_id)
+        try:
+            status = run.status()
+        except StoreError as error:  # the worker replaces it with its next heartbeat
+            return Snapshot(state=None, provider_status="damaged", message=error.message)
+        if status is None or status.attempt != config.attempt:
+            return Snapshot(state=JobState.QUEUED, provider_status="starting", message="starting")
+        if run.cancel_file.exists():
+            return Snapshot(
+                state=JobState.CANCELLING, provider_status=status.phase, message="stopping"
+            )
+        return _living(status)
+
+    def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+        """What the run said, leaving out the first `after` lines."""
+        run = self._existing(remote_id)
+        found = []
+        for number, row in enumerate(run.rows(run.events_file), start=1):
+            if number > after:
+                found.append(_event(number, row))
+        return found
+
+    def cancel(self, remote_id: str) -> None:
+        """End the worker's process group: asked first, so that it leaves a checkpoint."""
+        run = self._existing(remote_id)
+        attempt = run.config().attempt
+        if run.exit_file(attempt).exists():
+            return
+        run.cancel_file.touch()
+        process.stop(run)
+        if not run.exit_file(attempt).exists():  # killed, or never started
+            run.write(
+                run.exit_file(attempt),
+                ExitRecord(
+                    attempt=attempt,
+                    outcome="cancelled",
+                    message="cancelled",
+                    at=datetime.now(UTC),
+                ),
+            )
+
+    def resume(self, remote_id: str, attempt: int) -> None:
+        """Start the next attempt; the one before can't write any more from here on.
+
+        Raises:
+            IllegalMove: the worker still lives.
+        """
+        run = self._existing(remote_id)
+        if process.is_alive(run):
+            raise IllegalMove(
+                f"{remote_id}: its worker still runs", hint=f"ftctl watch {remote_id}"
+            )
+        run.cancel_file.unlink(missing_ok=True)
+        run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
+        process.start(run)
+
+    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+        """Copy the adapter folder, whole or not at all."""
+        run = self._existing(remote_id)
+        if not run.output.exists():
+            raise NotFound(f"{remote_id}: there is no adapter yet", hint=f"ftctl watch {remote_id}")
+        copy_output(run.output, folder)
+        return self._tuned(run.config(), folder)
+
+    def tuned_model(self, remote_id: str) -> TunedModel:
+        """The adapter where the run left it."""
+        run = self._existing(remote_id)
+        if not run.output.exists():
+            raise NotFound(f"{remote_id}: there is no adapter yet", hint=f"ftctl watch {remote_id}")
+        return self._tuned(run.config(), run.output)
+
+    def forget(self, remote_id: str) -> None:
+        """Delete the run folder.
+
+        Raises:
+            UsageError: its worker still lives.
+        """
+        run = self._existing(remote_id)
+        if process.is_alive(run):
+            raise UsageError(f"{remote_id} still runs", hint=f"ftctl cancel {remote_id}")
+        shutil.rmtree(run.path)
+
+    def _run(self, marker: str) -> RunFolder:
+        return RunFolder(self._home / "runs" / marker)
+
+    def _existing(self, remote_id: str) -> RunFolder:
+        run = self._run(remote_id)
+        if not run.path.is_dir():
+            raise NotFound(
+                f"{remote_id}: its run folder {run.path} is gone",
+                hint="submit the job again with --new",
+            )
+        return run
+
+    def _tuned(self, config: WorkerConfig, folder: Path) -> TunedModel:
+        return TunedModel(name=config.name, base_model=config.model, folder=folder)
+
+
+def _living(status: WorkerStatus) -> Snapshot:
+    silent = (datetime.now(UTC) - status.heartbeat).total_seconds()
+    message = status.message
+    if silent > _QUIET_AFTER_S:
+        message += f" (no heartbeat for {silent:.0f} s; the machine may be overloaded)"
+    numbers = status.model_dump(include={"step", "total_steps", "loss", "tokens_per_s", "eta_s"})
+    return Snapshot(
+        state=STATUS[status.phase],
+        provider_status=status.phase,
+        message=message,
+        progress={name: float(value) for name, value in numbers.items() if value is not None},
+    )
+
+
+def _ended(record: ExitRecord, remote_id: str) -> Snapshot:
+    error = None
+    if record.outcome in ("failed", "interrupted"):
+        error = {"kind": record.kind, "message": record.message, "hint": record.hint}
+    return Snapshot(
+        state=STATUS[record.outcome],
+        provider_status=record.outcome,
+        message=record.message,
+        fine_tuned_model=remote_id if record.outcome == "succeeded" else None,
+        progress={
+            "trained_tokens": float(record.trained_tokens),
+            "seconds": record.seconds,
+        },
+        error=error,
+    )
+
+
+def _died(run: RunFolder, remote_id: str) -> Snapshot:
+    """A worker that holds no lock and left no exit record was killed from outside."""
+    message = (
+        "the worker ended without a word: it was killed from outside, by kill -9 or by the "
+        "system when memory ran out"
+    )
+    last = _last_line(run.log_file)
+    if last:
+        message += f"; its last line was: {last}"
+    hint = f"ftctl resume {remote_id} goes on from the last checkpoint"
+    return Snapshot(
+        state=JobState.FAILED,
+        provider_status="died",
+        message=message,
+        error={"kind": "killed", "message": message, "hint": hint},
+    )
+
+
+def _last_line(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 2000))
+            lines = stream.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1][:300] if lines else ""
+
+
+def _event(number: int, row: dict[str, Any]) -> JobEvent:
+    """One line of the run's events; what a hand may have changed is taken as text."""
+    try:
+        at = datetime.fromisoformat(str(row.get("at")))
+    except ValueError:
+        at = datetime.now(UTC)
+    level = row.get("level")
+    return JobEvent(
+        source_id=f"line-{number}",
+        at=at,
+        level=level if level in ("info", "warning", "error") else "info",
+        message=str(row.get("message", row)),
+    )

@@ -1,0 +1,39 @@
+"""Which driver a provider's name means; imported when it is asked for."""
+
+import difflib
+from importlib.metadata import entry_points
+
+from ftctl.config import Settings
+from ftctl.errors import Unsupported, UsageError
+from ftctl.providers.base import Provider
+
+_GROUP = "ftctl.providers"
+
+
+def get_provider(name: str, settings: Settings) -> Provider:
+    """The driver of a provider.
+
+    Raises:
+        UsageError: nothing of that name is known.
+        Unsupported: the catalog knows it, this version of ftctl has no driver for it.
+    """
+    if name == "local":
+        from ftctl.providers.local import LocalProvider
+
+        return LocalProvider(settings.home)
+    for entry in entry_points(group=_GROUP, name=name):
+        made: Provider = entry.load()(settings)
+        return made
+    from ftctl.catalog.load import load_catalog
+
+    known = load_catalog().provider_names()
+    if name in known:
+        raise Unsupported(
+            f"this version of ftctl has no driver for {name}",
+            hint="ftctl providers shows what is open; --provider local runs here",
+        )
+    near = difflib.get_close_matches(name, [*known, "local"], n=1)
+    raise UsageError(
+        f"unknown provider {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        hint="ftctl providers",
+    )
