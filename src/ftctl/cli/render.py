@@ -44,6 +44,10 @@ class Output:
         """Print text as it is, whatever marks it holds: a model's or a vendor's words."""
         self._console(stderr=False).print(text, markup=False, soft_wrap=True, highlight=False)
 
+    def piece(self, text: str) -> None:
+        """Print a piece of a growing text (stdout), without a line end."""
+        print(text, end="", flush=True)
+
     def note(self, text: str) -> None:
         """Print a remark on the side (stderr), unless `--quiet`."""
         if not self.quiet:

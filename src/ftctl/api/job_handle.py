@@ -1,0 +1,211 @@
+"""`Job`: the handle with the verbs, and the ways to get one."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftctl.api.model_handle import TunedModelHandle
+from ftctl.config import Settings, load_settings
+from ftctl.errors import IllegalMove, JobFailed, NotFound, Unsupported
+from ftctl.job import JobEvent, JobRecord, JobState, TunedModel
+from ftctl.providers.base import Provider
+from ftctl.providers.registry import get_provider
+from ftctl.store import Store
+from ftctl.submission import carry_on
+from ftctl.watcher import refresh, watch_jobs
+
+
+class Job:
+    """A job and the verbs that work on it; holds no connection between calls.
+
+    Args:
+        record: The job as it was last seen.
+        settings: Where store and runs are.
+    """
+
+    def __init__(self, record: JobRecord, settings: Settings) -> None:
+        self.record = record
+        self._settings = settings
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.record.id
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stood when it was last looked at."""
+        return self.record.state
+
+    @property
+    def model(self) -> "TunedModelHandle":
+        """The tuned model, ready to be called.
+
+        Raises:
+            NotFound: there is none yet.
+        """
+        where = self._provider().tuned_model(self._remote_id())
+        return TunedModelHandle(where, self._settings)
+
+    def refresh(self) -> "Job":
+        """Look at the job once; its state is never changed by a look that fails."""
+        with open_store(self._settings) as store:
+            self.record = refresh(store, self._provider(), store.get_job(self.id))
+        return self
+
+    def watch(self, every_s: float | None = None) -> Iterator[JobRecord]:
+        """The job each time it has changed, until it has ended."""
+        yield from watch([self.id], every_s=every_s, settings=self._settings)
+
+    def wait(self) -> "Job":
+        """Wait for the job to end.
+
+        Raises:
+            JobFailed: it ended otherwise than in success.
+        """
+        for record in self.watch():
+            self.record = record
+        if self.state is not JobState.SUCCEEDED:
+            error = self.record.error or {}
+            raise JobFailed(
+                f"{self.id} {self.state}: {self.record.message}",
+                hint=error.get("hint", "") or f"ftctl logs {self.id}",
+            )
+        return self
+
+    def events(self, after: int = 0) -> list[tuple[int, JobEvent]]:
+        """What the job said and went through, oldest first, with numbers to go on from."""
+        with open_store(self._settings) as store:
+            return store.events(self.id, after)
+
+    def cancel(self) -> "Job":
+        """Stop the job; what it has learned so far stays in its checkpoint.
+
+        Raises:
+            IllegalMove: it has ended.
+        """
+        with open_store(self._settings) as store:
+            record = refresh(store, self._provider(), store.get_job(self.id))
+            if record.state.terminal:
+                raise IllegalMove(f"{self.id} has ended: {record.state}", hint="ftctl jobs")
+            if record.state.open_intention:
+                self.record = store.update(
+                    self.id, lambda _: {"state": JobState.CANCELLED, "message": "never submitted"}
+                )
+                return self
+            store.update(
+                self.id,
+                lambda now: {} if now.state.terminal else {"state": JobState.CANCELLING},
+            )
+            self._provider().cancel(self._remote_id())
+            self.record = refresh(store, self._provider(), store.get_job(self.id))
+        return self
+
+    def resume(self) -> "Job":
+        """Start the next attempt of a failed or cancelled job, from its last checkpoint.
+
+        Raises:
+            IllegalMove: the job hasn't failed and wasn't cancelled.
+            Unsupported: the provider can't go on with a job.
+        """
+        provider = self._provider()
+        if not provider.capabilities.can_resume:
+            raise Unsupported(
+                f"{self.record.provider} can't go on with a stopped job",
+                hint=f"submit it again: ftctl job {self.id} shows its settings",
+            )
+        with open_store(self._settings) as store:
+            record = refresh(store, provider, store.get_job(self.id))
+            if record.state.open_intention:
+                self.record = carry_on(store, provider, record, lambda _: None)
+                return self
+            if record.state not in (JobState.FAILED, JobState.CANCELLED):
+                raise IllegalMove(
+                    f"{self.id} is {record.state}; only a failed or cancelled job can be resumed",
+                    hint=f"ftctl watch {self.id}",
+                )
+            self.record = store.update(self.id, _next_attempt)
+            provider.resume(self._remote_id(), self.record.attempt)
+        return self
+
+    def fetch(self, folder: Path | str) -> TunedModel:
+        """Bring home what the job made, whole or not at all; again without harm.
+
+        Raises:
+            NotFound: there is nothing yet.
+            StoreError: the disk won't take it.
+        """
+        return self._provider().fetch(self._remote_id(), Path(folder).expanduser())
+
+    def _provider(self) -> Provider:
+        return get_provider(self.record.provider, self._settings)
+
+    def _remote_id(self) -> str:
+        if self.record.remote_id is None:
+            with open_store(self._settings) as store:
+                self.record = store.get_job(self.id)
+        if self.record.remote_id is None:
+            raise NotFound(f"{self.id} isn't at its provider yet", hint=f"ftctl job {self.id}")
+        return self.record.remote_id
+
+
+def _next_attempt(now: JobRecord) -> dict[str, Any]:
+    return {
+        "state": JobState.QUEUED,
+        "attempt": now.attempt + 1,
+        "message": f"attempt {now.attempt + 1}",
+        "error": None,
+        "actual": None,
+    }
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name; close it, or use it in a `with`."""
+    return Store(settings.database_url)
+
+
+def jobs(*, limit: int | None = None, settings: Settings | None = None) -> list[Job]:
+    """Every job, newest first, as the store knows them; no provider is asked."""
+    settings = settings or load_settings()
+    with open_store(settings) as store:
+        return [Job(record, settings) for record in store.jobs(limit)]
+
+
+def get_job(job_id: str, *, settings: Settings | None = None) -> Job:
+    """One job by its id, an unambiguous beginning of it, or its name.
+
+    Raises:
+        NotFoundHere: there is none, or more than one.
+    """
+    settings = settings or load_settings()
+    with open_store(settings) as store:
+        return Job(store.get_job(job_id), settings)
+
+
+def watch(
+    ids: Sequence[str] | None = None,
+    *,
+    every_s: float | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    settings: Settings | None = None,
+) -> Iterator[JobRecord]:
+    """Yield a job each time it has changed, until all have ended.
+
+    Args:
+        ids: Whole job ids; every live job when not given.
+        every_s: Seconds between two looks; `FTCTL_POLL_S` when not given.
+        sleep: How to wait.
+        settings: Where the store is.
+    """
+    settings = settings or load_settings()
+    with open_store(settings) as store:
+        if ids is None:
+            ids = [job.id for job in store.jobs() if not job.state.terminal]
+        yield from watch_jobs(
+            store,
+            lambda record: get_provider(record.provider, settings),
+            ids,
+            every_s=settings.poll_s if every_s is None else every_s,
+            sleep=sleep,
+        )

@@ -1,0 +1,115 @@
+"""Models that answer: a tuned one by its job, a folder, or a base by its name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftctl.config import Settings, load_settings
+from ftctl.errors import NotFoundHere, UsageError
+from ftctl.job import TunedModel
+from ftctl.providers.registry import get_provider
+from ftctl.store import Store
+
+if TYPE_CHECKING:
+    from ftctl.local_backend.chat import LocalModel
+
+Message = Mapping[str, Any]
+
+
+class TunedModelHandle:
+    """A model that can be called; loaded at the first call and kept.
+
+    Args:
+        where: Where it answers.
+        settings: Where converted base models are.
+    """
+
+    def __init__(self, where: TunedModel, settings: Settings) -> None:
+        self.where = where
+        self._settings = settings
+        self._loaded: LocalModel | None = None
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int = 512,
+        on_text: Callable[[str], None] | None = None,
+    ) -> str:
+        """Answer one conversation.
+
+        Args:
+            messages: Chat messages, the last one from the user.
+            max_new_tokens: Longest answer, in tokens.
+            on_text: Gets the answer piece by piece as it grows.
+
+        Raises:
+            UsageError: the model can't be loaded.
+            ExtraMissing: torch or transformers isn't installed.
+        """
+        return self.load().chat(messages, max_new_tokens=max_new_tokens, on_text=on_text)
+
+    def load(self) -> "LocalModel":
+        """The loaded model; loads it at the first call."""
+        if self._loaded is None:
+            from ftctl.local_backend.chat import load_model
+
+            folder = self.where.folder
+            self._loaded = load_model(
+                folder or self.where.base_model,
+                self._settings.home,
+                base=None if folder is None else self.where.base_model or None,
+            )
+        return self._loaded
+
+
+def find_model(target: str, settings: Settings | None = None) -> TunedModelHandle:
+    """What a person means by `target`: a job, a folder, a hub id or a base model's name.
+
+    Raises:
+        NotFoundHere: it looks like a job, and there is none.
+        NotFound: the job has no model yet.
+    """
+    settings = settings or load_settings()
+    folder = Path(target).expanduser()
+    if folder.exists():
+        tuned = (folder / "adapter_config.json").is_file()
+        where = TunedModel(
+            name=target, base_model="" if tuned else target, folder=folder if tuned else None
+        )
+        return TunedModelHandle(where, settings)
+    with Store(settings.database_url) as store:
+        try:
+            record = store.get_job(target)
+        except NotFoundHere:
+            if target.startswith("job-"):
+                raise
+            record = None
+    if record is None:
+        return TunedModelHandle(TunedModel(name=target, base_model=target), settings)
+    if record.remote_id is None:
+        raise UsageError(f"{target} was never submitted", hint=f"ftctl job {record.id}")
+    provider = get_provider(record.provider, settings)
+    return TunedModelHandle(provider.tuned_model(record.remote_id), settings)
+
+
+def chat(
+    target: str,
+    messages: Sequence[Message] | str,
+    *,
+    max_new_tokens: int = 512,
+    on_text: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+) -> str:
+    """Ask a model one thing: the library's `ftctl chat`.
+
+    Args:
+        target: A job, a folder, a hub id or a base model's name.
+        messages: Chat messages, or one user message as text.
+        max_new_tokens: Longest answer, in tokens.
+        on_text: Gets the answer piece by piece as it grows.
+        settings: Where jobs and converted models are.
+    """
+    asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    handle = find_model(target, settings)
+    return handle.chat(asked, max_new_tokens=max_new_tokens, on_text=on_text)

@@ -1,0 +1,196 @@
+"""`submit`: from what a person asks to a job that is under way."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ftctl.api.job_handle import Job, open_store
+from ftctl.config import Settings, load_settings
+from ftctl.datasets.digest import file_sha256
+from ftctl.errors import UsageError
+from ftctl.estimation.quote import Quote
+from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
+from ftctl.providers.registry import get_provider
+from ftctl.submission import (
+    quote_for,
+    require_affordable,
+    require_capable,
+    require_clean,
+    require_route,
+    require_valid,
+)
+from ftctl.submission import submit as submit_spec
+
+OnStep = Callable[[str], None]
+
+
+def submit(
+    *,
+    provider: str,
+    data: Path | str,
+    model: str,
+    name: str | None = None,
+    validation: Path | str | None = None,
+    method: Method = "sft",
+    tuning: Tuning = "lora",
+    hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
+    base_url: str | None = None,
+    privacy: Privacy | None = None,
+    max_cost: float | None = None,
+    allow_scan_hits: bool = False,
+    new: bool = False,
+    as_of: date | None = None,
+    on_step: OnStep | None = None,
+    settings: Settings | None = None,
+) -> Job:
+    """Check, quote and submit a job; the same call again never makes a second one.
+
+    Args:
+        provider: Where to fine-tune: `local`, or a name of `ftctl providers`.
+        data: Training examples, OpenAI-format JSONL.
+        model: Base model: a name of `ftctl models`, a folder, a hub id.
+        name: What to call the job; made of data and model when not given.
+        validation: Validation examples; the best checkpoint on them is kept.
+        method: `sft`.
+        tuning: `lora`.
+        hyperparameters: Any of `Hyperparameters`; the rest is the provider's choice.
+        base_url: A gateway that speaks the provider's wire.
+        privacy: What may happen to the rows: public, contractual, regulated, stays_inside.
+        max_cost: Highest cost accepted, in USD.
+        allow_scan_hits: Send rows away even though the scan found personal data or secrets.
+        new: Make another job even though the same one is under way.
+        as_of: The day to judge availability by; today when not given.
+        on_step: Told what is being done.
+        settings: Where store and runs are; read from the environment when not given.
+
+    Raises:
+        ProviderClosed, PrivacyForbids, OverMaxCost, Unsupported: refused, nothing was sent.
+        DataInvalid: the data breaks the provider's rules.
+        UsageError: an unknown provider, model or setting, an unreadable file.
+    """
+    settings = settings or load_settings()
+    spec = make_spec(
+        provider=provider,
+        data=data,
+        model=model,
+        name=name,
+        validation=validation,
+        method=method,
+        tuning=tuning,
+        hyperparameters=hyperparameters,
+        base_url=base_url,
+        privacy=privacy,
+        max_cost_usd=max_cost,
+    )
+    quoted = preflight(
+        spec, settings=settings, as_of=as_of, allow_scan_hits=allow_scan_hits, on_step=on_step
+    )
+    driver = get_provider(spec.provider, settings)
+    with open_store(settings) as store:
+        record = submit_spec(
+            spec, store=store, provider=driver, quoted=quoted, new=new, on_step=on_step
+        )
+    return Job(record, settings)
+
+
+def make_spec(
+    *,
+    provider: str,
+    data: Path | str,
+    model: str,
+    name: str | None = None,
+    validation: Path | str | None = None,
+    hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
+    **rest: Any,  # noqa: ANN401 - the spec's own fields, checked by it
+) -> JobSpec:
+    """The whole spec of a job, data hashed; the same for the command line and for code.
+
+    Raises:
+        UsageError: an unreadable file, an unknown setting or a value out of its range.
+    """
+    file = Path(data).expanduser()
+    held_out = None if validation is None else Path(validation).expanduser()
+    settings = read_hyperparameters(hyperparameters or {})
+    try:
+        return JobSpec(
+            provider=provider,
+            data=file.absolute(),
+            data_sha256=file_sha256(file),
+            model=_whole_path(model),
+            name=name or f"{file.stem}-{Path(model).name}",
+            validation=None if held_out is None else held_out.absolute(),
+            validation_sha256=None if held_out is None else file_sha256(held_out),
+            hyperparameters=settings,
+            **rest,
+        )
+    except ValidationError as error:
+        raise _usage_error(error, JobSpec) from None
+
+
+def read_hyperparameters(given: Hyperparameters | Mapping[str, Any]) -> Hyperparameters:
+    """Settings of optimisation from names and values, texts included.
+
+    Raises:
+        UsageError: names the nearest known setting, or the range.
+    """
+    if isinstance(given, Hyperparameters):
+        return given
+    try:
+        return Hyperparameters.model_validate(dict(given))
+    except ValidationError as error:
+        raise _usage_error(error, Hyperparameters) from None
+
+
+def preflight(
+    spec: JobSpec,
+    *,
+    settings: Settings,
+    as_of: date | None = None,
+    allow_scan_hits: bool = False,
+    on_step: OnStep | None = None,
+) -> Quote:
+    """Everything that is asked before anything is written or sent; returns the quote.
+
+    Raises:
+        Refused: by availability, privacy, capability or cost.
+        DataInvalid: the data breaks the provider's rules.
+        UsageError: an unknown provider or model.
+    """
+    tell = on_step or (lambda _: None)
+    for remark in require_route(spec, as_of=as_of or datetime.now(UTC).date()):
+        tell(remark)
+    provider = get_provider(spec.provider, settings)
+    require_capable(spec, provider.capabilities)
+    provider.check(spec)
+    tell("checking the data")
+    report = require_valid(spec)
+    require_clean(spec, provider.capabilities, allow_scan_hits=allow_scan_hits)
+    quoted = quote_for(spec, report)
+    require_affordable(spec, quoted)
+    return quoted
+
+
+def _whole_path(model: str) -> str:
+    """A folder or file by its whole path, so that the job doesn't depend on where we stand."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.exists() else model
+
+
+def _usage_error(
+    error: ValidationError, model: type[JobSpec] | type[Hyperparameters]
+) -> UsageError:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, model.model_fields, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return UsageError(
+            f"unknown setting {field!r}{meant}", hint=f"known: {', '.join(model.model_fields)}"
+        )
+    return UsageError(
+        f"{field}={first['input']!r}: {first['msg'].lower()}", hint="ftctl submit --help"
+    )

@@ -1,0 +1,66 @@
+"""`ftctl chat`: talk to a model."""
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+from ftctl.errors import UsageError
+
+
+@make_command("chat", short_help="Talk to a base or tuned model.")
+@click.argument("target", metavar="ID_OR_DIR_OR_MODEL")
+@click.argument("prompt", required=False)
+@click.option("--system", help="A system message; use the one the model was tuned with.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), default=512, show_default=True)
+def command(
+    out: Output, target: str, prompt: str | None, *, system: str | None, max_new_tokens: int
+) -> None:
+    """Talk to a base or tuned model: a job, an adapter folder, a hub id or a name.
+
+    Without PROMPT it reads questions from the terminal, or one from standard input.
+
+    Example: ftctl chat smollm2-135m-instruct "What is the capital of France?"
+    """
+    from ftctl.api.model_handle import find_model
+
+    model = find_model(target)
+    messages: list[dict[str, str]] = []
+    if system:
+        messages.append({"role": "system", "content": system})
+    for question in _questions(prompt):
+        messages.append({"role": "user", "content": question})
+        live = None if out.json else out.piece
+        answer = model.chat(messages, max_new_tokens=max_new_tokens, on_text=live)
+        messages.append({"role": "assistant", "content": answer})
+        if not out.json:
+            out.piece("\n")
+    if out.json:
+        answered = {"answer": messages[-1]["content"], "messages": messages}
+        out.document({"schema": "ftctl.chat/1", "model": target, **answered})
+
+
+def _questions(prompt: str | None) -> Iterator[str]:
+    if prompt is not None:
+        if not prompt.strip():
+            raise UsageError("the prompt is empty", hint='ftctl chat MODEL "your question"')
+        yield prompt
+        return
+    if not sys.stdin.isatty():
+        text = sys.stdin.read().strip()
+        if not text:
+            raise UsageError(
+                "no prompt: the argument is missing and standard input is empty",
+                hint='ftctl chat MODEL "your question"',
+            )
+        yield text
+        return
+    while True:
+        try:
+            question = input("> ").strip()
+        except EOFError:
+            return
+        if question:
+            yield question

@@ -1,0 +1,33 @@
+"""`ftctl fetch`: bring a tuned model home."""
+
+from pathlib import Path
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+
+@make_command("fetch", short_help="Bring home a job's adapter, metrics and model card.")
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "-o", "--out", "folder", required=True, type=click.Path(path_type=Path), help="A new folder."
+)
+def command(out: Output, job_id: str, folder: Path) -> None:
+    """Bring home a job's adapter, metrics, model card and sha256 manifest.
+
+    The folder appears whole or not at all; running it again does no harm.
+
+    Example: ftctl fetch job-7f3k2m9xab -o my-adapter
+    """
+    from ftctl.api.job_handle import get_job
+
+    tuned = get_job(job_id).refresh().fetch(folder)
+    if out.json:
+        out.document({"schema": "ftctl.fetch/1", **tuned.model_dump(mode="json")})
+        return
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    out.table(
+        ("file", "bytes"), [(file.name, f"{file.stat().st_size:,}") for file in files], str(folder)
+    )
+    out.note(f"talk to it: ftctl chat {folder}")

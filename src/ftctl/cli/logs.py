@@ -1,0 +1,36 @@
+"""`ftctl logs`: what a job said."""
+
+import time
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+
+@make_command("logs", short_help="Print what a job said.")
+@click.argument("job_id", metavar="ID")
+@click.option("--follow", is_flag=True, help="Go on until the job has ended.")
+def command(out: Output, job_id: str, *, follow: bool) -> None:
+    """Print what a job said and went through, oldest first.
+
+    Example: ftctl logs job-7f3k2m9xab --follow
+    """
+    from ftctl.api.job_handle import get_job
+    from ftctl.config import load_settings
+
+    job = get_job(job_id)
+    pause = load_settings().poll_s
+    last = 0
+    while True:
+        job.refresh()
+        for number, event in job.events(after=last):
+            last = number
+            if out.json:
+                out.document({"schema": "ftctl.event/1", **event.model_dump(mode="json")})
+            else:
+                mark = "" if event.level == "info" else f"{event.level}: "
+                out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {mark}{event.message}")
+        if not follow or job.state.terminal:
+            return
+        time.sleep(pause)

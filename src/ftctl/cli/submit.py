@@ -1,0 +1,131 @@
+"""`ftctl submit`: check, quote and submit a job."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output, duration
+from ftctl.cli.watching import job_document, show_live
+from ftctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftctl.estimation.quote import Quote
+    from ftctl.job import JobSpec
+
+
+@make_command("submit", short_help="Check, quote and submit a fine-tuning job.")
+@click.option("--provider", required=True, help="`local`, or a name of `ftctl providers`.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Training examples.")
+@click.option("--model", required=True, help="A name of `ftctl models`, a folder or a hub id.")
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="Validation examples; the checkpoint that does best on them is kept.",
+)
+@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), default="sft")
+@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), default="lora")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
+)
+@click.option("--name", help="What to call the job.")
+@click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
+@click.option(
+    "--privacy",
+    type=click.Choice(["public", "contractual", "regulated", "stays_inside"]),
+    help="What may happen to the rows.",
+)
+@click.option(
+    "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
+)
+@click.option("--base-url", help="A gateway that speaks the provider's wire.")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge availability by another day."
+)
+@click.option("--new", is_flag=True, help="Another job, even though the same one is under way.")
+@click.option("--dry-run", is_flag=True, help="Everything but the submission itself.")
+@click.option("--wait", is_flag=True, help="Watch the job to its end.")
+def command(
+    out: Output,
+    *,
+    settings: tuple[str, ...],
+    max_cost: float | None,
+    as_of: datetime | None,
+    allow_scan_hits: bool,
+    new: bool,
+    dry_run: bool,
+    wait: bool,
+    **spec: Any,  # noqa: ANN401 - click's options by name
+) -> None:
+    """Check, quote and submit a fine-tuning job; prints its id.
+
+    Running the same command again goes on with the job that is under way and never makes a
+    second one; `--new` asks for another.
+
+    Example: ftctl submit --provider local --data train.jsonl --model smollm2-135m-instruct
+    """
+    from ftctl.api.submitting import make_spec, preflight, submit
+    from ftctl.config import load_settings
+
+    home = load_settings()
+    day = as_of.date() if as_of else None
+    asked = read_settings(settings)
+    if dry_run:
+        whole = make_spec(hyperparameters=asked, max_cost_usd=max_cost, **spec)
+        quoted = preflight(
+            whole, settings=home, as_of=day, allow_scan_hits=allow_scan_hits, on_step=out.note
+        )
+        _show_dry_run(out, whole, quoted)
+        return
+    job = submit(
+        hyperparameters=asked,
+        max_cost=max_cost,
+        as_of=day,
+        allow_scan_hits=allow_scan_hits,
+        new=new,
+        on_step=out.note,
+        settings=home,
+        **spec,
+    )
+    if wait:
+        if not out.json:
+            out.note(f"submitted {job.id}")
+        show_live(out, [job.id], None)
+        return
+    if out.json:
+        out.document(job_document(job.record))
+        return
+    out.line(job.id)
+    out.note(f"{job.record.provider}: {job.record.message}; watch it: ftctl watch {job.id}")
+
+
+def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote") -> None:
+    if out.json:
+        body = {"spec": spec.model_dump(mode="json"), "estimate": quoted.model_dump(mode="json")}
+        out.document({"schema": "ftctl.dry-run/1", **body})
+        return
+    rows = [item for item in spec.model_dump(mode="json", exclude_none=True).items() if item[1]]
+    cost, time = quoted.cost, quoted.time
+    rows.append(("cost", f"{cost.low:.2f} to {cost.high:.2f} USD" if cost else "unknown"))
+    if time is not None:
+        rows.append(("time", f"{duration(time.low)} to {duration(time.high)}"))
+    out.table(("setting", "value"), rows, title="would submit")
+
+
+def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`KEY=VALUE` pairs as a dict.
+
+    Raises:
+        UsageError: one has no `=`, or stands twice.
+    """
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair}: not KEY=VALUE", hint="--set epochs=3")
+        if key in settings:
+            raise UsageError(f"--set {key} is given twice", hint="give it once")
+        settings[key.replace("-", "_")] = value
+    return settings
