@@ -1,14 +1,20 @@
 """What every test gets: a clean environment, a home of its own, and no network but loopback."""
 
+import contextlib
+import io
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+import time_machine
 
 KEPT = (
     "PATH",
@@ -20,6 +26,26 @@ KEPT = (
     "SYSTEMROOT",
     "COVERAGE_PROCESS_START",
 )
+SLOWER = {"slow", "medium", "gpu", "live"}
+
+# Read before the environment is cleaned: a day to which the clock of in-process tests is moved.
+TODAY = os.environ.get("FTCTL_TEST_TODAY")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not SLOWER & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("fast")
+
+
+@pytest.fixture(autouse=True)
+def moved_clock() -> Iterator[None]:
+    """With FTCTL_TEST_TODAY=2027-03-01 the test lives on that day; the clock goes on ticking."""
+    if TODAY is None:
+        yield
+        return
+    with time_machine.travel(datetime.fromisoformat(TODAY).replace(tzinfo=UTC), tick=True):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -50,17 +76,58 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
-Cli = Callable[..., subprocess.CompletedProcess[str]]
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed and how it ended."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.stdout)
+
+
+class Cli(Protocol):
+    """Runs the command line: `cli("data", "check", path)`."""
+
+    def __call__(self, *args: str | Path, stdin: str | None = None) -> Ran: ...
 
 
 @pytest.fixture
-def cli() -> Cli:
-    """Run the real command line in a process of its own: `cli("data", "check", "x.jsonl")`."""
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line in this process: quick, and on the test's own clock."""
+    from ftctl.cli.main import main
 
-    def run(*args: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ftctl.cli", *map(str, args)]
-        return subprocess.run(
-            command,
+    def run(*args: str | Path, stdin: str | None = None) -> Ran:
+        streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8") for name in ("out", "err")}
+        typed = io.TextIOWrapper(io.BytesIO((stdin or "").encode()), "utf-8")
+        monkeypatch.setattr(sys, "stdin", typed)
+        with (
+            contextlib.redirect_stdout(streams["out"]),
+            contextlib.redirect_stderr(streams["err"]),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([str(arg) for arg in args])
+        printed = {}
+        for name, stream in streams.items():
+            stream.flush()
+            stream.seek(0)
+            printed[name] = stream.read()
+        code = ended.value.code
+        return Ran(printed["out"], printed["err"], code if isinstance(code, int) else 1)
+
+    return run
+
+
+@pytest.fixture
+def cli_process() -> Cli:
+    """The command line in a process of its own, as a user starts it."""
+
+    def run(*args: str | Path, stdin: str | None = None) -> Ran:
+        ran = subprocess.run(
+            [sys.executable, "-m", "ftctl.cli", *map(str, args)],
             input=stdin,
             check=False,
             capture_output=True,
@@ -68,5 +135,6 @@ def cli() -> Cli:
             encoding="utf-8",
             timeout=300,
         )
+        return Ran(ran.stdout, ran.stderr, ran.returncode)
 
     return run

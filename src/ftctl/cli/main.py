@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 import click
 from typing_extensions import override
@@ -72,18 +73,22 @@ def ftctl() -> None:
     """
 
 
-def main() -> None:
-    """Run the command line and turn every failure into one message and an exit code."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and turn every failure into one message and an exit code.
+
+    Args:
+        argv: The words after `ftctl`; those of this process when None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
     # A dataset's bytes are UTF-8 whatever the terminal's locale says, and so is what we print.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    wants_json = "--json" in sys.argv
     try:
         # Without click's own standalone mode `ctx.exit(1)` comes back as a value.
-        code = ftctl.main(standalone_mode=False)
+        code = ftctl.main(arguments, prog_name="ftctl", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where failures become messages
         from ftctl.cli.render import exit_with
 
-        exit_with(error, json=wants_json)
+        exit_with(error, json="--json" in arguments)
     sys.exit(code if isinstance(code, int) else 0)

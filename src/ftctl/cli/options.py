@@ -2,12 +2,14 @@
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ftctl.cli.render import Output
+from ftctl.config import quiet_environment
 
 
 def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
@@ -18,6 +20,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], cli
         def run(*, json: bool, quiet: bool, no_color: bool, verbose: int, **options: Any) -> None:
             level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
             logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
+            os.environ.update(quiet_environment())
             function(Output(json=json, quiet=quiet, color=not no_color), **options)
 
         made = click.command(name, cls=click.Command, **attributes)(run)

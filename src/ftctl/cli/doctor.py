@@ -1,0 +1,236 @@
+"""`ftctl doctor`: what this machine can do, and how to fix what it can't."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+# Who has none of these emulates bf16, many times slower than fp32.
+_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+_LOW_DISK_GIB = 5  # a base model of 1B parameters in bf16 and a run's checkpoints
+_MARKS = {"ok": "✓", "missing": "·", "problem": "✗"}
+
+
+class Finding(BaseModel):
+    """One thing that was looked at.
+
+    Attributes:
+        area: What it belongs to: machine, home, extra, training, credential, network.
+        status: `missing` is nothing wrong, only not there; `problem` needs mending.
+        fix: A command or a sentence; empty where nothing is to be done.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    area: str
+    name: str
+    status: Literal["ok", "missing", "problem"]
+    says: str
+    fix: str = ""
+
+
+@make_command("doctor", short_help="What this machine can do, and how to fix what it can't.")
+def command(out: Output) -> None:
+    """Look at this machine, its credentials and the installed extras.
+
+    Nothing is imported, sent or changed. Exit 1 only when our own folder can't be used.
+
+    Example: ftctl doctor --json
+    """
+    home = list(look_at_home())
+    usable = home[0].status != "problem"
+    findings = [
+        *look_at_machine(),
+        *home,
+        *look_at_extras(),
+        *look_at_training(),
+        *look_at_credentials(),
+        *look_at_network(),
+    ]
+    if out.json:
+        told = [finding.model_dump() for finding in findings]
+        out.document({"schema": "ftctl.doctor/1", "ok": usable, "findings": told})
+    else:
+        rows = [(_MARKS[f.status], f.area, f.name, f.says, f.fix) for f in findings]
+        out.table(("", "area", "what", "found", "fix"), rows)
+    if not usable:
+        click.get_current_context().exit(1)
+
+
+def look_at_machine() -> Iterator[Finding]:
+    """Python, system and what the processor can multiply."""
+    yield Finding(
+        area="machine",
+        name="Python",
+        status="ok",
+        says=f"{platform.python_version()} ({sys.executable})",
+    )
+    yield Finding(area="machine", name="system", status="ok", says=platform.platform())
+    flags = find_cpu_flags(Path("/proc/cpuinfo"))
+    fast = [flag for flag in _BF16_FLAGS if flag in flags]
+    yield Finding(
+        area="machine",
+        name="bf16 on the CPU",
+        status="ok" if fast else "missing",
+        says=", ".join(fast) or "no avx512_bf16 or AMX; training on the CPU uses fp32",
+    )
+
+
+def find_cpu_flags(cpuinfo: Path) -> frozenset[str]:
+    """What the processor says it can do (Linux), or nothing where it can't be asked."""
+    try:
+        text = cpuinfo.read_text(errors="replace")
+    except OSError:
+        return frozenset()
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return frozenset(found[1].split() if found else ())
+
+
+def look_at_home() -> Iterator[Finding]:
+    """Whether the folder we write to can be written to, and how much fits."""
+    from ftctl.config import load_settings
+
+    home = load_settings().home
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    fix = "set FTCTL_HOME to a folder you may write to"
+    if not there.is_dir():
+        says = f"{there} is a file, not a folder"
+        yield Finding(area="home", name="folder", status="problem", says=says, fix=fix)
+        return
+    if not os.access(there, os.W_OK | os.X_OK):
+        says = f"{home}: {there} can't be written to"
+        yield Finding(area="home", name="folder", status="problem", says=says, fix=fix)
+        return
+    made = "" if home.exists() else " (made at the first job)"
+    yield Finding(area="home", name="folder", status="ok", says=f"{home}{made}")
+    free_gib = shutil.disk_usage(there).free / 2**30
+    low = free_gib < _LOW_DISK_GIB
+    yield Finding(
+        area="home",
+        name="free disk",
+        status="problem" if low else "ok",
+        says=f"{free_gib:.1f} GiB",
+        fix=f"free {_LOW_DISK_GIB} GiB, or set FTCTL_HOME to a larger disk" if low else "",
+    )
+
+
+def look_at_extras() -> Iterator[Finding]:
+    """The optional parts of ftctl, from what is installed; none of it is imported."""
+    try:
+        requirements = importlib.metadata.requires("ftctl") or []
+    except importlib.metadata.PackageNotFoundError:
+        requirements = []
+    packages: dict[str, list[str]] = {}
+    for requirement in requirements:
+        found = re.match(r"([\w.-]+).*extra == ['\"](\w+)['\"]", requirement)
+        if found and found[2] not in ("all", "dev"):
+            packages.setdefault(found[2], []).append(found[1])
+    for extra, names in packages.items():
+        versions = {name: find_version(name) for name in names}
+        absent = [name for name, version in versions.items() if version is None]
+        yield Finding(
+            area="extra",
+            name=extra,
+            status="missing" if absent else "ok",
+            says="without " + ", ".join(absent)
+            if absent
+            else ", ".join(f"{name} {version}" for name, version in versions.items()),
+            fix=f"pip install 'ftctl[{extra}]'" if absent else "",
+        )
+
+
+def find_version(package: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def look_at_training() -> Iterator[Finding]:
+    """Whether models can be tuned on this machine, and on which device."""
+    from ftctl.errors import Unsupported
+    from ftctl.local_backend.executors.process import require_posix
+
+    torch = find_version("torch")
+    driver = Path("/proc/driver/nvidia/version").exists() or bool(shutil.which("nvidia-smi"))
+    cuda_build = torch is not None and "+cpu" not in torch and sys.platform != "darwin"
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    kinds = ["cpu", *(["cuda"] if driver and cuda_build else []), *(["mps"] if apple else [])]
+    if torch is None:
+        device = Finding(
+            area="training",
+            name="devices",
+            status="missing",
+            says="torch isn't installed",
+            fix="pip install 'ftctl[local]'",
+        )
+    elif driver and not cuda_build:
+        device = Finding(
+            area="training",
+            name="devices",
+            status="problem",
+            says=f"torch {torch} is built for the CPU, but an NVIDIA driver is here",
+            fix="pip install --force-reinstall --no-deps torch",
+        )
+    else:
+        says = f"torch {torch}: {', '.join(kinds)}"
+        device = Finding(area="training", name="devices", status="ok", says=says)
+    yield device
+    try:
+        require_posix()
+        local = Finding(area="training", name="local provider", status="ok", says="can run here")
+    except Unsupported as error:
+        local = Finding(
+            area="training",
+            name="local provider",
+            status="missing",
+            says=error.message,
+            fix=error.hint,
+        )
+    yield local
+
+
+def look_at_credentials() -> Iterator[Finding]:
+    """Which vendors' keys are set; a key itself is never shown."""
+    from ftctl.config import CREDENTIAL_VARIABLES, find_credential
+
+    for provider, variables in CREDENTIAL_VARIABLES.items():
+        credential = find_credential(provider)
+        yield Finding(
+            area="credential",
+            name=provider,
+            status="ok" if credential else "missing",
+            says=f"{credential.origin} is set" if credential else "no key",
+            fix="" if credential else f"export {variables[0]}=…, when you want to use it",
+        )
+
+
+def look_at_network() -> Iterator[Finding]:
+    """Proxies and certificates that every request goes through."""
+    from ftctl.config import find_network_settings
+
+    settings = find_network_settings()
+    if not settings:
+        says = "no proxy, the system's certificates"
+        yield Finding(area="network", name="route", status="ok", says=says)
+    for name, value in settings.items():
+        absent = "proxy" not in name.lower() and not Path(value).exists()
+        yield Finding(
+            area="network",
+            name=name,
+            status="problem" if absent else "ok",
+            says=f"{value} doesn't exist" if absent else value,
+            fix=f"point {name} at a certificate file, or unset it" if absent else "",
+        )

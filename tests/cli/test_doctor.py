@@ -1,0 +1,78 @@
+"""What the doctor finds, how it says to fix it, and that it changes and reveals nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli
+
+from ftctl.cli.doctor import find_cpu_flags
+
+KEY = "hf_planted0123456789"
+
+
+def findings(cli: Cli, code: int = 0) -> dict[str, dict[str, Any]]:
+    ran = cli("doctor", "--json")
+    assert ran.returncode == code
+    document = ran.json()
+    assert document["schema"] == "ftctl.doctor/1"
+    assert document["ok"] is (code == 0)
+    return {f"{f['area']}/{f['name']}": f for f in document["findings"]}
+
+
+def test_a_usable_machine_is_described_and_left_alone(cli: Cli, clean_environment: Path) -> None:
+    found = findings(cli)
+    assert found["machine/Python"]["status"] == "ok"
+    assert found["home/folder"]["says"] == f"{clean_environment} (made at the first job)"
+    assert not clean_environment.exists()
+    assert "pydantic" not in found["extra/local"]["says"]
+    assert "torch 2." in found["extra/local"]["says"]
+
+
+def test_a_missing_extra_comes_with_the_command_that_adds_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftctl.cli.doctor.find_version", lambda _: None)
+    found = findings(cli)
+    assert found["extra/openai"]["status"] == "missing"
+    assert found["extra/openai"]["fix"] == "pip install 'ftctl[openai]'"
+    assert found["training/devices"]["fix"] == "pip install 'ftctl[local]'"
+    assert not {"extra/dev", "extra/all"} & set(found)
+
+
+def test_a_credential_is_named_and_never_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", KEY)
+    monkeypatch.setenv("https_proxy", f"http://me:{KEY}@proxy:1")
+    found = findings(cli)
+    assert found["credential/huggingface"]["says"] == "HF_TOKEN is set"
+    assert found["credential/openai"]["fix"].startswith("export OPENAI_API_KEY=")
+    assert found["network/https_proxy"]["says"] == "http://***@proxy:1"
+    assert KEY not in str(found) + cli("doctor").stdout
+
+
+def test_a_certificate_file_that_is_not_there_is_a_problem(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    assert findings(cli)["network/SSL_CERT_FILE"]["status"] == "problem"
+
+
+def test_a_home_that_is_a_file_is_unusable(cli: Cli, clean_environment: Path) -> None:
+    clean_environment.write_text("")
+    folder = findings(cli, code=1)["home/folder"]
+    assert folder["status"] == "problem"
+    assert "FTCTL_HOME" in folder["fix"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_that_cannot_be_written_to_is_unusable(cli: Cli, clean_environment: Path) -> None:
+    clean_environment.mkdir(mode=0o500)
+    assert findings(cli, code=1)["home/folder"]["status"] == "problem"
+
+
+def test_cpu_flags_are_read_as_words(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16 amx_tile\n\nflags\t: fpu\n")
+    assert find_cpu_flags(cpuinfo) == {"fpu", "avx512_bf16", "amx_tile"}
+    assert find_cpu_flags(tmp_path / "none") == frozenset()
