@@ -1,0 +1,57 @@
+"""Answers in batches are the answers one by one, and those of transformers' own loop."""
+
+from pathlib import Path
+
+import pytest
+
+from ftctl.datasets.render import load_tokenizer, prompt_text
+from ftctl.local_backend.chat import load_model
+from ftctl.local_backend.generate import common_prefix, generate
+from ftctl.local_backend.model import load_base
+
+pytestmark = pytest.mark.medium
+
+QUESTIONS = ("short", "a question of middling length", "another one, a good deal longer than these")
+
+
+def prompts(model: Path) -> list[list[int]]:
+    tokenizer = load_tokenizer(model)
+    texts = [prompt_text(tokenizer, [{"role": "user", "content": q}]) for q in QUESTIONS]
+    return [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def test_a_batch_gives_what_transformers_gives_one_by_one(tiny_model: Path) -> None:
+    import torch
+
+    model = load_base(tiny_model, torch.float32, "cpu").eval()
+    asked = prompts(tiny_model)
+    assert common_prefix(asked) > 5
+    together = generate(model, asked, stop_ids=frozenset({1}), max_new_tokens=12)
+    for prompt, answer in zip(asked, together, strict=True):
+        alone = model.generate(
+            torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=1
+        )[0, len(prompt) :].tolist()
+        assert answer == [token for token in alone if token != 1]
+        assert generate(model, [prompt], stop_ids=frozenset({1}), max_new_tokens=12) == [answer]
+
+
+def test_a_stop_token_ends_one_row_and_not_the_others(tiny_model: Path) -> None:
+    import torch
+
+    model = load_base(tiny_model, torch.float32, "cpu").eval()
+    asked = prompts(tiny_model)
+    free = generate(model, asked, stop_ids=frozenset(), max_new_tokens=12)
+    stop = free[0][3]
+    stopped = generate(model, asked, stop_ids=frozenset({stop}), max_new_tokens=12)
+    for row, answer in zip(free, stopped, strict=True):
+        assert answer == row[: row.index(stop)] if stop in row else row
+    assert len(stopped[0]) <= 3
+
+
+def test_chat_shows_the_answer_as_it_grows(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model, tmp_path)
+    pieces: list[str] = []
+    messages = [{"role": "user", "content": "hello"}]
+    answer = model.chat(messages, max_new_tokens=20, on_text=pieces.append)
+    assert answer.startswith("".join(pieces))
+    assert model.answer([messages], max_new_tokens=20) == [answer]
