@@ -116,6 +116,20 @@ def test_nothing_posix_only_runs_at_import(path: Path) -> None:
             assert node.attr not in POSIX_NAMES.get(node.value.id, ()), f"line {node.lineno}"
 
 
+@pytest.mark.medium
+def test_everything_imports_where_the_posix_modules_are_not() -> None:
+    modules = [info.name for info in pkgutil.walk_packages(ftctl.__path__, "ftctl.")]
+    code = (
+        "import importlib, signal, os, sys\n"
+        f"sys.modules.update(dict.fromkeys({sorted(POSIX_MODULES - {'posix'})!r}))\n"
+        "del signal.SIGKILL, os.setsid, os.killpg, os.getpgrp\n"
+        f"for name in {[m for m in modules if not m.endswith('__main__')]!r}:\n"
+        "    importlib.import_module(name)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_the_owners_table_names_real_places() -> None:
     written = {"torch", "peft", "accelerate", "transformers", "sklearn", "sqlalchemy"}
     for library in written:
