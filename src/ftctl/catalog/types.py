@@ -37,10 +37,14 @@ class Phase(Fact):
 
 
 class Serving(Fact):
-    """Where a tuned model answers, and what the machine behind it costs."""
+    """Where a tuned model answers, and what the machine behind it costs.
+
+    `self_serve` is false where one must ask for it, `complete` where the price leaves a part out.
+    """
 
     kind: ServingKind
     self_serve: bool = True
+    complete: bool = True
     gpu: str | None = None
     usd_per_gpu_hour: float | None = Field(None, gt=0)
     note: str = ""
@@ -86,9 +90,13 @@ class Shape(Fact):
 
 
 class Tunable(Fact):
-    """Where a base model can be tuned, from and until when, and until when the result answers."""
+    """Where a base model can be tuned, until when, and until when the result answers.
+
+    `existing_only`: only for accounts that used the provider's fine-tuning before `as_of`.
+    """
 
     provider: str
+    existing_only: bool = False
     methods: tuple[Method, ...] = ("sft",)
     until: date | None = None
     serves_until: date | None = None

@@ -1,0 +1,251 @@
+"""What rules a route out, each time with the number or date that does it."""
+
+from collections.abc import Callable, Iterable
+
+from ftctl.advisor.routes import Route, candidates
+from ftctl.advisor.situation import Situation
+from ftctl.advisor.types import Rejected
+from ftctl.catalog.types import Gpu
+from ftctl.estimation.memory import serving_memory, training_memory, verdict
+from ftctl.estimation.money import HOURS_PER_MONTH, dedicated_usd
+from ftctl.estimation.speed import answer_floor_s, token_floor_s
+from ftctl.policy import Account, availability, privacy_allows
+
+# Gains were seen at 50 to 100 examples (OpenAI's guide, now legacy); below that never tune.
+MIN_ROWS = 50
+# Tokens kept in flight while serving, and trained at once with every layer recomputed: small, as
+# the gate must only rule out what can't work.
+_SERVED_TOKENS, _TRAINED_TOKENS = 8_192, 1_024
+
+Gate = Callable[[Situation, Route], str | None]
+
+
+def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
+    """The routes that pass every gate, and the others with the gate that closed them.
+
+    Of prompted models the first that passes is kept, of one's own models the first with the
+    cheapest card that can do it, of vendors that tune all with a whole price (the others only
+    where there is no such); one's own prompted model only where no vendor's may be used.
+    """
+    kept: list[Route] = []
+    second: list[Route] = []
+    closed: list[tuple[Route, Rejected]] = []
+    for route in candidates(situation):
+        if route.label != "hosted" and any(_same_kind(route, other) for other in kept):
+            continue
+        verdict_ = judge(situation, route)
+        if verdict_ is None:
+            (kept if _comparable(route) else second).append(route)
+        else:
+            gate, reason = verdict_
+            closed.append((route, _rejected(route, gate, reason)))
+    if not any(route.label == "hosted" for route in kept):
+        kept += second
+    return kept, _distinct(closed, kept)
+
+
+def judge(situation: Situation, route: Route) -> tuple[str, str] | None:
+    """The first gate that closes a route and why, or None."""
+    for name, gate in GATES:
+        reason = gate(situation, route)
+        if reason is not None:
+            return name, reason
+    return None
+
+
+def _comparable(route: Route) -> bool:
+    """Whether anybody can have the route, at a price that is whole."""
+    serving = route.provider.serving
+    return route.label != "hosted" or (serving.self_serve and serving.complete)
+
+
+def _same_kind(route: Route, kept: Route) -> bool:
+    return route.label == kept.label
+
+
+def _rejected(route: Route, gate: str, reason: str) -> Rejected:
+    return Rejected(
+        route=route.label,
+        provider=route.provider.name,
+        model=route.model.name,
+        gate=gate,
+        reason=reason,
+    )
+
+
+def _distinct(closed: Iterable[tuple[Route, Rejected]], kept: list[Route]) -> list[Rejected]:
+    """One line per route, place and gate; of several cards, the fastest one's line."""
+    best: dict[tuple[str, ...], tuple[float, Rejected]] = {}
+    for route, line in closed:
+        if route.gpu is not None and any(
+            other.label == route.label and other.model == route.model for other in kept
+        ):
+            continue  # another card can do it
+        key = (line.route, line.provider, line.model if route.hosting == "own" else "", line.gate)
+        speed = route.gpu.bandwidth_gb_s if route.gpu else 0.0
+        if key not in best or best[key][0] < speed:
+            best[key] = (speed, line)
+    return [line for _, line in best.values()]
+
+
+def _privacy(situation: Situation, route: Route) -> str | None:
+    found = privacy_allows(route.provider.name, situation.facts.privacy, catalog=situation.catalog)
+    return None if found.allowed else found.reason
+
+
+def _knowledge(situation: Situation, route: Route) -> str | None:
+    if route.label == "prompt" and situation.needs_knowledge:
+        return "failures come from missing or changing facts, which a prompt alone can't supply"
+    return None
+
+
+def _prompt_limit(situation: Situation, route: Route) -> str | None:
+    if route.label == "prompt" and situation.facts.prompt_limit:
+        return "prompting is impractical, you said"
+    return None
+
+
+def _availability(situation: Situation, route: Route) -> str | None:
+    if route.label != "hosted" or route.tunable is None:
+        return None
+    account = account_at(situation, route.provider.name)
+    found = availability(
+        route.provider.name, as_of=situation.as_of, account=account, catalog=situation.catalog
+    )
+    if found.open_to_you is not True:
+        return f"{found.reason} (source: {found.source})"
+    if route.tunable.existing_only:
+        since = account.since if account else None
+        if since is None or since >= route.tunable.as_of:
+            return f"{route.model.title} is tuned there for existing customers only"
+    return None
+
+
+def _lifecycle(situation: Situation, route: Route) -> str | None:
+    tunable = route.tunable
+    if tunable is not None and tunable.until is not None and situation.as_of >= tunable.until:
+        return f"{route.model.title} takes no tuning jobs there since {tunable.until}"
+    start = route.model.available_from
+    if start is not None and start > situation.as_of and route.tuned:
+        return f"{route.model.title} doesn't exist before {start}"
+    if route.ends is not None and route.ends < situation.until:
+        left = (route.ends - situation.as_of).days
+        return (
+            f"{route.model.title} shuts down on {route.ends}, {left} days from {situation.as_of}, "
+            f"before your horizon ends on {situation.until}"
+        )
+    return None
+
+
+def _rows(situation: Situation, route: Route) -> str | None:
+    if not route.tuned or situation.rows is None:
+        return None
+    need = max(MIN_ROWS, route.provider.min_rows)
+    if situation.rows >= need:
+        return None
+    return f"{situation.rows:g} distinct examples; tuning needs at least {need}"
+
+
+def _context(situation: Situation, route: Route) -> str | None:
+    need = situation.input_tokens + situation.output_tokens
+    context = route.model.context
+    if context is None or need <= context:
+        return None
+    return f"{need:,.0f} tokens a request; {route.model.title} takes {context:,}"
+
+
+def _memory(situation: Situation, route: Route) -> str | None:
+    if route.hosting != "own" or route.gpu is None:
+        return None
+    cards = situation.facts.gpu_count or 1 if situation.gpu else 1
+    have = route.gpu.memory_gib * cards
+    needs = [("serving", serving_memory(route.model, _SERVED_TOKENS))]
+    if route.tuned:
+        trained = training_memory(route.model, _TRAINED_TOKENS, checkpointing=True)
+        needs.append(("LoRA training", trained))
+    for what, need in needs:
+        if need is not None and verdict(need, have) == "no":
+            return (
+                f"{what} of {route.model.title} needs about {need.likely:.1f} GiB; "
+                f"{cards} × {route.gpu.title} has {have:g}"
+            )
+    return None
+
+
+def _latency(situation: Situation, route: Route) -> str | None:
+    """Roofline: rules out what physics rules out, on the fastest card where none is named."""
+    target, size = situation.facts.latency_p95_s, route.model.parameters
+    if target is None or size is None or not (route.tuned or route.hosting == "own"):
+        return None
+    gpu = route.gpu or max(situation.catalog.gpus, key=lambda card: card.bandwidth_gb_s)
+    # A length that nobody named or measured must not rule anything out.
+    answer = situation.output_tokens if situation.knows("output_tokens") else 1.0
+    prompt = situation.fresh_tokens if situation.knows("input_tokens") else 1.0
+    floor = answer_floor_s(size, prompt, answer, gpu)
+    if floor <= target:
+        return None
+    return _floor_arithmetic(size, answer, floor, target, gpu)
+
+
+def _floor_arithmetic(size: int, answer: float, floor: float, target: float, gpu: Gpu) -> str:
+    token = token_floor_s(size, gpu)
+    return (
+        f"reading {size * 2 / 1e9:.1f} GB of weights at {gpu.bandwidth_gb_s:,.0f} GB/s takes "
+        f"{token * 1000:.2g} ms a token on {gpu.title}; {answer:g} tokens and the prompt take at "
+        f"least {floor:.2g} s, the target is {target:g} s"
+    )
+
+
+def _budget(situation: Situation, route: Route) -> str | None:
+    """A card that idles costs the same at any volume; above the budget, it is out."""
+    budget = situation.facts.budget_usd_per_month
+    if budget is None:
+        return None
+    if route.hosting == "own" and route.gpu is not None and not situation.runs_gpus:
+        floor = route.gpu.price.low * HOURS_PER_MONTH
+        what = f"one always-on {route.gpu.title}"
+    elif route.label == "hosted" and route.price is None:
+        month = dedicated_usd(route.provider, 1)
+        floor = month.low if month else 0.0
+        what = f"one always-on endpoint at {route.provider.title}"
+    else:
+        return None
+    if floor <= budget:
+        return None
+    return f"{what} costs at least {floor:,.0f} USD a month; the budget is {budget:,.0f}"
+
+
+def _price(_situation: Situation, route: Route) -> str | None:
+    if route.label != "hosted" or route.price is not None:
+        return None
+    if route.provider.serving.usd_per_gpu_hour is not None:
+        return None
+    return "no price for serving a tuned model there was found, so it can't be compared"
+
+
+def account_at(situation: Situation, provider: str) -> Account | None:
+    """The user's account at a provider; an empty one when accounts are given without it.
+
+    Raises:
+        UsageError: the facts name a provider that nobody knows.
+    """
+    accounts = situation.facts.accounts or {}
+    named = {
+        situation.catalog.get_provider(name).name: account for name, account in accounts.items()
+    }
+    return named.get(provider)
+
+
+GATES: tuple[tuple[str, Gate], ...] = (
+    ("privacy", _privacy),
+    ("availability", _availability),
+    ("lifecycle", _lifecycle),
+    ("knowledge", _knowledge),
+    ("prompt_limit", _prompt_limit),
+    ("min_rows", _rows),
+    ("context", _context),
+    ("memory", _memory),
+    ("latency", _latency),
+    ("budget", _budget),
+    ("price", _price),
+)

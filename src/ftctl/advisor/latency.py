@@ -1,0 +1,52 @@
+"""Whether a route is fast enough, as values with fixed anchors: 1 met, 0 missed."""
+
+import numpy as np
+
+from ftctl.advisor.draws import DRAWS, Array, Draws
+from ftctl.advisor.routes import Route
+from ftctl.estimation.speed import answer_s
+
+# Seconds to the first token and a token of a vendor's small model: first tokens of 0.10 to 0.60 s
+# stood on four pages of 2026 for one model; the time per token is a wide default. `ftctl probe`
+# will measure it.
+API_FIRST_S, API_TOKEN_S = (0.10, 0.60), (0.005, 0.020)
+
+
+def latency_value(draws: Draws, route: Route) -> Array:
+    """1 where 95 % of answers come in time, 0 where not, −0.5 where the user knows they don't."""
+    facts = draws.situation.facts
+    if not route.tuned and route.hosting == "vendor_api":
+        if facts.prompt_meets_latency is not None:
+            return np.full(DRAWS, 1.0 if facts.prompt_meets_latency else -0.5)
+        if facts.latency_p95_s is None:
+            return np.ones(DRAWS)
+        return _met(api_s(draws), facts.latency_p95_s)
+    if facts.latency_p95_s is None or not draws.situation.knows("output_tokens"):
+        # Smaller than the model that is too slow, but nobody said how long answers may take or be.
+        missed = facts.prompt_meets_latency is False
+        return draws.uniform("small_model", 0.5, 1.0) if missed else np.ones(DRAWS)
+    if route.gpu is None or route.model.parameters is None:
+        return _met(api_s(draws), facts.latency_p95_s)
+    return _met(own_s(draws, route), facts.latency_p95_s)
+
+
+def api_s(draws: Draws) -> Array:
+    """Seconds of one answer from a vendor's shared endpoint."""
+    first = draws.uniform("api_first", *API_FIRST_S)
+    token = draws.uniform("api_token", *API_TOKEN_S)
+    return first + token * draws.situation.output_tokens
+
+
+def own_s(draws: Draws, route: Route) -> Array:
+    """Seconds of one answer from a card of one's own, or a vendor's dedicated one."""
+    if route.gpu is None or route.model.parameters is None:
+        return api_s(draws)
+    situation = draws.situation
+    estimate = answer_s(
+        route.model.parameters, situation.fresh_tokens, situation.output_tokens, route.gpu
+    )
+    return draws.between("own_latency", estimate)
+
+
+def _met(seconds: Array, target: float) -> Array:
+    return np.where(seconds <= target, 1.0, 0.0)

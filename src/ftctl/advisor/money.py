@@ -1,0 +1,198 @@
+"""What a route costs in USD a month in every draw: one-off, standing and per request."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ftctl.advisor.draws import DRAWS, Array, Draws
+from ftctl.advisor.routes import Route
+from ftctl.advisor.situation import Situation
+from ftctl.catalog.types import Gpu
+from ftctl.estimation.estimate import Assumption, Estimate
+from ftctl.estimation.money import (
+    ENGINEER_USD_PER_MONTH,
+    HOURS_PER_MONTH,
+    Usage,
+    people_usd,
+    request_usd,
+    training_usd,
+)
+from ftctl.estimation.speed import capacity_per_s
+
+Share = tuple[float, float, float]
+
+# Engineer-months once (labels, evaluation, pipeline) and engineers all along: priors, wide.
+_RAG_ONCE, _RAG_PEOPLE = (0.5, 1.0, 2.0), (0.02, 0.05, 0.10)
+_HOSTED_ONCE, _HOSTED_PEOPLE = (0.25, 0.75, 2.0), (0.02, 0.05, 0.10)
+_OWN_ONCE, _OWN_PEOPLE = (0.5, 1.0, 2.5), (0.03, 0.07, 0.15)
+# Without GPUs in production somebody must first learn to run them, day and night.
+_FIRST_ONCE, _FIRST_PEOPLE = (1.0, 3.0, 6.0), (0.20, 0.45, 1.0)
+# The busiest hour over the mean: how much capacity stands idle.
+_PEAK_OVER_MEAN = 3.0
+_SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600
+
+
+@dataclass(frozen=True)
+class MonthlyCost:
+    """USD a month in every draw, and what the figure rests on."""
+
+    usd: Array
+    basis: tuple[Assumption, ...]
+
+    def interval(self) -> Estimate:
+        """P10, P50 and P90."""
+        low, likely, high = np.quantile(self.usd, [0.1, 0.5, 0.9]).round(2)
+        return Estimate(low=low, likely=likely, high=high, unit="USD/month", basis=self.basis)
+
+
+class Money:
+    """Costs of routes in one set of draws.
+
+    A further card is only added where it is cheaper than the prompted alternative: capacity
+    beyond the first card costs at most what the API would charge for the same requests.
+    """
+
+    def __init__(self, draws: Draws) -> None:
+        self._draws = draws
+        self._situation = draws.situation
+        self._api_usd = self._cheapest_api()
+
+    def of(self, route: Route) -> MonthlyCost:
+        """The whole monthly cost of a route."""
+        standing, basis = self._standing(route)
+        people, once, why = self._labour(route)
+        work = people_usd(people, why)
+        months = max(1.0, self._months(route))
+        one_off = people_usd(once, why).scaled(1 / months)
+        usd = standing + self._draws.between("people", work) + self._draws.between("once", one_off)
+        training, training_basis = self._training(route)
+        return MonthlyCost(
+            usd=usd + training / months,
+            basis=(*basis, *work.basis, *training_basis) if why else (*basis, *training_basis),
+        )
+
+    def _standing(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
+        if route.price is not None:
+            usage = self._usage()
+            per_request = request_usd(route.price, usage)
+            name = f"{route.model.name} price"
+            said = (
+                f"{route.price.input_usd:g} in, {route.price.cached_usd:g} cached, "
+                f"{route.price.output_usd:g} out USD per million tokens"
+            )
+            return self._draws.requests * per_request, (
+                Assumption.from_fact(name, said, route.price),
+            )
+        if route.hosting == "hosted_custom":
+            return self._endpoint(route)
+        return self._own_cards(route)
+
+    def _own_cards(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
+        if route.gpu is None:
+            return np.zeros(DRAWS), ()
+        price = route.gpu.price
+        hour = self._draws.between(
+            "gpu_hour", Estimate(low=price.low, likely=price.likely, high=price.high, unit="USD/h")
+        )
+        more = np.minimum(self._more(route, hour), self._dedicated_more())
+        said = f"{price.low:g} to {price.high:g} USD/h, likely {price.likely:g}"
+        basis = Assumption.from_fact(f"{route.gpu.name} price", said, price)
+        return hour * HOURS_PER_MONTH + more, (basis,)
+
+    def _endpoint(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
+        serving = route.provider.serving
+        hour = serving.usd_per_gpu_hour or 0.0
+        basis = Assumption.from_fact(f"{route.provider.name} endpoint", f"{hour:g} USD/h", serving)
+        return hour * HOURS_PER_MONTH + self._dedicated_more(), (basis,)
+
+    def _dedicated_more(self) -> Array:
+        """USD of capacity beyond the first card at a vendor's price: the same at every vendor."""
+        catalog = self._situation.catalog
+        together = catalog.get_provider("together")
+        card = catalog.get_gpu(together.serving.gpu or "h100")
+        hour = np.full(DRAWS, together.serving.usd_per_gpu_hour or 0.0)
+        return self._capacity_usd(catalog.get_model("llama-3.1-8b-instruct").parameters, card, hour)
+
+    def _more(self, route: Route, hour: Array) -> Array:
+        if route.gpu is None:
+            return np.zeros(DRAWS)
+        return self._capacity_usd(route.model.parameters, route.gpu, hour)
+
+    def _capacity_usd(self, size: int | None, gpu: Gpu, hour: Array) -> Array:
+        situation = self._situation
+        estimate = capacity_per_s(
+            size or 0, max(situation.fresh_tokens, 1.0), max(situation.output_tokens, 1.0), gpu
+        )
+        capacity = self._draws.between("capacity", estimate)
+        api = self._draws.requests * self._api_usd
+        peak = situation.facts.peak_requests_per_s
+        if peak is not None:
+            cards = peak / capacity
+        else:
+            cards = self._draws.requests * _PEAK_OVER_MEAN / (capacity * _SECONDS_PER_MONTH)
+        return np.minimum(cards * hour * HOURS_PER_MONTH, api)
+
+    def _cheapest_api(self) -> float:
+        rows = [row for row in self._situation.catalog.inference if not row.tuned]
+        return min(request_usd(row, self._usage()) for row in rows)
+
+    def _usage(self) -> Usage:
+        situation = self._situation
+        return Usage(1.0, situation.input_tokens, situation.prefix_tokens, situation.output_tokens)
+
+    def _months(self, route: Route) -> float:
+        left = self._situation.months
+        if route.ends is not None:
+            left = min(left, (route.ends - self._situation.as_of).days / 30.0)
+        return left
+
+    def _labour(self, route: Route) -> tuple[Share, Share, str]:
+        """Engineers all along, engineer-months once, and why."""
+        people, once, why = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), ""
+        if "rag" in route.adaptation:
+            people, once, why = _RAG_PEOPLE, _RAG_ONCE, "an index to build and keep"
+        if route.hosting == "own":
+            first = not self._situation.runs_gpus
+            more = _FIRST_PEOPLE if first else _OWN_PEOPLE
+            start = _FIRST_ONCE if first else _OWN_ONCE
+            why = "the first GPUs in production" if first else "GPUs already serve production"
+            if self._situation.facts.ml_engineers == 0:
+                more, start = _times(more, 1.5), _times(start, 1.5)
+            return _plus(people, more), _plus(once, start), why
+        if route.tuned:
+            why = "data, evaluation and a vendor's endpoint"
+            return _plus(people, _HOSTED_PEOPLE), _plus(once, _HOSTED_ONCE), why
+        return people, once, why
+
+    def _training(self, route: Route) -> tuple[float, tuple[Assumption, ...]]:
+        """USD of one training run; a vendor's bill where its price is known."""
+        if not route.tuned or route.hosting == "own":
+            return 0.0, ()
+        price = self._situation.catalog.find_training_price(route.provider.name, route.model)
+        if price is None:
+            unknown = Assumption.prior(
+                f"{route.provider.name} training", "not counted", "no price was found"
+            )
+            return 0.0, (unknown,)
+        rows = self._situation.rows or 1_000.0
+        tokens = rows * (self._situation.input_tokens + self._situation.output_tokens) * 3
+        bill = training_usd(price, Estimate.exact(tokens, "tokens"))
+        return bill.likely, bill.basis
+
+
+def cost_value(situation: Situation, route: Route, usd: Array) -> Array:
+    """Fixed anchors: 1 at nothing, 0 at 20,000 USD a month, on without end; −1 where it is missed.
+
+    Linear, as a dollar is a dollar at any volume.
+    """
+    missed = situation.facts.prompt_meets_cost is False
+    penalty = 1.0 if missed and not route.tuned and route.hosting == "vendor_api" else 0.0
+    return 1 - usd / (1.6 * ENGINEER_USD_PER_MONTH) - penalty
+
+
+def _plus(left: Share, right: Share) -> Share:
+    return left[0] + right[0], left[1] + right[1], left[2] + right[2]
+
+
+def _times(share: Share, factor: float) -> Share:
+    return share[0] * factor, share[1] * factor, share[2] * factor

@@ -1,0 +1,102 @@
+"""Which route wins how many draws: money, fixed-anchor values, Monte-Carlo.
+
+No score is normalised against the other routes, so adding one that loses everywhere changes
+nothing, and every draw's factors are shared, so only real differences decide.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ftctl.advisor.draws import DRAWS, Array, Draws
+from ftctl.advisor.latency import latency_value
+from ftctl.advisor.money import Money, MonthlyCost, cost_value
+from ftctl.advisor.quality import Quality
+from ftctl.advisor.routes import Route
+from ftctl.advisor.situation import Situation
+from ftctl.advisor.types import Criterion, Label
+
+# Doing the least is the default: another route must be better by this much to win a draw.
+INERTIA = 0.03
+# Where facts are what is missing, retrieval comes first and is measured again before anybody tunes.
+RETRIEVAL_FIRST = 0.10
+_PRIVACY_OUTSIDE = {"contractual": 0.6, "regulated": 0.4}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A route with its cost, its values by criterion in every draw, and the share it won."""
+
+    route: Route
+    cost: MonthlyCost
+    values: dict[Criterion, Array]
+    utility: Array
+    share: float
+
+
+class Ranking:
+    """The routes that passed the gates, best first; of each label the best one only."""
+
+    def __init__(self, situation: Situation, routes: Iterable[Route]) -> None:
+        self._draws = Draws(situation)
+        self.quality = Quality(self._draws)
+        self._money = Money(self._draws)
+        self._routes = list(routes)
+
+    @cached_property
+    def ranked(self) -> list[Ranked]:
+        """One entry for each label, most draws first."""
+        best: dict[Label, Ranked] = {}
+        for route in self._routes:
+            entry = self._evaluate(route)
+            rival = best.get(route.label)
+            if rival is None or _mean(entry) > _mean(rival):
+                best[route.label] = entry
+        entries = list(best.values())
+        if not entries:
+            return []
+        table = np.stack([entry.utility for entry in entries])
+        if entries[0].route.label == "prompt":
+            table[0] += INERTIA
+        elif entries[0].route.label == "rag":
+            table[0] += RETRIEVAL_FIRST
+        winners = np.argmax(table, axis=0)
+        shares = np.bincount(winners, minlength=len(entries)) / DRAWS
+        ranked = [
+            Ranked(e.route, e.cost, e.values, e.utility, float(share))
+            for e, share in zip(entries, shares, strict=True)
+        ]
+        return sorted(ranked, key=lambda entry: -entry.share)
+
+    def _evaluate(self, route: Route) -> Ranked:
+        situation, weights = self._draws.situation, self._draws.weights
+        cost = self._money.of(route)
+        inside = route.hosting == "own"
+        outside = _PRIVACY_OUTSIDE.get(situation.facts.privacy or "public", 1.0)
+        values: dict[Criterion, Array] = {
+            "quality": self.quality.value(route),
+            "latency": latency_value(self._draws, route),
+            "cost": cost_value(situation, route, cost.usd),
+            "privacy": np.full(DRAWS, 1.0 if inside else outside),
+        }
+        utility = np.sum([weights[name] * value for name, value in values.items()], axis=0)
+        return Ranked(route, cost, values, utility, 0.0)
+
+
+def dominated_by(entry: Ranked, others: Iterable[Ranked]) -> Label | None:
+    """A route that is no worse in every criterion and draw, and better somewhere, or None."""
+    for other in others:
+        if other.route == entry.route:
+            continue
+        pairs = [(other.values[name], value) for name, value in entry.values.items()]
+        if all(np.all(theirs >= mine) for theirs, mine in pairs) and any(
+            np.any(theirs > mine) for theirs, mine in pairs
+        ):
+            return other.route.label
+    return None
+
+
+def _mean(entry: Ranked) -> float:
+    return float(np.mean(entry.utility))

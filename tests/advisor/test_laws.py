@@ -1,0 +1,263 @@
+"""The thirteen metamorphic laws of advice, over generated questions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from ftctl.advisor.advise import decide, settled
+from ftctl.advisor.gates import sift
+from ftctl.advisor.rank import Ranking
+from ftctl.advisor.situation import settle
+from ftctl.advisor.types import Facts
+from ftctl.catalog.load import Catalog, load_catalog
+
+TODAY = date(2026, 11, 24)
+CATALOG = load_catalog()
+FEW, MANY = 12, 1500
+Law = Callable[[Facts], None]
+
+
+@dataclass(frozen=True)
+class MeasuredFile:
+    """Features of a data file, as `ftctl.datasets.features` measures them."""
+
+    rows: int = 1000
+    effective_rows: int = 1000
+    input_tokens_mean: float = 300.0
+    output_tokens_mean: float = 20.0
+    shared_prefix_tokens: int = 50
+    output_families: float = 1.0
+    label_names: tuple[str, ...] = ("a", "b")
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+SHARES = st.sampled_from([0.0, 0.2, 0.5, 0.8])
+QUESTIONS = st.builds(
+    Facts,
+    task_kind=maybe(
+        st.sampled_from(["classification", "extraction", "generation", "code", "qa", "dialogue"])
+    ),
+    distinct_tasks=maybe(st.integers(1, 6)),
+    failure_mix=maybe(
+        st.fixed_dictionaries(
+            {"knowledge": SHARES, "format": SHARES, "reasoning": SHARES, "tone": SHARES}
+        )
+    ),
+    prompt_meets_quality=maybe(st.booleans()),
+    prompt_meets_latency=maybe(st.booleans()),
+    prompt_meets_cost=maybe(st.booleans()),
+    baseline_score=maybe(st.floats(0.2, 1.0)),
+    baseline_n=maybe(st.integers(20, 1000)),
+    target_score=maybe(st.floats(0.5, 1.0)),
+    data_rows=maybe(st.sampled_from([0, 20, 60, 300, 2000, 50_000])),
+    requests_per_month=maybe(st.floats(2, 8).map(lambda power: 10**power)),
+    peak_requests_per_s=maybe(st.floats(0.1, 300)),
+    input_tokens=maybe(st.sampled_from([50.0, 800.0, 6000.0])),
+    output_tokens=maybe(st.sampled_from([1.0, 40.0, 700.0])),
+    shared_prefix_tokens=maybe(st.sampled_from([0.0, 40.0, 2000.0])),
+    latency_p95_s=maybe(st.sampled_from([0.05, 0.5, 3.0])),
+    privacy=maybe(st.sampled_from(["public", "contractual", "regulated", "stays_inside"])),
+    prompt_limit=maybe(st.booleans()),
+    priorities=maybe(st.permutations(["quality", "latency", "cost", "privacy"])),
+    runs_gpus=maybe(st.booleans()),
+    gpu=maybe(st.sampled_from(["l4", "a100", "h100"])),
+    ml_engineers=maybe(st.integers(0, 5)),
+    horizon_months=maybe(st.sampled_from([1.0, 6.0, 24.0])),
+    knowledge_changes=maybe(st.sampled_from(["never", "yearly", "monthly", "daily"])),
+    budget_usd_per_month=maybe(st.sampled_from([200.0, 3000.0, 100_000.0])),
+)
+
+
+def verdict(facts: Facts, catalog: Catalog = CATALOG, features: Any = None) -> Any:
+    return decide(settle(facts, features, catalog, TODAY))
+
+
+def changed(facts: Facts, **changes: Any) -> Facts:
+    return Facts.parse({**facts.model_dump(exclude_none=True), **changes})
+
+
+def own_share(facts: Facts, catalog: Catalog = CATALOG) -> float:
+    ranked = verdict(facts, catalog).ranked
+    return float(sum(e.share for e in ranked if e.route.label == "self_hosted"))
+
+
+def owns(facts: Facts) -> bool:
+    return bool(verdict(facts).decision == "self_hosted")
+
+
+def rows_that_must_stay_inside_go_to_no_vendor(facts: Facts) -> None:
+    found = verdict(changed(facts, privacy="stays_inside"))
+    assert found.decision != "hosted"
+    assert found.leading != "hosted"
+    assert all(entry.route.hosting == "own" for entry in found.ranked)
+
+
+def less_volume_never_moves_toward_own_gpus(facts: Facts) -> None:
+    assume(facts.requests_per_month is not None)
+    assert facts.requests_per_month is not None
+    less = changed(facts, requests_per_month=facts.requests_per_month / 100)
+    assert own_share(less) <= own_share(facts)
+    assert owns(facts) or not owns(less)
+
+
+def more_volume_never_moves_away_from_own_gpus(facts: Facts) -> None:
+    assume(facts.requests_per_month is not None)
+    assert facts.requests_per_month is not None
+    more = changed(facts, requests_per_month=facts.requests_per_month * 100)
+    assert own_share(more) >= own_share(facts)
+    assert owns(more) or not owns(facts)
+
+
+def five_rows_are_never_tuned_on(facts: Facts) -> None:
+    found = verdict(changed(facts, data_rows=5))
+    assert not any(entry.route.tuned for entry in found.ranked)
+    assert found.decision not in ("hosted", "self_hosted", "measure_first")
+
+
+def changing_facts_call_for_retrieval(facts: Facts) -> None:
+    case = changed(facts, failure_mix={"knowledge": 1.0}, knowledge_changes="daily")
+    found = verdict(case)
+    assume(found.decision != "none")  # measured to be good enough, or no route is left
+    assert all("rag" in entry.route.adaptation for entry in found.ranked)
+    assert found.decision != "measure_first"
+
+
+def a_prompt_that_does_it_all_needs_nothing(facts: Facts) -> None:
+    done = changed(facts, baseline_score=0.97, prompt_meets_cost=True, prompt_meets_latency=True)
+    assert verdict(done).decision == "none"
+
+
+def a_base_that_retires_before_the_horizon_is_gone(facts: Facts) -> None:
+    customer = changed(
+        facts,
+        accounts={"openai": {"since": "2025-01-01", "last_used": "2026-11-20"}},
+        privacy="public",
+        data_rows=2000,
+    )
+    for months in (1.0, 6.0):
+        situation = settle(changed(customer, horizon_months=months), None, CATALOG, TODAY)
+        routes, rejected = sift(situation)
+        kept = [route for route in routes if route.provider.name == "openai" and route.tuned]
+        assert all(route.ends is None or route.ends >= situation.until for route in routes)
+        assert bool(kept) is (months == 1.0)
+        if months == 6.0:
+            reasons = [r.reason for r in rejected if r.provider == "openai" and r.route == "hosted"]
+            assert any("shuts down on 2027-01-14" in reason for reason in reasons)
+
+
+def dearer_cards_never_help_own_gpus(facts: Facts) -> None:
+    shares = [own_share(facts, priced(factor)) for factor in (1 / 3, 1.0, 3.0)]
+    assert shares == sorted(shares, reverse=True)
+
+
+def priced(factor: float) -> Catalog:
+    gpus = []
+    for gpu in CATALOG.gpus:
+        price = gpu.price
+        scaled = {name: getattr(price, name) * factor for name in ("low", "likely", "high")}
+        gpus.append(gpu.model_copy(update={"price": price.model_copy(update=scaled)}))
+    return CATALOG.model_copy(update={"gpus": tuple(gpus)})
+
+
+def a_dominated_option_changes_nothing(facts: Facts) -> None:
+    situation = settle(facts, None, CATALOG, TODAY)
+    routes, _ = sift(situation)
+    hosted = [route for route in routes if route.label == "hosted" and route.price is None]
+    assume(hosted)
+    serving = hosted[0].provider.serving
+    dear = serving.model_copy(update={"usd_per_gpu_hour": 3 * (serving.usd_per_gpu_hour or 0)})
+    provider = hosted[0].provider.model_copy(update={"name": "dear", "serving": dear})
+    more = [*routes, replace(hosted[0], provider=provider)]
+    before = [(e.route, e.share) for e in Ranking(situation, routes).ranked]
+    after = [(e.route, e.share) for e in Ranking(situation, more).ranked]
+    assert before == after
+
+
+def duplicated_rows_are_the_same_rows(facts: Facts) -> None:
+    once, twice = MeasuredFile(), MeasuredFile(rows=2000)
+    before, after = verdict(facts, features=once), verdict(facts, features=twice)
+    assert (before.decision, before.confidence) == (after.decision, after.confidence)
+
+
+def order_and_names_of_labels_do_not_matter(facts: Facts) -> None:
+    first, renamed = MeasuredFile(), MeasuredFile(label_names=("b", "zebra"))
+    before, after = verdict(facts, features=first), verdict(facts, features=renamed)
+    assert (before.decision, before.confidence) == (after.decision, after.confidence)
+
+
+def without_any_measurement_measure_first(facts: Facts) -> None:
+    dropped = ("baseline_score", "baseline_n", "target_score")
+    flags = ("prompt_meets_quality", "prompt_meets_latency", "prompt_meets_cost")
+    values = facts.model_dump(exclude_none=True)
+    known = {key: value for key, value in values.items() if key not in (*dropped, *flags)}
+    case = Facts.parse(known | {"failure_mix": {"format": 0.7, "tone": 0.3}})
+    found = verdict(case)
+    assume(any(entry.route.tuned for entry in found.ranked))  # else a gate settles it
+    assert found.decision == "measure_first"
+
+
+def a_target_below_the_weight_read_rules_own_gpus_out(facts: Facts) -> None:
+    case = changed(facts, latency_p95_s=1e-4, data_rows=2000)
+    found = verdict(case)
+    assert not any(entry.route.hosting == "own" for entry in found.ranked)
+    own = [line for line in found.rejected if line.route == "self_hosted"]
+    assert own
+    for line in own:
+        assert line.gate in ("latency", "memory", "budget", "context")
+        if line.gate == "latency":
+            assert "GB/s takes" in line.reason
+            assert "the target is 0.0001 s" in line.reason
+
+
+LAWS: list[Law] = [
+    rows_that_must_stay_inside_go_to_no_vendor,
+    less_volume_never_moves_toward_own_gpus,
+    more_volume_never_moves_away_from_own_gpus,
+    five_rows_are_never_tuned_on,
+    changing_facts_call_for_retrieval,
+    a_prompt_that_does_it_all_needs_nothing,
+    a_base_that_retires_before_the_horizon_is_gone,
+    dearer_cards_never_help_own_gpus,
+    a_dominated_option_changes_nothing,
+    duplicated_rows_are_the_same_rows,
+    order_and_names_of_labels_do_not_matter,
+    without_any_measurement_measure_first,
+    a_target_below_the_weight_read_rules_own_gpus_out,
+]
+RELAXED = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_law(law: Law) -> None:
+    @settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=RELAXED)
+    @given(QUESTIONS)
+    def holds(facts: Facts) -> None:
+        law(facts)
+
+    holds()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_law_over_thousands(law: Law) -> None:
+    @settings(max_examples=MANY, deadline=None, suppress_health_check=RELAXED)
+    @given(QUESTIONS)
+    def holds(facts: Facts) -> None:
+        law(facts)
+
+    holds()
+
+
+@settings(max_examples=FEW, deadline=None, derandomize=True)
+@given(QUESTIONS)
+def test_what_is_settled_needs_no_draws(facts: Facts) -> None:
+    situation = settle(facts, None, CATALOG, TODAY)
+    assert (decide(situation).decision == "none") >= settled(situation)
