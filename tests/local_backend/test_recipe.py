@@ -106,7 +106,7 @@ def test_only_the_answer_and_its_stop_token_are_trained(tiny_model: Path) -> Non
 
 def test_a_message_of_weight_0_is_not_trained(tiny_model: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "red", "weight": 0},
         {"role": "user", "content": "b"},

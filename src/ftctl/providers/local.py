@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.digest import file_sha256
-from ftctl.errors import IllegalMove, NotFound, StoreError, UsageError
+from ftctl.errors import IllegalMove, NotFound, StoreError
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
@@ -171,10 +171,7 @@ class LocalProvider:
             IllegalMove: the worker still lives.
         """
         run = self._existing(remote_id)
-        if process.is_alive(run):
-            raise IllegalMove(
-                f"{remote_id}: its worker still runs", hint=f"ftctl watch {remote_id}"
-            )
+        self._require_ended(run)
         run.cancel_file.unlink(missing_ok=True)
         run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
         process.start(run)
@@ -198,12 +195,20 @@ class LocalProvider:
         """Delete the run folder.
 
         Raises:
-            UsageError: its worker still lives.
+            IllegalMove: its worker still lives.
         """
         run = self._existing(remote_id)
-        if process.is_alive(run):
-            raise UsageError(f"{remote_id} still runs", hint=f"ftctl cancel {remote_id}")
+        self._require_ended(run)
         shutil.rmtree(run.path)
+
+    def _require_ended(self, run: RunFolder) -> None:
+        """A worker that has said its last word may still be tidying up; any other one works."""
+        if not process.is_alive(run):
+            return
+        if not run.exit_file(run.config().attempt).exists():
+            job = run.path.name
+            raise IllegalMove(f"{job}: its worker still runs", hint=f"ftctl cancel {job}")
+        process.stop(run)
 
     def _run(self, marker: str) -> RunFolder:
         return RunFolder(self._home / "runs" / marker)
