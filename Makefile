@@ -21,7 +21,6 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pydoclint -q src
 	$(BIN)/python scripts/size.py
 	$(BIN)/pytest -m fast -n 2 --dist worksteal
 

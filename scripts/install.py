@@ -50,7 +50,8 @@ def demand_python() -> None:
     """Stop with a sentence when this Python is too old to go on."""
     if sys.version_info >= LOWEST:
         return
-    newer = [f"python3.{minor}" for minor in (13, 12, 11) if shutil.which(f"python3.{minor}")]
+    named = [f"python3.{minor}" for minor in (13, 12, 11)]
+    newer = [name for name in named if shutil.which(name) and succeeds([name, "--version"])]
     advice = f"run it as `make PYTHON={newer[0]}`" if newer else "install one, then run it again"
     sys.exit(
         f"ftctl needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}: "
@@ -86,7 +87,16 @@ def install_torch(python: Path) -> None:
     else:
         # uv knows where PyTorch's own CPU builds are; pip would have to be told an address.
         pip(python, "uv")
-        uv = [python, "-m", "uv", "pip", "install", "--python", python, "--torch-backend=cpu"]
+        uv: list[str | Path] = [
+            python,
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--torch-backend=cpu",
+        ]
         if subprocess.run([*uv, TORCH], check=False).returncode != 0:
             sys.exit(
                 "No CPU build of torch could be reached. To take the CUDA build from the package "
@@ -101,7 +111,17 @@ def has_nvidia_driver() -> bool:
 
 def is_free_of_cuda(python: Path, requirement: str) -> bool:
     """Whether pip, asked on this machine, would install this requirement without CUDA."""
-    asked = [python, "-m", "pip", "install", "-qq", "--dry-run", "--report", "-", requirement]
+    asked: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--dry-run",
+        "--report",
+        "-",
+        requirement,
+    ]
     answer = subprocess.run(asked, check=False, capture_output=True, text=True)
     if answer.returncode != 0:
         return False
@@ -117,7 +137,15 @@ def succeeds(command: Sequence[str | Path]) -> bool:
 def pip(python: Path, *arguments: str) -> None:
     """Run `pip install` in the environment, quietly unless `V=1 make setup` asks for its words."""
     quiet = [] if os.environ.get("V") else ["-qq"]
-    command = [python, "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        *quiet,
+        *arguments,
+    ]
     if subprocess.run(command, check=False).returncode != 0:
         sys.exit("pip failed; its words stand above. Nothing is lost: run `make setup` again.")
 

@@ -2,19 +2,18 @@
 
 import contextlib
 import io
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import time_machine
+from command_line import Cli, Ran
 
 KEPT = (
     "PATH",
@@ -74,25 +73,6 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command printed and how it ended."""
-
-    stdout: str
-    stderr: str
-    returncode: int
-
-    def json(self) -> Any:
-        """The one JSON document on stdout."""
-        return json.loads(self.stdout)
-
-
-class Cli(Protocol):
-    """Runs the command line: `cli("data", "check", path)`."""
-
-    def __call__(self, *args: str | Path, stdin: str | None = None) -> Ran: ...
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_files_and_functions_stay_short(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=IDS)
 def test_a_file_is_named_for_what_it_is(path: Path) -> None:
     words = set(re.split(r"[_/.]", str(path.relative_to(PACKAGE).with_suffix(""))))
-    assert not words & {"util", "utils", "helper", "helpers", "common", "misc", "manager", "tools"}
+    assert not words & {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=IDS)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_line import Cli
 
 from ftctl.config import (
     find_credential,

@@ -1,12 +1,17 @@
 """Every command is listed, explains itself with an example, and says the same everywhere."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
-from conftest import Cli
+from command_line import Cli
 
 from ftctl.cli.main import COMMANDS, ftctl
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
@@ -63,3 +68,9 @@ def test_the_version_is_the_package_version(cli_process: Cli) -> None:
     import ftctl as package
 
     assert cli_process("--version").stdout.split() == ["ftctl,", "version", package.__version__]
+
+
+def test_the_generated_pages_are_what_the_parser_and_the_catalog_say() -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"]
+    ran = subprocess.run(check, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

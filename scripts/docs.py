@@ -1,0 +1,112 @@
+"""Write the generated pages: docs/cli.md from the parser, docs/providers.md from the catalog.
+
+`make docs` writes them; with `--check` it only says which are out of date.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ftctl.catalog.load import load_catalog
+from ftctl.catalog.types import Provider
+from ftctl.cli.main import COMMANDS, ftctl
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+EVERYWHERE = ("json", "quiet", "no_color", "verbose", "help")
+
+
+def main() -> None:
+    """Write both pages, or with `--check` exit 1 when one of them isn't what it would be."""
+    pages = {"cli.md": command_line(), "providers.md": providers()}
+    for name, text in pages.items():
+        path = DOCS / name
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{name} is out of date: make docs")
+
+
+def command_line() -> str:
+    """Every command with what it does and takes."""
+    parts = [
+        "# Command line",
+        "Written by `make docs` from the parser.",
+        "Every command also takes `--json` (one document on stdout), `--quiet`, `--no-color`, "
+        "`-v`/`-vv` and `--help`.",
+    ]
+    context = click.Context(ftctl, info_name="ftctl")
+    for name in COMMANDS:
+        found = ftctl.get_command(context, name)
+        assert found is not None  # noqa: S101 - the table names it
+        for words, command in commands(f"ftctl {name}", found):
+            parts += [f"## {words}", description(command), *arguments(command)]
+    return "\n\n".join(parts) + "\n"
+
+
+def commands(words: str, found: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """The command itself, or those of a group, with the words that call each."""
+    if isinstance(found, click.Group):
+        for name, inner in found.commands.items():
+            yield from commands(f"{words} {name}", inner)
+    else:
+        yield words, found
+
+
+def description(command: click.Command) -> str:
+    """The command's own words; its example as a block that can be copied."""
+    text, _, example = (command.help or "").partition("Example:")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    lines = [line.strip() for line in example.strip().splitlines() if line.strip()]
+    block = "```sh\n" + "\n".join(lines) + "\n```" if lines else ""
+    return "\n\n".join(filter(None, [*paragraphs, block]))
+
+
+def arguments(command: click.Command) -> Iterator[str]:
+    """A table of what the command takes, but for what every command takes."""
+    context = click.Context(command)
+    rows = [
+        parameter.get_help_record(context) or (parameter.make_metavar(context), "")
+        for parameter in command.params
+        if parameter.name not in EVERYWHERE
+    ]
+    if rows:
+        cells = [f"| `{cell(taken)}` | {cell(says)} |" for taken, says in rows]
+        yield "\n".join(["| takes | |", "|---|---|", *cells])
+
+
+def providers() -> str:
+    """Who takes fine-tuning jobs, with the day and the source of every statement."""
+    parts = [
+        "# Providers",
+        "Written by `make docs` from the catalog. `ftctl providers --as-of DATE` answers for a "
+        "day.",
+        *(provider(row) for row in load_catalog().providers),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def provider(row: Provider) -> str:
+    """One provider: its phases in order, and what is left afterwards."""
+    lines = [f"## {row.title} (`{row.name}`)", "", "| from | jobs | as of | source |"]
+    lines += ["|---|---|---|---|"]
+    lines += [
+        f"| {phase.starts or 'ever since'} | {cell(phase.says)} | {phase.as_of} "
+        f"| {cell(phase.source)} |"
+        for phase in row.phases
+    ]
+    weights = "come home" if row.weights_returned else "stay with the vendor"
+    lines += ["", f"Methods: {', '.join(row.methods)}. Weights {weights}."]
+    lines += [f"Afterwards: {row.after_closing}."] if row.after_closing else []
+    lines += [f"Way out: {row.way_out}."]
+    return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    """Text that doesn't end its table cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()
