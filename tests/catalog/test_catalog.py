@@ -125,8 +125,8 @@ def test_a_model_lives_until_its_shutdown() -> None:
 def test_facts_grow_stale_after_ninety_days() -> None:
     azure = CATALOG.get_provider("azure")
     assert azure.as_of == date(2026, 7, 7)
-    assert not stale(azure, date(2026, 10, 5))
-    assert stale(azure, date(2026, 10, 6))
+    assert not stale(azure.as_of, date(2026, 10, 5))
+    assert stale(azure.as_of, date(2026, 10, 6))
 
 
 def test_nearest_ignores_case() -> None:

@@ -48,7 +48,7 @@ def advise(
     A pure function: the same facts, features, catalog and day give the same bytes.
 
     Args:
-        facts: What the user knows; `facts.as_of` wins over `as_of`.
+        facts: What the user knows; its `as_of` is the caller's to read.
         features: What a data file showed, if there is one.
         catalog: Facts to ask; the shipped ones when left out.
         as_of: The day to answer for.
@@ -56,7 +56,7 @@ def advise(
     Raises:
         UsageError: a card or provider in the facts that the catalog doesn't know.
     """
-    situation = settle(facts, features, catalog or load_catalog(), facts.as_of or as_of)
+    situation = settle(facts, features, catalog or load_catalog(), as_of)
     verdict = decide(situation)
     first = _first(verdict)
     return Advice(
@@ -85,14 +85,27 @@ def decide(situation: Situation) -> Verdict:
         return Verdict("none", "none", 1.0, ranked, rejected, ranking)
     if not ranked:
         return Verdict("none", "none", 1.0, ranked, rejected, ranking)
-    leading, share = ranked[0].route.label, ranked[0].share
+    first = _leader(situation, ranked)
     tuning = any(entry.route.tuned for entry in ranked)
-    decision: Decision = leading
+    decision: Decision = first.route.label
     if not situation.measured and tuning and not situation.needs_knowledge:
         decision = "measure_first"
-    elif share < SURE:
+    elif first.share < SURE and not situation.needs_knowledge:
         decision = "too_close"
-    return Verdict(decision, leading, round(share, 4), ranked, rejected, ranking)
+    confidence = round(first.share, 4)
+    return Verdict(decision, first.route.label, confidence, ranked, rejected, ranking)
+
+
+def _leader(situation: Situation, ranked: list[Ranked]) -> Ranked:
+    """The route that wins most draws.
+
+    Where facts are missing every route begins with retrieval, so the first step is settled:
+    retrieval alone leads unless tuning on top of it is sure to pay.
+    """
+    retrieval = [entry for entry in ranked if entry.route.label == "rag"]
+    if situation.needs_knowledge and retrieval and ranked[0].share < SURE:
+        return retrieval[0]
+    return ranked[0]
 
 
 def leading_of(facts: Facts, features: Features | None, catalog: Catalog, as_of: date) -> Label:
@@ -118,7 +131,7 @@ def _first(verdict: Verdict) -> Ranked | None:
     if verdict.leading == "none":
         prompted = [entry for entry in verdict.ranked if not entry.route.tuned]
         return prompted[0] if prompted else None
-    return verdict.ranked[0]
+    return next(entry for entry in verdict.ranked if entry.route.label == verdict.leading)
 
 
 def _hosting(situation: Situation, first: Ranked | None) -> Hosting:

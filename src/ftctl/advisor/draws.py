@@ -65,7 +65,7 @@ class Draws:
             return np.full(DRAWS, mix.share("knowledge"))
         if self.situation.needs_knowledge:
             return self.uniform("knowledge", 0.4, 0.9)
-        high = 0.5 if self.situation.facts.task_kind in ("qa", "dialogue") else 0.2
+        high = 0.5 if self.situation.may_need_knowledge else 0.1
         return self.uniform("knowledge", 0.0, high)
 
     @cached_property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ftctl.advisor.gates import MIN_ROWS
 from ftctl.advisor.rank import Ranked
+from ftctl.advisor.routes import OWN_MODELS
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Decision, Rejected
 from ftctl.estimation.estimate import Assumption
@@ -84,7 +85,8 @@ def next_commands(
 ) -> tuple[str, ...]:
     """The commands to type next, in order; only commands that exist."""
     data = situation.facts.data or "FILE"
-    model = first.route.model.name if first else "MODEL"
+    # The base to tune: a vendor's own model can't be scored from here yet.
+    model = first.route.model.name if first and first.route.model.open_weights else OWN_MODELS[0]
     measure = (
         f"ftctl data split {data}",
         f"ftctl eval {model} --data test.jsonl --grader exact",

@@ -96,6 +96,8 @@ def _privacy(situation: Situation, route: Route) -> str | None:
 def _knowledge(situation: Situation, route: Route) -> str | None:
     if route.label == "prompt" and situation.needs_knowledge:
         return "failures come from missing or changing facts, which a prompt alone can't supply"
+    if route.label == "rag" and not situation.may_need_knowledge:
+        return "nothing says that failures come from missing facts"
     return None
 
 

@@ -10,7 +10,6 @@ from ftctl.advisor.situation import Situation
 from ftctl.catalog.types import Gpu
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.money import (
-    ENGINEER_USD_PER_MONTH,
     HOURS_PER_MONTH,
     Usage,
     people_usd,
@@ -29,6 +28,8 @@ _OWN_ONCE, _OWN_PEOPLE = (0.5, 1.0, 2.5), (0.03, 0.07, 0.15)
 _FIRST_ONCE, _FIRST_PEOPLE = (1.0, 3.0, 6.0), (0.20, 0.45, 1.0)
 # The busiest hour over the mean: how much capacity stands idle.
 _PEAK_OVER_MEAN = 3.0
+# The monthly cost whose value is nothing: a bit more than two engineers.
+ZERO_VALUE_USD = 30_000.0
 _SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600
 
 
@@ -181,13 +182,13 @@ class Money:
 
 
 def cost_value(situation: Situation, route: Route, usd: Array) -> Array:
-    """Fixed anchors: 1 at nothing, 0 at 20,000 USD a month, on without end; −1 where it is missed.
+    """Fixed anchors: 1 at nothing, 0 at 30,000 USD a month, on without end; −1 where it is missed.
 
     Linear, as a dollar is a dollar at any volume.
     """
     missed = situation.facts.prompt_meets_cost is False
     penalty = 1.0 if missed and not route.tuned and route.hosting == "vendor_api" else 0.0
-    return 1 - usd / (1.6 * ENGINEER_USD_PER_MONTH) - penalty
+    return 1 - usd / ZERO_VALUE_USD - penalty
 
 
 def _plus(left: Share, right: Share) -> Share:

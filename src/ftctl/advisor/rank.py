@@ -21,7 +21,7 @@ from ftctl.advisor.types import Criterion, Label
 # Doing the least is the default: another route must be better by this much to win a draw.
 INERTIA = 0.03
 # Where facts are what is missing, retrieval comes first and is measured again before anybody tunes.
-RETRIEVAL_FIRST = 0.10
+RETRIEVAL_FIRST = 0.15
 _PRIVACY_OUTSIDE = {"contractual": 0.6, "regulated": 0.4}
 
 

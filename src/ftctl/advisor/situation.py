@@ -82,6 +82,14 @@ class Situation:
         return mix.share("knowledge") >= (0.2 if changing else 0.5)
 
     @property
+    def may_need_knowledge(self) -> bool:
+        """Whether anything points to missing facts; else retrieval has nothing to mend."""
+        mix = self.facts.failure_mix
+        if mix is not None and mix.share("knowledge", "format", "reasoning", "tone") > 0:
+            return self.needs_knowledge or mix.share("knowledge") >= 0.2
+        return self.needs_knowledge or self.facts.task_kind in ("qa", "dialogue")
+
+    @property
     def fresh_tokens(self) -> float:
         """Prompt tokens of a request that no cache holds."""
         return max(self.input_tokens - self.prefix_tokens, 0.0)
@@ -93,7 +101,7 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
     Raises:
         UsageError: a card that the catalog doesn't know.
     """
-    notes: list[Assumption] = []
+    notes = [Assumption.from_user("as_of", as_of)]
 
     def choose(name: str, measured: float | None, said: float | None, default: float) -> float:
         if measured is not None:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.catalog.types import (
-    Fact,
     Gpu,
     InferencePrice,
     Model,
@@ -107,9 +106,9 @@ def load_catalog() -> Catalog:
     return Catalog.model_validate(rows)
 
 
-def stale(fact: Fact, day: date) -> bool:
-    """Whether a fact was checked more than 90 days before that day."""
-    return (day - fact.as_of).days > STALE_DAYS
+def stale(checked: date, day: date) -> bool:
+    """Whether a fact that was checked on one day is old on another: more than 90 days later."""
+    return (day - checked).days > STALE_DAYS
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

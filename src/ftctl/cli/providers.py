@@ -1,0 +1,84 @@
+"""`ftctl providers`: who takes fine-tuning jobs, from whom, until when."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+if TYPE_CHECKING:
+    from ftctl.catalog.types import Fact, Provider
+    from ftctl.policy import Availability
+
+
+@make_command(
+    "providers", short_help="Who takes fine-tuning jobs, until when, with source and date."
+)
+@click.argument("name", required=False)
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
+def command(out: Output, name: str | None, as_of: datetime | None) -> None:
+    """List the places that fine-tune, or one of them whole.
+
+    Facts checked more than 90 days before that day are marked as old.
+
+    Example: ftctl providers openai --as-of 2027-01-06
+    """
+    from ftctl.catalog.load import load_catalog
+    from ftctl.policy import availability
+
+    day = as_of.date() if as_of else datetime.now(UTC).date()
+    catalog = load_catalog()
+    rows = [catalog.get_provider(name)] if name else list(catalog.providers)
+    found = [(row, availability(row.name, as_of=day)) for row in rows]
+    if out.json:
+        providers = [_document(row, state) for row, state in found]
+        out.document({"schema": "ftctl.providers/1", "as_of": str(day), "providers": providers})
+    elif name:
+        _show_one(out, *found[0], day)
+    else:
+        columns = ["provider", "jobs", "next change", "weights", "served", "source", "checked"]
+        out.table(columns, [_row(row, state, day) for row, state in found], title=f"on {day}")
+        out.line("`ftctl providers NAME` says why, with sources.")
+
+
+def checked(fact: "Fact | Availability", day: date) -> str:
+    """When a fact was checked, whether that is long ago, and how sure it is."""
+    from ftctl.catalog.load import stale
+
+    return f"{fact.as_of}{' (old)' if stale(fact.as_of, day) else ''}, {fact.confidence}"
+
+
+def _row(row: "Provider", state: "Availability", day: date) -> list[str]:
+    return [
+        row.name,
+        state.status,
+        str(state.closes_on or ""),
+        "yes" if row.weights_returned else "no",
+        row.serving.kind,
+        state.source,
+        checked(state, day),
+    ]
+
+
+def _show_one(out: Output, row: "Provider", state: "Availability", day: date) -> None:
+    serving = row.serving
+    price = f", {serving.usd_per_gpu_hour:g} USD an hour" if serving.usd_per_gpu_hour else ""
+    out.plain(f"{row.title} ({row.name}) on {day}: {state.status}. {state.reason}")
+    parts: list[tuple[str, str, Fact]] = [
+        (f"from {p.starts or 'the beginning'}: {p.who}", p.says, p) for p in row.phases
+    ]
+    parts += [
+        ("served", f"{serving.kind}{price}. {serving.note}", serving),
+        ("where rows go", row.residency.says, row.residency),
+        ("limits", f"{', '.join(row.methods) or 'nothing'}; {row.min_rows} or more examples", row),
+        ("afterwards", row.after_closing or "unknown", row),
+    ]
+    table = [[what, says, fact.source, checked(fact, day)] for what, says, fact in parts]
+    out.table(["what", "says", "source", "checked"], table)
+    out.plain(f"way out: {row.way_out}")
+
+
+def _document(row: "Provider", state: "Availability") -> dict[str, Any]:
+    return {**row.model_dump(mode="json"), "availability": state.model_dump(mode="json")}
