@@ -1,0 +1,128 @@
+"""What makes two rows equal, exactly or but for case, spacing and punctuation; and their size."""
+
+import functools
+import hashlib
+import json
+import re
+import unicodedata
+from typing import NamedTuple
+
+import msgspec
+
+from ftctl.datasets.rules.types import Example, Message
+
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 4  # 3 a message and 1 for the role. Source: OpenAI cookbook, read 2026-11
+# Measured against o200k_base on mixed text and by language, 2026-11-24.
+ESTIMATE_ERROR = "13 % above on mixed English text; -22 % (emoji) to +146 % (Hindi) by language"
+
+_CACHED_CHARACTERS = 1024
+# Not between digits, where they mean something: 1,440 is not 1440, and 3.5 is not 35.
+_PUNCTUATION = re.compile(r"(?<!\d)[.,;:!?…\"'`“”‘’«»„¿¡]+|[.,;:!?…\"'`“”‘’«»„¿¡]+(?!\d)")
+
+
+class Fingerprints(NamedTuple):
+    """64-bit hashes of one example: equal hashes mean equal rows but for chance (2**-64 a pair).
+
+    Attributes:
+        exact: The row as JSON, whatever the order of keys and spaces between them.
+        normal: All messages, normalised.
+        prompt: The messages before the last answer and the tools, normalised.
+        answer: The last assistant message, normalised.
+        system: The system messages as they are; 0 when there are none.
+    """
+
+    exact: int
+    normal: int
+    prompt: int
+    answer: int
+    system: int
+
+
+def fingerprints(example: Example) -> Fingerprints:
+    """The hashes of an example, as the same on every machine and in every run."""
+    before, answer = _split_at_answer(example.messages)
+    prompt_parts = [_message_text(message) for message in before]
+    tools = example.row.get("tools")
+    if tools:
+        prompt_parts.append(_canonical(tools))
+    answer_text = _message_text(answer) if answer else ""
+    prompt = "\x1e".join(prompt_parts)
+    systems = [str(m.fields.get("content")) for m in example.messages if m.role == "system"]
+    return Fingerprints(
+        exact=_hash(_canonical(example.row)),
+        normal=_hash(f"{prompt}\x1d{answer_text}"),
+        prompt=_hash(prompt),
+        answer=_hash(answer_text),
+        system=_hash("\x1e".join(systems)) if systems else 0,
+    )
+
+
+def answer_of(example: Example) -> str | None:
+    """The text of the last assistant message; None when it isn't text, as with tool calls."""
+    _, answer = _split_at_answer(example.messages)
+    content = answer.fields.get("content") if answer else None
+    return content if isinstance(content, str) else None
+
+
+def normalise(text: str) -> str:
+    """The text in lower case, without sentence punctuation, with single spaces (NFKC).
+
+    A text of nothing but punctuation stays as it is.
+    """
+    return _normalise_cached(text) if len(text) <= _CACHED_CHARACTERS else _normalise(text)
+
+
+def _normalise(text: str) -> str:
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    bare = " ".join(_PUNCTUATION.sub(" ", folded.casefold()).split())
+    return bare or text.strip()
+
+
+_normalise_cached = functools.lru_cache(maxsize=4096)(_normalise)
+
+
+def estimate_tokens(example: Example) -> tuple[int, int]:
+    """Tokens of an example, and of what comes before its first answer: UTF-8 bytes / 4.
+
+    See `ESTIMATE_ERROR` for how far off this is.
+    """
+    first = next((m.index for m in example.messages if m.role == "assistant"), 1 << 62)
+    total = before = 0
+    for _, message, text in example.iter_texts():
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        total += size
+        if message.index < first:
+            before += size
+    if tools := example.row.get("tools"):
+        size = len(_canonical(tools))
+        total, before = total + size, before + size
+    overhead = TOKENS_PER_MESSAGE * len(example.messages)
+    return -(-total // BYTES_PER_TOKEN) + overhead, -(-before // BYTES_PER_TOKEN)
+
+
+def _split_at_answer(messages: list[Message]) -> tuple[list[Message], Message | None]:
+    for place in range(len(messages) - 1, -1, -1):
+        if messages[place].role == "assistant":
+            return messages[:place], messages[place]
+    return messages, None
+
+
+def _message_text(message: Message) -> str:
+    content = message.fields.get("content")
+    text = normalise(content) if isinstance(content, str) else _canonical(content)
+    calls = message.fields.get("tool_calls")
+    called = _canonical([call.get("function") for _, call in message.calls]) if calls else ""
+    return f"{message.role}\x1f{text}\x1f{called}"
+
+
+def _canonical(value: object) -> str:
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except (ValueError, OverflowError, TypeError):  # half a character, or a huge number
+        return json.dumps(value, sort_keys=True)
+
+
+def _hash(text: str) -> int:
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -1,0 +1,184 @@
+"""Bytes to numbered lines, in constant memory whatever a line's length.
+
+Nothing here judges: what is odd about a file is told by attributes of `LineReader`, a line above
+the cap comes with its head and its size, and the rules decide what that means.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self, cast
+
+from ftctl.errors import UsageError
+
+LINE_CAP_BYTES = 32 * 2**20
+HEAD_BYTES = 64 * 2**10
+CHUNK_BYTES = 2**20
+
+# What a file that can't be read as lines begins with. Source: the Unicode standard (marks), and
+# each format's specification; the last four are JSON's first character in wide code units.
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"PK\x03\x04", "zip"),
+    (b"{\x00\x00\x00", "UTF-32"),
+    (b"\x00\x00\x00{", "UTF-32"),
+    (b"{\x00", "UTF-16"),
+    (b"\x00{", "UTF-16"),
+)
+
+
+class Line(NamedTuple):
+    """One line of a file.
+
+    Attributes:
+        number: 1-based.
+        data: Its bytes without the line end; only the first `HEAD_BYTES` of a line above the cap.
+        size_bytes: Its length without the line end.
+        ended: Whether a line end followed; False on a last line that stops at the end of the file.
+    """
+
+    number: int
+    data: bytes
+    size_bytes: int
+    ended: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether `data` is all of the line."""
+        return self.size_bytes == len(self.data)
+
+
+class LineReader:
+    """A file's lines, read once from first to last; close it, or use it in a `with`.
+
+    A byte order mark is taken off, gzip is unpacked on the way, CRLF counts as LF, and a file
+    that only has CR is split there. A file with an `oddity` yields no lines.
+
+    Attributes:
+        path: The file.
+        size_bytes: Size on disk; 0 of a pipe.
+        oddity: An encoding or compression that isn't read, such as `UTF-16`; "" when none.
+        bom: Whether a UTF-8 byte order mark came first.
+        gzipped: Whether the lines come out of gzip.
+        cr_only: Whether lines end in CR alone.
+        damage: What broke while unpacking, known once all lines are read; "" when nothing did.
+
+    Raises:
+        UsageError: the file is missing, a directory, or unreadable.
+    """
+
+    def __init__(self, path: Path, *, cap_bytes: int = LINE_CAP_BYTES) -> None:
+        self.path = path
+        self.damage = ""
+        self._cap_bytes = cap_bytes
+        self._file = _open(path)
+        self.size_bytes = path.stat().st_size
+        self.gzipped = self._file.peek(2).startswith(b"\x1f\x8b")
+        unpacked = gzip.GzipFile(fileobj=self._file) if self.gzipped else self._file
+        self._stream = cast("BinaryIO", unpacked)
+        self._first = self._read()
+        self.bom = self._first.startswith(b"\xef\xbb\xbf")
+        if self.bom:
+            self._first = self._first[3:]
+        self.oddity = next((name for magic, name in _MAGIC if self._first.startswith(magic)), "")
+        self.cr_only = b"\n" not in self._first and re.search(rb"\r[^\r]", self._first) is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        self._file.close()
+
+    @property
+    def read_bytes(self) -> int:
+        """How far into the file on disk reading has come; 0 in a pipe."""
+        return self._file.tell() if self._file.seekable() else 0
+
+    def __iter__(self) -> Iterator[Line]:
+        if self.oddity:
+            return
+        end = b"\r" if self.cr_only else b"\n"
+        growing = _Growing(self._cap_bytes)
+        number = 1
+        chunk = self._first
+        while chunk:
+            first, *others = chunk.split(end)
+            growing.add(first)
+            for piece in others:
+                yield growing.line(number, ended=True)
+                number += 1
+                growing.add(piece)
+            chunk = self._read()
+        if growing.size_bytes:
+            yield growing.line(number, ended=False)
+
+    def _read(self) -> bytes:
+        try:
+            return self._stream.read(CHUNK_BYTES)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            self.damage = str(error) or "the stream is cut off"
+            return b""
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+
+
+class _Growing:
+    """A line while its pieces come in; above the cap only the head is kept."""
+
+    def __init__(self, cap_bytes: int) -> None:
+        self._cap_bytes = cap_bytes
+        self._parts: list[bytes] = []
+        self.size_bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        if self.size_bytes <= self._cap_bytes:
+            self._parts.append(piece)
+        self.size_bytes += len(piece)
+        if self.size_bytes > self._cap_bytes and len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        if self.size_bytes > self._cap_bytes:
+            self._parts[0] = self._parts[0][:HEAD_BYTES]
+
+    def line(self, number: int, *, ended: bool) -> Line:
+        """The line as collected; what is added next begins another one."""
+        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        size_bytes = self.size_bytes
+        if data.endswith(b"\r") and len(data) == size_bytes:
+            data, size_bytes = data[:-1], size_bytes - 1
+        self._parts, self.size_bytes = [], 0
+        return Line(number, data, size_bytes, ended)
+
+
+def _open(path: Path) -> BufferedReader:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file", hint=f"ls {path}/*.jsonl")
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError:  # a NUL in the name
+        raise UsageError(f"{str(path)!r} is no file name", hint="name a JSONL file") from None
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    why = error.strerror or str(error)
+    return UsageError(f"{path}: {why}", hint="name a JSONL file that exists and can be read")

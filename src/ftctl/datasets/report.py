@@ -1,0 +1,151 @@
+"""What `check` says: the document of `ftctl data check --json`, and how it is collected."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
+from ftctl.datasets.rules.table import Ruling, Severity, rule_on
+from ftctl.datasets.rules.types import Finding
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ud800-\udfff]")
+
+
+class Issue(BaseModel):
+    """One thing that providers mind at one place.
+
+    `line` is 1-based, and 1 for what concerns the whole file; `path` is a JSON path such as
+    `messages[2].content`, "" for the whole line. Nobody's rule, mere advice, has no providers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    line: int
+    path: str
+    rule: str
+    severity: Severity
+    providers: tuple[str, ...]
+    message: str
+    hint: str
+
+
+class ProviderVerdict(BaseModel):
+    """How one provider would take the files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ok: bool
+    errors: int
+    warnings: int
+
+
+class TokenEstimate(BaseModel):
+    """Tokens in the training files, in total and in the longest example; an estimate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["estimate"] = "estimate"
+    source: str = f"UTF-8 bytes of the texts / {BYTES_PER_TOKEN}, and 4 tokens a message"
+    error: str = ESTIMATE_ERROR
+    total_tokens: int = 0
+    max_example_tokens: int = 0
+    max_example_line: int | None = None
+
+
+class Report(BaseModel):
+    """The result of a check: `ftctl.data-check/1`.
+
+    `errors` and `warnings` count everything; `issues` holds the first of each rule, in order of
+    file and line. `ok` is True when no asked provider has an error. `rule_counts` isn't part of
+    the document: how many issues each rule has, stored or not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    schema_: Literal["ftctl.data-check/1"] = Field("ftctl.data-check/1", alias="schema")
+    ok: bool
+    files: list[str]
+    examples: int
+    errors: int
+    warnings: int
+    issues: list[Issue]
+    providers: dict[str, ProviderVerdict]
+    tokens: TokenEstimate
+    rule_counts: dict[str, int] = Field(exclude=True)
+
+
+class Collector:
+    """Issues as they come: the first of each rule are kept, all are counted."""
+
+    def __init__(self, files: Sequence[Path], providers: Sequence[str], max_errors: int) -> None:
+        self._order = {str(file): place for place, file in enumerate(files)}
+        self._providers = tuple(providers)
+        self._max_errors = max_errors
+        self._rulings: dict[str, list[Ruling]] = {}
+        self._issues: list[Issue] = []
+        self._kept: Counter[tuple[str, Severity]] = Counter()
+        self._totals: Counter[Severity] = Counter()
+        self._by_provider: Counter[tuple[str, Severity]] = Counter()
+        self.rule_counts: Counter[str] = Counter()
+
+    def add(self, file: Path, line: int, finding: Finding) -> None:
+        """Count a finding, and keep it if its rule has room."""
+        for ruling in self._ruled(finding.key):
+            place = (ruling.rule, ruling.severity)
+            self._totals[ruling.severity] += 1
+            self.rule_counts[ruling.rule] += 1
+            for provider in ruling.providers:
+                self._by_provider[provider, ruling.severity] += 1
+            if self._kept[place] >= self._max_errors:
+                continue
+            self._kept[place] += 1
+            issue = Issue(
+                file=str(file),
+                line=line,
+                path=_printable(finding.path),
+                rule=ruling.rule,
+                severity=ruling.severity,
+                providers=ruling.providers,
+                message=_printable(finding.message),
+                hint=_printable(finding.hint or ruling.hint),
+            )
+            self._issues.append(issue)
+
+    def report(self, examples: int, tokens: TokenEstimate) -> Report:
+        """Everything collected, as a document."""
+        verdicts = {
+            provider: ProviderVerdict(
+                ok=not self._by_provider[provider, "error"],
+                errors=self._by_provider[provider, "error"],
+                warnings=self._by_provider[provider, "warning"],
+            )
+            for provider in self._providers
+        }
+        return Report(
+            schema="ftctl.data-check/1",
+            ok=all(verdict.ok for verdict in verdicts.values()),
+            files=list(self._order),
+            examples=examples,
+            errors=self._totals["error"],
+            warnings=self._totals["warning"],
+            issues=sorted(self._issues, key=lambda i: (self._order[i.file], i.line)),
+            providers=verdicts,
+            tokens=tokens,
+            rule_counts=dict(self.rule_counts),
+        )
+
+    def _ruled(self, key: str) -> list[Ruling]:
+        found = self._rulings.get(key)
+        if found is None:
+            found = self._rulings[key] = rule_on(key, self._providers)
+        return found
+
+
+def _printable(text: str) -> str:
+    """Text without what could move a cursor, hide, or not be encoded."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,112 @@
+"""What rules are made of: a finding, and the view of an example that they look at."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+JsonObject = dict[str, object]
+
+
+class Finding(NamedTuple):
+    """One thing a rule found; `rules.table` says who minds and how much.
+
+    Attributes:
+        key: The row of the table: a rule id, or `id/variant` where severity differs by case.
+        path: JSON path such as `messages[2].content`; "" for the whole line or file.
+        message: What was found, as a phrase. User text in it is short and quoted.
+        hint: How to mend it, where the table's own hint isn't exact enough.
+    """
+
+    key: str
+    path: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat example; what isn't an object is left out by `read_example`."""
+
+    index: int
+    fields: JsonObject
+
+    @property
+    def role(self) -> str:
+        """Its role, "" when it has none that is a string."""
+        role = self.fields.get("role")
+        return role if isinstance(role, str) else ""
+
+    @property
+    def path(self) -> str:
+        """Its JSON path."""
+        return f"messages[{self.index}]"
+
+    @property
+    def calls(self) -> list[tuple[str, JsonObject]]:
+        """The path and fields of each tool call that is an object."""
+        calls = self.fields.get("tool_calls")
+        if not isinstance(calls, list):
+            return []
+        return [
+            (f"{self.path}.tool_calls[{i}]", call)
+            for i, call in enumerate(calls)
+            if isinstance(call, dict)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line's object, with the messages that can be looked at."""
+
+    row: JsonObject
+    messages: list[Message]
+
+    def iter_texts(self) -> Iterator[tuple[str, Message, str]]:
+        """Path, message and text of everything a person or a model wrote."""
+        for message in self.messages:
+            content = message.fields.get("content")
+            if isinstance(content, str):
+                yield f"{message.path}.content", message, content
+            elif isinstance(content, list):
+                for i, part in enumerate(content):
+                    text = part.get("text") if isinstance(part, dict) else part
+                    if isinstance(text, str):
+                        yield f"{message.path}.content[{i}]", message, text
+            for path, call in message.calls:
+                function = call.get("function")
+                arguments = function.get("arguments") if isinstance(function, dict) else None
+                if isinstance(arguments, str):
+                    yield f"{path}.function.arguments", message, arguments
+
+
+def read_example(row: JsonObject) -> Example:
+    """The view of a row; messages are empty when the row has none that can be looked at."""
+    messages = row.get("messages")
+    found = messages if isinstance(messages, list) else []
+    return Example(row, [Message(i, m) for i, m in enumerate(found) if isinstance(m, dict)])
+
+
+def shown(value: object, limit: int = 40) -> str:
+    """A value as it may stand in a message: quoted, on one line, cut short."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
+        return f"a whole number of {value.bit_length() * 30103 // 100000 + 1} digits"
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else kind(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def kind(value: object) -> str:
+    """JSON's own word for a value's type."""
+    if isinstance(value, bool):
+        return "true or false"
+    names = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
+    return names.get(type(value), "an object" if isinstance(value, dict) else "a number")
+
+
+def join(path: str, key: str) -> str:
+    """The path of a key below a path; a key that is no plain word is quoted."""
+    if not re.fullmatch(r"[A-Za-z_][\w-]{0,63}", key, re.ASCII):
+        shown = key if len(key) <= 64 else f"{key[:64]}…"
+        return f"{path}[{json.dumps(shown)}]"
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,208 @@
+"""Personal data and secrets in text: found by pattern, confirmed by checksum, never shown whole.
+
+"None found by these patterns" is the most that may be said of a clean result.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ftctl.datasets.read import LineReader
+
+Category = Literal["pii", "secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing found: what kind, where in the text, and a sample that gives nothing away."""
+
+    category: Category
+    kind: str
+    start: int
+    masked: str
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a file holds: how many of each kind, and the first line each was seen on (1-based)."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first_lines: dict[str, int] = field(default_factory=dict)
+
+
+def luhn_valid(digits: str) -> bool:
+    """Whether the last digit of a card number checks out. Source: ISO/IEC 7812-1."""
+    total = 0
+    for place, digit in enumerate(map(int, reversed(digits))):
+        doubled = digit * 2 if place % 2 else digit
+        total += doubled - 9 if doubled > 9 else doubled
+    return total % 10 == 0
+
+
+def iban_valid(text: str) -> bool:
+    """Whether an account number's check digits hold (mod 97 = 1). Source: ISO 13616."""
+    compact = text.replace(" ", "")
+    if not 15 <= len(compact) <= 34:
+        return False
+    moved = compact[4:] + compact[:4]
+    return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
+
+
+def entropy_bits(text: str) -> float:
+    """Shannon entropy of the characters, in bits per character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
+
+
+def _card_valid(text: str) -> bool:
+    digits = re.sub(r"[ -]", "", text)
+    return digits[0] in "23456" and len(set(digits)) > 1 and luhn_valid(digits)
+
+
+def _phone_valid(text: str) -> bool:
+    return 8 <= sum(c.isdigit() for c in text) <= 15  # E.164 allows 15
+
+
+def _random_looking(text: str) -> bool:
+    value = re.split(r"[:=]", text, maxsplit=1)[1].strip(" \"'")
+    return bool(re.search(r"\d", value)) and entropy_bits(value) >= 3.5
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+class Pattern(NamedTuple):
+    """How one kind is found: gates that are cheap to look for, a pattern, a confirmation."""
+
+    category: Category
+    kind: str
+    gates: tuple[str, ...]
+    pattern: re.Pattern[str]
+    confirmed: Callable[[str], bool] = _always
+
+
+def _p(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+_DIGITS = tuple("0123456789")
+
+# Prefixes are the issuers' own; source: their documentation of key formats, as read 2026-11.
+PATTERNS: tuple[Pattern, ...] = (
+    Pattern(
+        "pii",
+        "e-mail",
+        ("@",),
+        _p(r"(?<![\w.+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
+    ),
+    Pattern("pii", "card", _DIGITS, _p(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-])"), _card_valid),
+    Pattern(
+        "pii",
+        "iban",
+        _DIGITS,
+        _p(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
+        iban_valid,
+    ),
+    Pattern(
+        "pii",
+        "phone",
+        _DIGITS,
+        _p(
+            r"(?<![\w)+])\+[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,6}(?!\w)"
+            r"|(?<![\w-])(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}(?![\w-])"
+        ),
+        _phone_valid,
+    ),
+    Pattern("secret", "openai-key", ("sk-",), _p(r"\bsk-[A-Za-z0-9_-]{20,}")),
+    Pattern("secret", "aws-key", ("AKIA", "ASIA"), _p(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    Pattern("secret", "huggingface-token", ("hf_",), _p(r"\bhf_[A-Za-z0-9]{20,}")),
+    Pattern(
+        "secret",
+        "github-token",
+        ("gh", "github_pat_"),
+        _p(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,})"),
+    ),
+    Pattern("secret", "gitlab-token", ("glpat-",), _p(r"\bglpat-[\w-]{20,}")),
+    Pattern("secret", "slack-token", ("xox",), _p(r"\bxox[abeprs]-[A-Za-z0-9-]{10,}")),
+    Pattern("secret", "google-key", ("AIza",), _p(r"\bAIza[\w-]{35}")),
+    Pattern("secret", "stripe-key", ("k_live_",), _p(r"\b[rs]k_live_[A-Za-z0-9]{16,}")),
+    Pattern("secret", "npm-token", ("npm_",), _p(r"\bnpm_[A-Za-z0-9]{36}\b")),
+    Pattern("secret", "pypi-token", ("pypi-",), _p(r"\bpypi-[\w-]{50,}")),
+    Pattern("secret", "jwt", ("eyJ",), _p(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),
+    Pattern(
+        "secret",
+        "private-key",
+        ("PRIVATE KEY",),
+        _p(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
+    ),
+    Pattern(
+        "secret",
+        "credential",
+        ("=", ":"),
+        _p(
+            r"(?i:\b(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|password|passwd)"
+            r"[\"']?)\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9+/_=-]{16,}"
+        ),
+        _random_looking,
+    ),
+)
+
+
+def scan_text(text: str) -> list[Hit]:
+    """Personal data and secrets in a text, in order of appearance.
+
+    A secret inside what another pattern took already (a token after `api_key=`) counts once.
+    """
+    hits: list[tuple[int, int, Hit]] = []
+    for row in PATTERNS:
+        if not any(gate in text for gate in row.gates):
+            continue
+        for match in row.pattern.finditer(text):
+            start, end = match.span()
+            taken = any(start < other_end and end > begin for begin, other_end, _ in hits)
+            if not taken and row.confirmed(match[0]):
+                hit = Hit(row.category, row.kind, start, mask(row.kind, match[0]))
+                hits.append((start, end, hit))
+    return [hit for _, _, hit in sorted(hits, key=lambda found: found[0])]
+
+
+def mask(kind: str, text: str) -> str:
+    """A sample that shows which one is meant without giving it away."""
+    if kind == "e-mail":
+        name, _, domain = text.partition("@")
+        return f"{name[0]}…@…{domain[domain.rfind('.') :]}"
+    if kind == "private-key":
+        return text
+    if kind == "credential":
+        return f"{re.split(r'[:=]', text, maxsplit=1)[0]}=… ({len(text)} characters)"
+    if kind in ("card", "iban", "phone"):
+        return f"…{text[-2:]} ({len(text)} characters)"
+    return f"{text[:4]}… ({len(text)} characters)"
+
+
+def scan_file(path: Path) -> ScanResult:
+    """Scan every line of a file, whatever its format; JSON escapes are undone first.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    result = ScanResult()
+    with LineReader(path) as reader:
+        for line in reader:
+            for hit in _line_hits(line.data):
+                result.counts[hit.kind] = result.counts.get(hit.kind, 0) + 1
+                result.first_lines.setdefault(hit.kind, line.number)
+    return result
+
+
+def _line_hits(data: bytes) -> Iterator[Hit]:
+    text = data.decode("utf-8", errors="replace")
+    if "\\" in text:
+        # Only what could hide a pattern's border or letters; a faithful parse may be impossible.
+        text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text)
+        text = re.sub(r"\\[nrt]", " ", text).replace("\\", "")
+    yield from scan_text(text)
