@@ -1,5 +1,8 @@
 """Which value wins, what a bad one says, and that no secret is ever printed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,10 +168,24 @@ def test_config_show_prints_values_origins_and_no_password(
 def test_a_command_switches_the_telemetry_of_libraries_off(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     for name in quiet_environment():
         monkeypatch.setenv(name, "")
     cli("config", "show")
     assert {name: os.environ[name] for name in quiet_environment()} == quiet_environment()
     assert quiet_environment()["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+@pytest.mark.medium
+def test_a_library_that_is_used_in_process_is_told_not_to_send_telemetry(tmp_path: Path) -> None:
+    code = (
+        "import contextlib, sys\n"
+        "from ftctl.datasets.render import load_tokenizer\n"
+        "from ftctl.errors import UsageError\n"
+        "with contextlib.suppress(UsageError):\n    load_tokenizer(sys.argv[1])\n"
+        "from huggingface_hub import constants\n"
+        "print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["True"]

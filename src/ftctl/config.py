@@ -225,6 +225,11 @@ def quiet_environment() -> dict[str, str]:
     }
 
 
+def switch_off_telemetry() -> None:
+    """Set these variables in this process; to be called before a library reads them."""
+    os.environ.update(quiet_environment())
+
+
 # Read by the HTTP clients of every vendor; we pass them on and show them, and set none.
 NETWORK_VARIABLES = (
     "HTTP_PROXY",

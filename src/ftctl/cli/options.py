@@ -2,14 +2,13 @@
 
 import functools
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ftctl.cli.render import Output
-from ftctl.config import quiet_environment
+from ftctl.config import switch_off_telemetry
 
 
 def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
@@ -20,7 +19,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], cli
         def run(*, json: bool, quiet: bool, no_color: bool, verbose: int, **options: Any) -> None:
             level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
             logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
-            os.environ.update(quiet_environment())
+            switch_off_telemetry()
             function(Output(json=json, quiet=quiet, color=not no_color), **options)
 
         made = click.command(name, cls=click.Command, **attributes)(run)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ftctl.config import switch_off_telemetry
 from ftctl.errors import DataInvalid, ExtraMissing, UsageError
 
 Message = Mapping[str, Any]
@@ -60,6 +61,7 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
         ExtraMissing: transformers isn't installed.
         UsageError: there is no tokenizer, or it has no chat template.
     """
+    switch_off_telemetry()
     try:
         from transformers import AutoTokenizer
     except ImportError:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ftctl.catalog.load import load_catalog
+from ftctl.config import switch_off_telemetry
 from ftctl.errors import ExtraMissing, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -18,7 +19,7 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def require_local_extra(why: str) -> None:
-    """Say which extra is missing before a command gets half-way.
+    """Say which extra is missing before a command gets half-way; libraries keep to themselves.
 
     Raises:
         ExtraMissing: torch, transformers or peft isn't installed.
@@ -27,6 +28,7 @@ def require_local_extra(why: str) -> None:
 
     if any(find_spec(name) is None for name in ("torch", "transformers", "peft", "accelerate")):
         raise ExtraMissing("local", why)
+    switch_off_telemetry()
 
 
 def find_base(model: str, home: Path) -> Path | str:
