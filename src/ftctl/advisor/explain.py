@@ -76,7 +76,11 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         if getattr(facts, name) is not None
     ]
     notes += situation.assumptions
-    notes += [note for entry in ranked for note in entry.cost.basis]
+    for entry in ranked:
+        if entry.route.price is not None and not entry.route.model.alive(situation.as_of):
+            why = "the catalog knows no prompted model of that day"
+            notes.append(Assumption.prior("prompted model", f"{entry.route.model.name}", why))
+        notes += entry.cost.basis
     return tuple(dict.fromkeys(notes))
 
 

@@ -31,7 +31,7 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
     second: list[Route] = []
     closed: list[tuple[Route, Rejected]] = []
     for route in candidates(situation):
-        if route.label != "hosted" and any(_same_kind(route, other) for other in kept):
+        if any(_same_kind(route, other) for other in (*kept, *second)):
             continue
         verdict_ = judge(situation, route)
         if verdict_ is None:
@@ -60,7 +60,11 @@ def _comparable(route: Route) -> bool:
 
 
 def _same_kind(route: Route, kept: Route) -> bool:
-    return route.label == kept.label
+    """Whether a better route of this kind is already in: at a vendor, a smaller open model."""
+    if route.label != "hosted" or kept.label != "hosted":
+        return route.label == kept.label
+    same_vendor = route.provider == kept.provider
+    return same_vendor and route.model.open_weights and kept.model.open_weights
 
 
 def _rejected(route: Route, gate: str, reason: str) -> Rejected:
@@ -81,8 +85,12 @@ def _distinct(closed: Iterable[tuple[Route, Rejected]], kept: list[Route]) -> li
             other.label == route.label and other.model == route.model for other in kept
         ):
             continue  # another card can do it
-        key = (line.route, line.provider, line.model if route.hosting == "own" else "", line.gate)
-        speed = route.gpu.bandwidth_gb_s if route.gpu else 0.0
+        # What is wrong with the question itself is wrong at every vendor.
+        anywhere = line.gate in ("knowledge", "prompt_limit")
+        where = "" if anywhere else line.provider
+        which = line.model if route.hosting == "own" and not anywhere else ""
+        key = (line.route, where, which, line.gate)
+        speed = route.gpu.bandwidth_gb_s if route.gpu and not anywhere else 0.0
         if key not in best or best[key][0] < speed:
             best[key] = (speed, line)
     return [line for _, line in best.values()]

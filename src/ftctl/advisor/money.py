@@ -104,7 +104,11 @@ class Money:
         serving = route.provider.serving
         hour = serving.usd_per_gpu_hour or 0.0
         basis = Assumption.from_fact(f"{route.provider.name} endpoint", f"{hour:g} USD/h", serving)
-        return hour * HOURS_PER_MONTH + self._dedicated_more(), (basis,)
+        notes = [basis]
+        if not serving.complete:
+            name = f"{route.provider.name} tokens"
+            notes.append(Assumption.prior(name, "not counted", "no price was found"))
+        return hour * HOURS_PER_MONTH + self._dedicated_more(), tuple(notes)
 
     def _dedicated_more(self) -> Array:
         """USD of capacity beyond the first card at a vendor's price: the same at every vendor."""

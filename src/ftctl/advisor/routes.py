@@ -101,7 +101,7 @@ def _known_alive(situation: Situation, row: InferencePrice) -> bool:
 
 
 def _hosted_routes(situation: Situation, steps: tuple[Adaptation, ...]) -> Iterator[Route]:
-    """Every vendor's own models, and of open ones the smallest that each vendor tunes."""
+    """Every vendor's own models, then the open ones that it tunes, the smallest first."""
     catalog = situation.catalog
     for provider in catalog.providers:
         if provider.serving.kind == "own":
@@ -113,8 +113,7 @@ def _hosted_routes(situation: Situation, steps: tuple[Adaptation, ...]) -> Itera
             for tunable in model.tunable
             if tunable.provider == provider.name
         ]
-        open_ones = [pair for pair in tunables if pair[0].open_weights]
-        for model, tunable in [p for p in tunables if not p[0].open_weights] + open_ones[:1]:
+        for model, tunable in sorted(tunables, key=lambda pair: pair[0].open_weights):
             price = catalog.find_inference_price(model.name, provider.name, tuned=True)
             yield Route(
                 "hosted", (*steps, "tune"), "hosted_custom", provider, model, card, tunable, price

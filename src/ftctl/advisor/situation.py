@@ -102,61 +102,32 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
         UsageError: a card that the catalog doesn't know.
     """
     notes = [Assumption.from_user("as_of", as_of)]
+    measured = _measured_values(features)
 
-    def choose(name: str, measured: float | None, said: float | None, default: float) -> float:
-        if measured is not None:
-            notes.append(_measured(name, measured))
-            return measured
-        if said is not None:
-            notes.append(Assumption.from_user(name, f"{said:g}"))
-            return said
-        notes.append(Assumption.prior(name, f"{default:g}", "default; tell us yours"))
-        return default
+    def choose(name: str, said: float | None, default: float) -> float:
+        seen = measured.get(name)
+        value = seen if seen is not None else said if said is not None else default
+        notes.append(_note(name, seen, said, f"{default:g}"))
+        return value
 
-    seen = features
-    rows = float(seen.effective_rows) if seen else facts.data_rows
-    if rows is None:
-        low, high = ROWS_RANGE
-        notes.append(Assumption.prior("data_rows", f"{low:g} to {high:g}", "default range"))
-    else:
-        notes.append(
-            _measured("data_rows", rows) if seen else Assumption.from_user("data_rows", f"{rows:g}")
-        )
-    if facts.requests_per_month is None:
-        low, high = VOLUME_RANGE
-        notes.append(
-            Assumption.prior("requests_per_month", f"{low:g} to {high:g}", "default range")
-        )
-    else:
-        notes.append(Assumption.from_user("requests_per_month", f"{facts.requests_per_month:g}"))
-    months = choose("horizon_months", None, facts.horizon_months, HORIZON_MONTHS)
+    def choose_range(name: str, said: float | None, low: float, high: float) -> float | None:
+        seen = measured.get(name)
+        notes.append(_note(name, seen, said, f"{low:,.0f} to {high:,.0f}"))
+        return seen if seen is not None else said
+
+    months = choose("horizon_months", facts.horizon_months, HORIZON_MONTHS)
     return Situation(
         facts=facts,
         catalog=catalog,
         as_of=as_of,
         until=add_months(as_of, months),
         months=months,
-        rows=rows,
-        tasks=choose("distinct_tasks", _families(seen), facts.distinct_tasks, 1.0),
-        requests=facts.requests_per_month,
-        input_tokens=choose(
-            "input_tokens",
-            None if seen is None else seen.input_tokens_mean,
-            facts.input_tokens,
-            _INPUT_TOKENS,
-        ),
-        output_tokens=choose(
-            "output_tokens",
-            None if seen is None else seen.output_tokens_mean,
-            facts.output_tokens,
-            _OUTPUT_TOKENS,
-        ),
-        prefix_tokens=choose(
-            "shared_prefix_tokens",
-            None if seen is None else float(seen.shared_prefix_tokens),
-            facts.shared_prefix_tokens,
-            0.0,
-        ),
+        rows=choose_range("data_rows", facts.data_rows, *ROWS_RANGE),
+        tasks=choose("distinct_tasks", facts.distinct_tasks, 1.0),
+        requests=choose_range("requests_per_month", facts.requests_per_month, *VOLUME_RANGE),
+        input_tokens=choose("input_tokens", facts.input_tokens, _INPUT_TOKENS),
+        output_tokens=choose("output_tokens", facts.output_tokens, _OUTPUT_TOKENS),
+        prefix_tokens=choose("shared_prefix_tokens", facts.shared_prefix_tokens, 0.0),
         runs_gpus=_runs_gpus(facts, notes),
         gpu=catalog.get_gpu(facts.gpu) if facts.gpu else None,
         assumptions=tuple(notes),
@@ -172,14 +143,27 @@ def add_months(day: date, months: float) -> date:
     return date.fromordinal(moved.toordinal() + round(30 * (min(months, 1200.0) - whole)))
 
 
-def _families(features: Features | None) -> float | None:
-    return None if features is None else max(1.0, float(round(features.output_families)))
+def _measured_values(features: Features | None) -> dict[str, float]:
+    """What a data file showed, by the names of the facts; its word is better than the user's."""
+    if features is None:
+        return {}
+    return {
+        "data_rows": float(features.effective_rows),
+        "distinct_tasks": max(1.0, float(round(features.output_families))),
+        "input_tokens": features.input_tokens_mean,
+        "output_tokens": features.output_tokens_mean,
+        "shared_prefix_tokens": float(features.shared_prefix_tokens),
+    }
 
 
-def _measured(name: str, value: float) -> Assumption:
-    return Assumption(
-        name=name, value=f"{value:g}", origin="measured", as_of=None, source="your data file"
-    )
+def _note(name: str, seen: float | None, said: float | None, default: str) -> Assumption:
+    if seen is not None:
+        return Assumption(
+            name=name, value=f"{seen:g}", origin="measured", as_of=None, source="your data file"
+        )
+    if said is not None:
+        return Assumption.from_user(name, f"{said:g}")
+    return Assumption.prior(name, default, "default; tell us yours")
 
 
 def _runs_gpus(facts: Facts, notes: list[Assumption]) -> bool:

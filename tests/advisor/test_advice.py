@@ -1,0 +1,280 @@
+"""Single questions: what decides them, what is said, and what stands in the document."""
+
+import json
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftctl.advisor.advise import advise, decide
+from ftctl.advisor.draws import Draws
+from ftctl.advisor.money import Money
+from ftctl.advisor.quality import Quality
+from ftctl.advisor.rank import Ranking, dominated_by
+from ftctl.advisor.situation import add_months, settle
+from ftctl.advisor.types import Advice, Facts, FailureMix
+from ftctl.catalog.load import load_catalog
+from ftctl.errors import UsageError
+
+TODAY = date(2026, 11, 24)
+CATALOG = load_catalog()
+MISSED: dict[str, Any] = {"prompt_meets_quality": False, "data_rows": 2000}
+
+
+def ask(day: date = TODAY, **facts: Any) -> Advice:
+    return advise(Facts.parse(facts), as_of=day)
+
+
+def test_nothing_said_means_measure_first() -> None:
+    advice = ask()
+    assert advice.decision == "measure_first"
+    assert advice.undecided
+    assert "nobody has scored a good prompt" in advice.reason
+    assert any(line.startswith("ftctl eval") for line in advice.next)
+
+
+@pytest.mark.parametrize(
+    ("facts", "decision"),
+    [
+        (
+            {
+                "prompt_meets_quality": True,
+                "prompt_meets_latency": True,
+                "prompt_meets_cost": True,
+            },
+            "none",
+        ),
+        ({"prompt_meets_quality": True}, "prompt"),
+        ({"data_rows": 5}, "prompt"),
+        ({"knowledge_changes": "daily"}, "rag"),
+        ({"failure_mix": {"knowledge": 0.9, "format": 0.1}}, "rag"),
+        (MISSED, "hosted"),
+        (MISSED | {"runs_gpus": True}, "self_hosted"),
+        (MISSED | {"privacy": "stays_inside"}, "self_hosted"),
+        ({"baseline_score": 0.5, "target_score": 0.9, "data_rows": 3000}, "hosted"),
+        ({"baseline_score": 0.88, "target_score": 0.9, "data_rows": 3000}, "prompt"),
+        ({"prompt_meets_quality": True, "prompt_meets_cost": False}, "hosted"),
+        (
+            {
+                "prompt_meets_quality": True,
+                "prompt_meets_cost": False,
+                "runs_gpus": True,
+                "requests_per_month": 5e6,
+            },
+            "self_hosted",
+        ),
+    ],
+)
+def test_what_decides(facts: dict[str, Any], decision: str) -> None:
+    advice = ask(**facts)
+    assert advice.decision == decision
+    assert not advice.undecided
+    assert advice.confidence >= 0.6
+
+
+def test_the_document_is_the_contract_and_the_same_bytes_each_time() -> None:
+    first, second = (json.dumps(ask(**MISSED).to_document()) for _ in range(2))
+    assert first == second
+    document = json.loads(first)
+    assert document["schema"] == "ftctl.advice/1"
+    assert list(document) == [
+        "schema",
+        "decision",
+        "leading",
+        "adaptation",
+        "hosting",
+        "provider",
+        "model",
+        "confidence",
+        "reason",
+        "routes",
+        "rejected",
+        "flips",
+        "next",
+        "assumptions",
+    ]
+    assert {"route", "gate", "reason"} <= set(document["rejected"][0])
+    for note in document["assumptions"]:
+        assert set(note) == {"name", "value", "origin", "as_of", "source"}
+        assert note["origin"] in ("measured", "user", "catalog", "prior")
+        if note["origin"] == "catalog":
+            assert note["as_of"]
+            assert note["source"]
+
+
+def test_the_answer_is_that_days() -> None:
+    in_2024 = ask(date(2024, 6, 10), **MISSED)
+    assert (in_2024.provider, in_2024.model) == ("openai", "gpt-3.5-turbo")
+    today, later = ask(**MISSED), ask(date(2027, 2, 1), **MISSED)
+    assert today.provider == later.provider == "together"
+    openai = {line.reason for line in later.rejected if line.provider == "openai"}
+    assert any("since 2027-01-06" in reason for reason in openai)
+    assert not any("since 2027-01-06" in line.reason for line in today.rejected)
+
+
+def test_a_customer_of_openai_may_still_tune_for_a_month() -> None:
+    account: dict[str, Any] = {"openai": {"since": "2025-01-01", "last_used": "2026-11-20"}}
+    month = decide(
+        settle(Facts.parse({"accounts": account, "horizon_months": 1}), None, CATALOG, TODAY)
+    )
+    assert any(e.route.provider.name == "openai" and e.route.tuned for e in month.ranked)
+    year = ask(accounts=account, **MISSED)
+    gone = [
+        line for line in year.rejected if line.provider == "openai" and line.gate == "lifecycle"
+    ]
+    assert "shuts down on 2027-01-14, 51 days from 2026-11-24" in gone[0].reason
+
+
+def test_rejections_name_gate_and_number() -> None:
+    small = ask(gpu="l4", gpu_count=1, data_rows=20, privacy="regulated", task_kind="code")
+    gates = {(line.route, line.gate) for line in small.rejected}
+    assert ("self_hosted", "min_rows") in gates
+    assert ("prompt", "privacy") in gates
+    rows = next(line for line in small.rejected if line.gate == "min_rows")
+    assert "20 distinct examples; tuning needs at least 50" in rows.reason
+
+
+def test_a_card_too_small_is_ruled_out_with_its_memory() -> None:
+    tiny = CATALOG.model_copy(
+        update={"gpus": tuple(g.model_copy(update={"memory_gib": 2}) for g in CATALOG.gpus)}
+    )
+    facts = Facts.parse({**MISSED, "privacy": "stays_inside"})
+    advice = advise(facts, catalog=tiny, as_of=TODAY)
+    assert advice.decision == "none"
+    assert "No route passes the gates" in advice.reason
+    memory = [line for line in advice.rejected if line.gate == "memory"]
+    assert any("needs about" in line.reason and "has 2" in line.reason for line in memory)
+
+
+def test_an_idle_card_above_the_budget_is_out_at_any_volume() -> None:
+    for volume in (1e3, 1e8):
+        advice = ask(budget_usd_per_month=100, requests_per_month=volume, **MISSED)
+        assert {line.route for line in advice.rejected if line.gate == "budget"} == {
+            "hosted",
+            "self_hosted",
+        }
+
+
+def test_several_tasks_and_regions_are_warned_of() -> None:
+    reason = ask(distinct_tasks=4, regions=["eu"], **MISSED).reason
+    assert "4 unrelated tasks" in reason
+    assert "Regions aren't checked" in reason
+
+
+def test_flips_name_the_value_at_which_another_route_leads() -> None:
+    advice = ask(**MISSED, runs_gpus=False)
+    flips = {flip.fact: flip for flip in advice.flips}
+    assert 0 < len(advice.flips) <= 3
+    assert flips["runs_gpus"].leads == "self_hosted"
+    assert ask(**MISSED, runs_gpus=True).leading == "self_hosted"
+
+
+def test_a_solved_score_is_where_the_answer_changes() -> None:
+    facts: dict[str, Any] = {"target_score": 0.9, "data_rows": 3000, "task_kind": "classification"}
+    advice = ask(baseline_score=0.5, **facts)
+    flip = next(flip for flip in advice.flips if flip.fact == "baseline_score")
+    value = float(flip.value)
+    assert ask(baseline_score=value + 0.005, **facts).leading == flip.leads
+    assert ask(baseline_score=value - 0.01, **facts).leading == advice.leading
+
+
+def test_the_lift_is_the_published_fit() -> None:
+    facts = Facts.parse({"baseline_score": 0.5, "baseline_n": 10_000, "data_rows": 100_000})
+    quality = Quality(Draws(settle(facts, None, CATALOG, TODAY)))
+    tuned = next(
+        e.route for e in decide(settle(facts, None, CATALOG, TODAY)).ranked if e.route.tuned
+    )
+    lift = float(np.mean(quality.of(tuned) - quality.prompt))
+    knowledge = 0.05  # mean of the prior for tasks that don't look like questions
+    assert lift == pytest.approx(0.5 * (0.556 - 0.616 * 0.5) * (1 - knowledge), abs=0.006)
+
+
+def test_no_quality_figure_where_none_would_be_honest() -> None:
+    free = ask(task_kind="generation", baseline_score=0.6, target_score=0.8, data_rows=500)
+    tuned = next(route for route in free.routes if "tune" in route.adaptation)
+    assert tuned.quality is None
+    assert "pilot needed" in tuned.quality_note
+    unmeasured = ask(**MISSED)
+    assert all(route.quality is None for route in unmeasured.routes)
+
+
+def test_money_is_ten_fifty_ninety_and_grows_with_volume() -> None:
+    def prompt_cost(volume: float) -> float:
+        routes = ask(prompt_meets_quality=True, requests_per_month=volume).routes
+        return next(r.usd_per_month.likely for r in routes if r.route == "prompt")
+
+    # 1,000 tokens in and 200 out on gpt-6-luna: 200 USD a million requests.
+    assert prompt_cost(1e6) == pytest.approx(200)
+    assert prompt_cost(1e7) == pytest.approx(2000)
+    hosted = next(r for r in ask(**MISSED).routes if r.route == "hosted").usd_per_month
+    assert 730 * 6.49 < hosted.low < hosted.likely < hosted.high
+
+
+def test_capacity_never_costs_more_than_the_api_would() -> None:
+    facts = Facts.parse({"requests_per_month": 1e9, "data_rows": 1000, "runs_gpus": True})
+    situation = settle(facts, None, CATALOG, TODAY)
+    money = Money(Draws(situation))
+    own = next(e.route for e in decide(situation).ranked if e.route.label == "self_hosted")
+    api = 1e9 * (1000 * 0.10 + 200 * 0.50) / 1e6
+    assert float(np.max(money.of(own).usd)) < api + 50_000
+
+
+def test_dominated_routes_are_named() -> None:
+    situation = settle(Facts.parse({"prompt_meets_quality": True}), None, CATALOG, TODAY)
+    ranked = Ranking(situation, [e.route for e in decide(situation).ranked]).ranked
+    prompt = next(e for e in ranked if e.route.label == "prompt")
+    own = next(e for e in ranked if e.route.label == "self_hosted")
+    assert dominated_by(own, ranked) in ("prompt", "hosted")
+    assert dominated_by(prompt, ranked) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"basline_score": 0.5}, "did you mean baseline_score"),
+        ({"baseline_score": 1.5}, "fact baseline_score"),
+        ({"failure_mix": {"knowlege": 1}}, "fact failure_mix.knowlege"),
+        ({"privacy": "secret"}, "fact privacy"),
+        ({"priorities": ["quality", "beauty"]}, "fact priorities.1"),
+    ],
+)
+def test_an_impossible_fact_is_named(facts: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Facts.parse(facts)
+
+
+def test_an_unknown_card_or_account_is_named() -> None:
+    with pytest.raises(UsageError, match="did you mean h100"):
+        ask(gpu="h10")
+    with pytest.raises(UsageError, match="did you mean openai"):
+        ask(accounts={"opnai": {}}, **MISSED)
+
+
+def test_shares_of_a_mix_are_of_what_is_listed() -> None:
+    assert FailureMix(knowledge=0.2, format=0.2).share("knowledge") == 0.5
+    assert FailureMix().share("knowledge") == 0
+
+
+@pytest.mark.parametrize(
+    ("months", "day"),
+    [(1, date(2026, 12, 24)), (12, date(2027, 11, 24)), (1.5, date(2027, 1, 8))],
+)
+def test_months_are_added_to_a_day(months: float, day: date) -> None:
+    assert add_months(TODAY, months) == day
+    assert add_months(date(2027, 1, 31), 1) == date(2027, 2, 28)
+
+
+def test_priorities_can_change_the_answer() -> None:
+    facts: dict[str, Any] = {
+        "baseline_score": 0.7,
+        "target_score": 0.85,
+        "data_rows": 3000,
+        "runs_gpus": False,
+    }
+    quality = ask(**facts, priorities=["quality"])
+    cost = ask(**facts, priorities=["cost"])
+    tuned = [
+        sum(r.share for r in advice.routes if "tune" in r.adaptation) for advice in (quality, cost)
+    ]
+    assert tuned[0] > tuned[1]

@@ -1,0 +1,119 @@
+"""`ftctl advise` as a person or a script meets it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ftctl.advisor.types import Facts
+from ftctl.cli.advise import command, read_facts
+from ftctl.errors import UsageError
+
+DAY = ["--as-of", "2026-11-24"]
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(command, [*args, *DAY], catch_exceptions=False)
+
+
+def test_every_fact_has_a_flag_of_its_name() -> None:
+    flags = {option for parameter in command.params for option in parameter.opts}
+    assert {f"--{name.replace('_', '-')}" for name in Facts.model_fields} <= flags
+
+
+def test_the_reason_stands_first_and_undecided_is_four() -> None:
+    result = run()
+    assert result.exit_code == 4
+    assert result.stdout.startswith("Measure first:")
+    assert "next: ftctl data check FILE" in result.stdout
+
+
+def test_a_decision_shows_its_routes_gates_and_assumptions() -> None:
+    result = run("--prompt-meets-quality", "false", "--data-rows", "2000", "--runs-gpus")
+    assert result.exit_code == 0
+    for part in ("self_hosted", "wins", "ruled out", "2027-01-14", "assumed", "genai-prices"):
+        assert part in result.stdout
+    assert "ftctl submit --provider local" in result.stdout
+    # Together's training price was checked on 2026-07-31, more than 90 days before.
+    assert "2026-07-31 (old)" in run("--prompt-meets-quality", "false").stdout
+
+
+def test_json_is_one_document() -> None:
+    result = run("--json", "--failure-mix", '{"knowledge": 1}', "--priorities", "cost,quality")
+    document = json.loads(result.stdout)
+    assert document["schema"] == "ftctl.advice/1"
+    assert document["decision"] == "rag"
+    assert document["adaptation"] == ["rag"]
+    assert result.exit_code == 0
+
+
+def test_schema_is_json_schema_of_the_facts() -> None:
+    schema = json.loads(run("--schema").stdout)
+    assert set(schema["properties"]) == set(Facts.model_fields)
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("facts.json", '{"data_rows": 5, "prompt_meets_quality": false}'),
+        ("facts.toml", "data_rows = 5\nprompt_meets_quality = false\nas_of = 2026-11-24\n"),
+        ("bom.json", '\ufeff{"data_rows": 5}'),
+    ],
+)
+def test_facts_come_from_a_file_and_flags_win(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    few = json.loads(run("--json", "--facts", str(path)).stdout)
+    assert few["decision"] == "prompt"
+    flags = ["--data-rows", "2000", "--prompt-meets-quality", "false"]
+    many = json.loads(run("--json", "--facts", str(path), *flags).stdout)
+    assert many["decision"] == "hosted"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"{", "not JSON"),
+        ("a.toml", b"= 1", "not TOML"),
+        ("a.json", b"[1]", "holds list, not a mapping"),
+        ("a.json", b"\xff\xfe{", "not UTF-8 text"),
+        ("a.json", b'{"data_row": 3}', "did you mean data_rows"),
+    ],
+)
+def test_a_bad_facts_file_is_one_message(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        Facts.parse(read_facts(str(path)))
+
+
+def test_a_missing_file_and_a_folder_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_facts(str(tmp_path / "none.json"))
+    with pytest.raises(UsageError, match="directory"):
+        read_facts(str(tmp_path))
+
+
+def test_yaml_is_read_where_pyyaml_is_and_else_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "facts.yaml"
+    path.write_text("data_rows: 5\n", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(UsageError, match="needs PyYAML") as caught:
+        read_facts(str(path))
+    assert "JSON or TOML" in caught.value.hint
+    monkeypatch.undo()
+    yaml: Any = pytest.importorskip("yaml")
+    assert read_facts(str(path)) == yaml.safe_load("data_rows: 5") == {"data_rows": 5}
+
+
+def test_a_flag_that_is_no_json_is_named() -> None:
+    with pytest.raises(UsageError, match="--accounts: not JSON"):
+        run("--accounts", "{openai")
