@@ -209,7 +209,11 @@ def test_the_wheel_holds_one_top_level_package() -> None:
 def tracked_text() -> Iterator[tuple[str, str]]:
     """Every text file that git tracks, with what it says."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name
