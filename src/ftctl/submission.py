@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable
 from datetime import date
 
-from ftctl.datasets.check import Report, check
+from ftctl.datasets.check import check
+from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
 from ftctl.estimation.quote import Quote, quote
@@ -105,7 +106,7 @@ def quote_for(spec: JobSpec, report: Report) -> Quote:
         spec.provider,
         spec.model,
         rows=report.examples,
-        tokens=report.tokens.total,
+        tokens=report.tokens.total_tokens,
         epochs=epochs,
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 from ftctl.advisor.advise import advise as advise_on
 from ftctl.advisor.types import Advice, Facts
 from ftctl.catalog.load import load_catalog
-from ftctl.datasets.check import Report
 from ftctl.datasets.check import check as check_files
 from ftctl.datasets.features import measure
+from ftctl.datasets.report import Report
 
 
 def check(
