@@ -45,12 +45,12 @@ def fingerprints(example: Example) -> Fingerprints:
     prompt_parts = [_message_text(message) for message in before]
     tools = example.row.get("tools")
     if tools:
-        prompt_parts.append(_canonical(tools))
+        prompt_parts.append(canonical(tools))
     answer_text = _message_text(answer) if answer else ""
     prompt = "\x1e".join(prompt_parts)
     systems = [str(m.fields.get("content")) for m in example.messages if m.role == "system"]
     return Fingerprints(
-        exact=_hash(_canonical(example.row)),
+        exact=_hash(canonical(example.row)),
         normal=_hash(f"{prompt}\x1d{answer_text}"),
         prompt=_hash(prompt),
         answer=_hash(answer_text),
@@ -82,6 +82,14 @@ def _normalise(text: str) -> str:
 _normalise_cached = functools.lru_cache(maxsize=4096)(_normalise)
 
 
+def canonical(value: object) -> str:
+    """A value as JSON text, whatever the order of its keys."""
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except (ValueError, OverflowError, TypeError):  # half a character, or a huge number
+        return json.dumps(value, sort_keys=True)
+
+
 def estimate_tokens(example: Example) -> tuple[int, int]:
     """Tokens of an example, and of what comes before its first answer: UTF-8 bytes / 4.
 
@@ -95,7 +103,7 @@ def estimate_tokens(example: Example) -> tuple[int, int]:
         if message.index < first:
             before += size
     if tools := example.row.get("tools"):
-        size = len(_canonical(tools))
+        size = len(canonical(tools))
         total, before = total + size, before + size
     overhead = TOKENS_PER_MESSAGE * len(example.messages)
     return -(-total // BYTES_PER_TOKEN) + overhead, -(-before // BYTES_PER_TOKEN)
@@ -110,17 +118,10 @@ def _split_at_answer(messages: list[Message]) -> tuple[list[Message], Message | 
 
 def _message_text(message: Message) -> str:
     content = message.fields.get("content")
-    text = normalise(content) if isinstance(content, str) else _canonical(content)
+    text = normalise(content) if isinstance(content, str) else canonical(content)
     calls = message.fields.get("tool_calls")
-    called = _canonical([call.get("function") for _, call in message.calls]) if calls else ""
+    called = canonical([call.get("function") for _, call in message.calls]) if calls else ""
     return f"{message.role}\x1f{text}\x1f{called}"
-
-
-def _canonical(value: object) -> str:
-    try:
-        return msgspec.json.encode(value, order="sorted").decode()
-    except (ValueError, OverflowError, TypeError):  # half a character, or a huge number
-        return json.dumps(value, sort_keys=True)
 
 
 def _hash(text: str) -> int:

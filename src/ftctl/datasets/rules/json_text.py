@@ -136,7 +136,8 @@ def _too_deep(data: bytes) -> Finding:
 
 
 def _broken(text: str, error: json.JSONDecodeError, *, ended: bool) -> Finding:
-    message, hint = f"not JSON: {error.msg.lower()} at column {error.pos + 1}", ""
+    what = error.msg.lower().removesuffix(" at")
+    message, hint = f"not JSON: {what} at column {error.pos + 1}", ""
     if (not ended and error.pos >= len(text.rstrip()) - 1) or (
         not ended and error.msg.startswith("Unterminated")
     ):

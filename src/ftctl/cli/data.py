@@ -1,0 +1,151 @@
+"""`ftctl data`: check and split datasets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+if TYPE_CHECKING:
+    from ftctl.datasets.report import Issue, Report
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("data", short_help="Check, split and look at datasets.")
+def command() -> None:
+    """Check, split and look at datasets.
+
+    Example: ftctl data check train.jsonl --for openai
+    """
+
+
+@make_command("check", short_help="Apply every rule of the providers you name.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_FILE)
+@click.option(
+    "--for", "providers", metavar="P[,P]", help="Whose rules: openai, mistral, local; all if not."
+)
+@click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
+@click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
+@click.option(
+    "--max-errors",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Issues kept of each rule; all are counted.",
+)
+@click.pass_context
+def check_command(
+    context: click.Context,
+    out: Output,
+    *,
+    files: tuple[Path, ...],
+    providers: str | None,
+    method: str,
+    validation: Path | None,
+    max_errors: int,
+) -> None:
+    """Check training files against the rules of one or more providers.
+
+    Says for every problem where it is (line and JSON path), who minds it and how to mend it.
+    Exits 0 when no provider has an error, else 1.
+
+    Example: ftctl data check train.jsonl --validation held-out.jsonl --for openai,local
+    """
+    from ftctl.datasets.check import check
+    from ftctl.datasets.rules.table import PROVIDERS
+
+    names = [name.strip() for name in providers.split(",")] if providers else PROVIDERS
+    with out.progress() as progress:
+        task = progress.add_task("checking", total=None, note="bytes")
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        report = check(
+            files,
+            providers=names,
+            method=method,
+            validation=validation,
+            max_errors=max_errors,
+            on_progress=show,
+        )
+    if out.json:
+        out.document(report)
+    else:
+        _print_report(out, report)
+    context.exit(0 if report.ok else 1)
+
+
+def _print_report(out: Output, report: "Report") -> None:
+    for severity in ("error", "warning"):
+        shown = [issue for issue in report.issues if issue.severity == severity]
+        if shown and not (out.quiet and severity == "warning"):
+            _print_issues(out, report, shown, f"{severity.capitalize()}s")
+    hidden = report.errors + report.warnings - len(report.issues)
+    if hidden:
+        out.line(f"{hidden:,} more issues of these rules; --max-errors shows more of each.")
+    tokens = report.tokens
+    out.line(
+        f"{report.examples:,} examples, about {tokens.total_tokens:,} tokens "
+        f"(longest {tokens.max_example_tokens:,}); estimated as bytes / 4: {tokens.error}."
+    )
+    for name, verdict in report.providers.items():
+        word = "[green]ok[/]" if verdict.ok else "[red]not ok[/]"
+        out.line(f"{name}: {word}, {verdict.errors:,} errors, {verdict.warnings:,} warnings")
+
+
+def _print_issues(out: Output, report: "Report", issues: list["Issue"], title: str) -> None:
+    several = len(report.files) > 1
+    rows = [
+        (
+            f"{issue.file}:{issue.line}" if several else issue.line,
+            issue.path,
+            issue.rule,
+            ", ".join(issue.providers) or "advice",
+            issue.message,
+            issue.hint,
+        )
+        for issue in issues
+    ]
+    out.table(("Line", "Path", "Rule", "For", "What", "How to mend it"), rows, title)
+
+
+@make_command("split", short_help="Disjoint training, validation and test files.")
+@click.argument("file", type=_FILE)
+@click.option("--validation", type=float, default=0.1, show_default=True, help="Share of rows.")
+@click.option("--test", type=float, default=0.1, show_default=True, help="Share of rows.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
+@click.option("-o", "--out", "out_dir", type=_FILE, metavar="DIR", help="Where the files go.")
+@click.option("--force", is_flag=True, help="Replace files that hold something else.")
+def split_command(
+    out: Output,
+    *,
+    file: Path,
+    validation: float,
+    test: float,
+    seed: int,
+    out_dir: Path | None,
+    force: bool,
+) -> None:
+    """Split a dataset so that no prompt is on two sides.
+
+    The same file and seed give the same split, whatever the order of the lines. Rows are kept
+    byte for byte.
+
+    Example: ftctl data split examples.jsonl --validation 0.1 --test 0.1 -o parts
+    """
+    from ftctl.datasets.split import split
+
+    result = split(file, validation=validation, test=test, seed=seed, out_dir=out_dir, force=force)
+    if out.json:
+        out.document({"schema": "ftctl.data-split/1", **result.model_dump(mode="json")})
+        return
+    for part, path in result.files.items():
+        out.line(f"{part}: {result.rows[part]:,} rows → {path}")
+
+
+command.add_command(check_command)
+command.add_command(split_command)

@@ -1,0 +1,190 @@
+"""Split a dataset into training, validation and test files that share no prompt."""
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.fingerprints import fingerprints
+from ftctl.datasets.read import Line, LineReader
+from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.structure import iter_messages_problems
+from ftctl.datasets.rules.types import Example, read_example
+from ftctl.errors import DataInvalid, UsageError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+class SplitResult(BaseModel):
+    """What a split wrote: `ftctl.data-split/1`.
+
+    `files` and `rows` have one entry a part that was asked for; `groups` is how many different
+    prompts there are, which are never divided.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: dict[Part, Path]
+    rows: dict[Part, int]
+    groups: int
+    seed: int
+
+
+def split(
+    path: Path,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    out_dir: Path | None = None,
+    force: bool = False,
+) -> SplitResult:
+    """Write `<stem>.train.jsonl`, `.validation.jsonl` and `.test.jsonl`.
+
+    Rows that ask the same, but for case, spacing and punctuation, stay together, so no part can
+    give another's answers away. Which part a prompt falls into depends on the seed and the
+    prompts alone, not on the order of lines. A row's bytes are kept; lines end in LF, and blank
+    lines are left out.
+
+    Args:
+        path: OpenAI-format JSONL.
+        validation: Share of the rows, 0 to 1; 0 writes no such file.
+        test: Likewise.
+        seed: Another seed gives another split.
+        out_dir: Where the parts go; beside the input when left out. Made if need be.
+        force: Replace files that hold something else.
+
+    Raises:
+        UsageError: the file can't be read, a share is none, the parts can't be written, or would
+            replace other files.
+        DataInvalid: a line isn't a chat example, or there are too few prompts to fill the parts.
+    """
+    shares = {"validation": validation, "test": test}
+    for name, share in shares.items():
+        if not 0 <= share < 1:
+            raise UsageError(f"{name} {share:g} is no share", hint=f"--{name} 0.1")
+    if validation + test >= 1:
+        raise UsageError("validation and test leave nothing to train on", hint="--test 0.1")
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
+    prompts = array("Q", (prompt for prompt, _ in _iter_rows(path)))
+    assigned = _assign(prompts, validation, test, seed)
+    asked: list[Part] = [part for part in PARTS if shares.get(part, 1) > 0]
+    folder = out_dir if out_dir is not None else path.parent
+    files = {part: folder / f"{path.stem}.{part}.jsonl" for part in asked}
+    rows = _write(path, assigned, files, force=force)
+    return SplitResult(files=files, rows=rows, groups=len(assigned), seed=seed)
+
+
+def _iter_rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each row's prompt hash and bytes."""
+    with LineReader(path) as reader:
+        if reader.oddity:
+            raise _invalid(path, 1, f"the file is {reader.oddity}")
+        number = 0
+        for line in reader:
+            number = line.number
+            if line.whole and not line.data.strip(b" \t\r"):
+                continue
+            yield fingerprints(_example(path, line)).prompt, line.data
+        if reader.damage:
+            raise _invalid(path, max(number, 1), f"the compressed data is damaged: {reader.damage}")
+
+
+def _example(path: Path, line: Line) -> Example:
+    if not line.whole:
+        raise _invalid(path, line.number, f"the line has {line.size_bytes:,} bytes, too many")
+    parsed = parse_line(line.data, ended=line.ended)
+    if not parsed.valid:
+        raise _invalid(path, line.number, parsed.findings[0].message)
+    if not isinstance(parsed.value, dict):
+        raise _invalid(path, line.number, "the line isn't an object")
+    problem = next(iter_messages_problems(parsed.value), None)
+    if problem is not None:
+        raise _invalid(path, line.number, problem.message)
+    return read_example(parsed.value)
+
+
+def _invalid(path: Path, number: int, said: str) -> DataInvalid:
+    return DataInvalid(f"{path}:{number}: {said}", hint=f"ftctl data check {path}")
+
+
+def _assign(prompts: "array[int]", validation: float, test: float, seed: int) -> dict[int, Part]:
+    """The part of each prompt: by the rank of its seeded hash, until a part has its rows.
+
+    A part takes a prompt's rows only if that brings it no further from its share than leaving
+    them out would; what fits in neither is trained on.
+    """
+    sizes: dict[int, int] = {}
+    for prompt in prompts:
+        sizes[prompt] = sizes.get(prompt, 0) + 1
+    wanted = _wanted_rows(len(prompts), validation, test)
+    if len(sizes) <= len(wanted):
+        raise DataInvalid(
+            f"{len(sizes)} different prompts are too few to split into the parts asked for",
+            hint="write more examples, or leave a part out with --test 0",
+        )
+    groups: dict[Part, list[int]] = {"train": [], **{part: [] for part in wanted}}
+    for prompt in sorted(sizes, key=lambda prompt: _rank(prompt, seed)):
+        size = sizes[prompt]
+        takes: Part = next((part for part, rows in wanted.items() if 0 < size <= 2 * rows), "train")
+        groups[takes].append(prompt)
+        if takes != "train":
+            wanted[takes] = max(0, wanted[takes] - size)
+    for members in groups.values():
+        if not members:  # only large groups: rather a part too big than one with nothing in it
+            donor = max(groups.values(), key=len)
+            members.append(min(donor, key=lambda prompt: sizes[prompt]))
+            donor.remove(members[0])
+    return {prompt: part for part, members in groups.items() for prompt in members}
+
+
+def _wanted_rows(total: int, validation: float, test: float) -> dict[Part, int]:
+    """How many rows each held-out part should get: its share, but one at least."""
+    shares: dict[Part, float] = {"test": test, "validation": validation}
+    return {part: max(1, round(share * total)) for part, share in shares.items() if share > 0}
+
+
+def _rank(prompt: int, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{prompt}".encode(), digest_size=16).digest()
+
+
+def _write(
+    path: Path, assigned: dict[int, Part], files: dict[Part, Path], *, force: bool
+) -> dict[Part, int]:
+    """Write the parts beside their final names, and rename them once all are whole."""
+    partial = {part: file.with_name(f"{file.name}.part") for part, file in files.items()}
+    rows = dict.fromkeys(files, 0)
+    try:
+        next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            streams: dict[Part, BinaryIO] = {
+                part: stack.enter_context(file.open("wb")) for part, file in partial.items()
+            }
+            for prompt, data in _iter_rows(path):
+                part = assigned.get(prompt, "train")
+                streams[part].write(data + b"\n")
+                rows[part] += 1
+        for part, file in files.items():
+            if not force and file.exists() and file_sha256(file) != file_sha256(partial[part]):
+                raise UsageError(
+                    f"{file} exists and holds something else",
+                    hint="--force replaces it, -o DIR writes elsewhere",
+                )
+        for part, file in files.items():
+            partial[part].replace(file)
+    except OSError as error:
+        raise UsageError(
+            f"the parts can't be written: {error.filename or path.parent}: {error.strerror}",
+            hint="-o DIR writes elsewhere",
+        ) from None
+    finally:
+        for file in partial.values():
+            file.unlink(missing_ok=True)
+    return rows
