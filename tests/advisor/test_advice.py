@@ -220,6 +220,16 @@ def test_capacity_never_costs_more_than_the_api_would() -> None:
     assert float(np.max(money.of(own).usd)) < api + 50_000
 
 
+def test_own_gpus_win_on_money_at_a_volume_that_is_named() -> None:
+    advice = ask(**MISSED, requests_per_month=1e6)
+    assert advice.leading == "hosted"
+    flip = next(flip for flip in advice.flips if flip.fact == "requests_per_month")
+    assert flip.leads == "self_hosted"
+    assert flip.says.startswith("above about")
+    assert ask(**MISSED, requests_per_month=float(flip.value) * 1.02).leading == "self_hosted"
+    assert ask(**MISSED, requests_per_month=float(flip.value) * 0.98).leading == "hosted"
+
+
 def test_dominated_routes_are_named() -> None:
     situation = settle(Facts.parse({"prompt_meets_quality": True}), None, CATALOG, TODAY)
     ranked = Ranking(situation, [e.route for e in decide(situation).ranked]).ranked

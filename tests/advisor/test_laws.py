@@ -28,8 +28,8 @@ class MeasuredFile:
 
     rows: int = 1000
     effective_rows: int = 1000
-    input_tokens_mean: float = 300.0
-    output_tokens_mean: float = 20.0
+    mean_input_tokens: float = 300.0
+    mean_output_tokens: float = 20.0
     shared_prefix_tokens: int = 50
     output_families: float = 1.0
     label_names: tuple[str, ...] = ("a", "b")

@@ -34,7 +34,7 @@ def test_the_reason_stands_first_and_undecided_is_four() -> None:
 def test_a_decision_shows_its_routes_gates_and_assumptions() -> None:
     result = run("--prompt-meets-quality", "false", "--data-rows", "2000", "--runs-gpus")
     assert result.exit_code == 0
-    for part in ("self_hosted", "wins", "ruled out", "2027-01-14", "assumed", "genai-prices"):
+    for part in ("self_hosted", "wins", "ruled out", "2026-07-15", "assumed", "genai-prices"):
         assert part in result.stdout
     assert "ftctl submit --provider local" in result.stdout
     # Together's training price was checked on 2026-07-31, more than 90 days before.
@@ -112,6 +112,42 @@ def test_yaml_is_read_where_pyyaml_is_and_else_says_what_to_do(
     monkeypatch.undo()
     yaml: Any = pytest.importorskip("yaml")
     assert read_facts(str(path)) == yaml.safe_load("data_rows: 5") == {"data_rows": 5}
+
+
+def write_rows(path: Path, rows: list[tuple[str, str]]) -> str:
+    lines = [
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "system", "content": "Name the kind of this message."},
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": answer},
+                ]
+            }
+        )
+        for question, answer in rows
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_a_data_file_is_measured_and_copies_order_and_names_change_nothing(tmp_path: Path) -> None:
+    rows = [
+        (f"message number {i} about topic {i * i}", "spam" if i % 3 else "ham") for i in range(90)
+    ]
+    renamed = [(question, {"spam": "junk", "ham": "good"}[answer]) for question, answer in rows]
+    files = [
+        write_rows(tmp_path / "once.jsonl", rows),
+        write_rows(tmp_path / "twice.jsonl", rows + rows),
+        write_rows(tmp_path / "turned.jsonl", renamed[::-1]),
+    ]
+    score = ["--baseline-score", "0.6", "--target-score", "0.9", "--runs-gpus", "true"]
+    answers = [json.loads(run("--json", "--data", file, *score).stdout) for file in files]
+    notes = {note["name"]: note for note in answers[1]["assumptions"]}
+    assert (notes["data_rows"]["value"], notes["data_rows"]["origin"]) == ("90", "measured")
+    for answer in answers[1:]:
+        for key in ("decision", "leading", "confidence", "rejected"):
+            assert answer[key] == answers[0][key]
 
 
 def test_a_flag_that_is_no_json_is_named() -> None:

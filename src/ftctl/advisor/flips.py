@@ -9,7 +9,7 @@ from ftctl.advisor.types import Facts, Features, Flip, Label
 from ftctl.catalog.load import Catalog
 
 Leading = Callable[[Facts, Features | None, Catalog, date], Label]
-_STEPS = 12
+_STEPS = 10
 SHOWN = 3
 
 

@@ -247,11 +247,11 @@ def account_at(situation: Situation, provider: str) -> Account | None:
 
 
 GATES: tuple[tuple[str, Gate], ...] = (
+    ("knowledge", _knowledge),
     ("privacy", _privacy),
+    ("prompt_limit", _prompt_limit),
     ("availability", _availability),
     ("lifecycle", _lifecycle),
-    ("knowledge", _knowledge),
-    ("prompt_limit", _prompt_limit),
     ("min_rows", _rows),
     ("context", _context),
     ("memory", _memory),

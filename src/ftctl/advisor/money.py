@@ -49,8 +49,8 @@ class MonthlyCost:
 class Money:
     """Costs of routes in one set of draws.
 
-    A further card is only added where it is cheaper than the prompted alternative: capacity
-    beyond the first card costs at most what the API would charge for the same requests.
+    A further card of one's own is only added where it is cheaper than the alternatives: capacity
+    beyond the first costs at most what a vendor's card or the API would for the same requests.
     """
 
     def __init__(self, draws: Draws) -> None:
@@ -95,7 +95,9 @@ class Money:
         hour = self._draws.between(
             "gpu_hour", Estimate(low=price.low, likely=price.likely, high=price.high, unit="USD/h")
         )
-        more = np.minimum(self._more(route, hour), self._dedicated_more())
+        own = self._capacity_usd(route.model.parameters, route.gpu, hour)
+        api = self._draws.requests * self._api_usd
+        more = np.minimum(np.minimum(own, self._dedicated_more()), api)
         said = f"{price.low:g} to {price.high:g} USD/h, likely {price.likely:g}"
         basis = Assumption.from_fact(f"{route.gpu.name} price", said, price)
         return hour * HOURS_PER_MONTH + more, (basis,)
@@ -118,24 +120,18 @@ class Money:
         hour = np.full(DRAWS, together.serving.usd_per_gpu_hour or 0.0)
         return self._capacity_usd(catalog.get_model("llama-3.1-8b-instruct").parameters, card, hour)
 
-    def _more(self, route: Route, hour: Array) -> Array:
-        if route.gpu is None:
-            return np.zeros(DRAWS)
-        return self._capacity_usd(route.model.parameters, route.gpu, hour)
-
     def _capacity_usd(self, size: int | None, gpu: Gpu, hour: Array) -> Array:
         situation = self._situation
         estimate = capacity_per_s(
             size or 0, max(situation.fresh_tokens, 1.0), max(situation.output_tokens, 1.0), gpu
         )
         capacity = self._draws.between("capacity", estimate)
-        api = self._draws.requests * self._api_usd
         peak = situation.facts.peak_requests_per_s
         if peak is not None:
             cards = peak / capacity
         else:
             cards = self._draws.requests * _PEAK_OVER_MEAN / (capacity * _SECONDS_PER_MONTH)
-        return np.minimum(cards * hour * HOURS_PER_MONTH, api)
+        return np.asarray(cards * hour * HOURS_PER_MONTH)
 
     def _cheapest_api(self) -> float:
         rows = [row for row in self._situation.catalog.inference if not row.tuned]

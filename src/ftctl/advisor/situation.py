@@ -150,8 +150,8 @@ def _measured_values(features: Features | None) -> dict[str, float]:
     return {
         "data_rows": float(features.effective_rows),
         "distinct_tasks": max(1.0, float(round(features.output_families))),
-        "input_tokens": features.input_tokens_mean,
-        "output_tokens": features.output_tokens_mean,
+        "input_tokens": features.mean_input_tokens,
+        "output_tokens": features.mean_output_tokens,
         "shared_prefix_tokens": float(features.shared_prefix_tokens),
     }
 

@@ -31,11 +31,11 @@ class Features(Protocol):
         """Examples left after duplicates."""
 
     @property
-    def input_tokens_mean(self) -> float:
+    def mean_input_tokens(self) -> float:
         """Mean tokens of a prompt."""
 
     @property
-    def output_tokens_mean(self) -> float:
+    def mean_output_tokens(self) -> float:
         """Mean tokens of an answer."""
 
     @property

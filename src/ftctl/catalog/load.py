@@ -119,6 +119,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _find(rows: tuple[Named, ...], name: str) -> Named | None:
+    for row in rows:  # the usual case, and asked thousands of times by advice
+        if row.name == name:
+            return row
     wanted = name.lower()
     for row in rows:
         hub_id = getattr(row, "hub_id", None)  # models have one, providers and cards don't
