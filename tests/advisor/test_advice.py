@@ -254,6 +254,48 @@ def test_an_impossible_fact_is_named(facts: dict[str, Any], message: str) -> Non
         Facts.parse(facts)
 
 
+@pytest.mark.parametrize("extreme", [0, 1e-9, 1, 1e12])
+def test_extreme_facts_still_give_strict_json(extreme: float) -> None:
+    facts: dict[str, Any] = {
+        "requests_per_month": extreme,
+        "peak_requests_per_s": min(extreme, 1e7),
+        "input_tokens": min(extreme, 1e8),
+        "output_tokens": min(extreme, 1e8),
+        "shared_prefix_tokens": 1e8,
+        "latency_p95_s": extreme or 1e-9,
+        "horizon_months": min(extreme, 1200) or 0.01,
+        "baseline_score": min(extreme, 1),
+        "budget_usd_per_month": extreme,
+        "priorities": [],
+        "failure_mix": {},
+        "data_rows": int(min(extreme, 1e9)),
+    }
+    json.dumps(ask(**facts).to_document(), allow_nan=False)
+
+
+def test_infinity_is_no_fact() -> None:
+    with pytest.raises(UsageError, match="requests_per_month"):
+        Facts.parse({"requests_per_month": float("inf")})
+
+
+def test_confidence_in_doing_nothing_grows_with_what_was_measured() -> None:
+    met: dict[str, Any] = {
+        "baseline_score": 0.9,
+        "target_score": 0.9,
+        "prompt_meets_latency": True,
+        "prompt_meets_cost": True,
+    }
+    few, many = ask(**met, baseline_n=20), ask(**met, baseline_n=5000)
+    assert few.decision == many.decision == "none"
+    assert few.confidence < many.confidence
+
+
+def test_too_close_names_the_cheapest_test() -> None:
+    advice = ask(baseline_score=0.7, target_score=0.85, data_rows=3000, task_kind="classification")
+    assert advice.decision == "too_close"
+    assert "the cheapest test: tune a small model" in advice.reason
+
+
 def test_an_unknown_card_or_account_is_named() -> None:
     with pytest.raises(UsageError, match="did you mean h100"):
         ask(gpu="h10")

@@ -82,7 +82,7 @@ def decide(situation: Situation) -> Verdict:
     ranking = Ranking(situation, routes)
     ranked = ranking.ranked
     if settled(situation):
-        return Verdict("none", "none", 1.0, ranked, rejected, ranking)
+        return Verdict("none", "none", ranking.quality.sure(), ranked, rejected, ranking)
     if not ranked:
         return Verdict("none", "none", 1.0, ranked, rejected, ranking)
     first = _leader(situation, ranked)

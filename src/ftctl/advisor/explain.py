@@ -75,6 +75,8 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         for name in said
         if getattr(facts, name) is not None
     ]
+    if facts.privacy is None:
+        notes.append(Assumption.prior("privacy", "vendors allowed", "nobody set a privacy class"))
     notes += situation.assumptions
     for entry in ranked:
         if entry.route.price is not None and not entry.route.model.alive(situation.as_of):
@@ -215,10 +217,17 @@ def _measure(
 
 
 def _close(
-    _situation: Situation,
+    situation: Situation,
     _first: Ranked | None,
     ranked: Sequence[Ranked],
     _rejected: Sequence[Rejected],
 ) -> str:
-    names = [f"{_ROUTE_WORDS[entry.route.label]} ({entry.share:.0%})" for entry in ranked[:2]]
-    return f"Too close to call between {' and '.join(names)}: do the cheap test first."
+    pair = ranked[:2]
+    names = [f"{_ROUTE_WORDS[entry.route.label]} ({entry.share:.0%})" for entry in pair]
+    if all(entry.route.tuned for entry in pair):
+        test = "say whether GPUs already serve production, and how many requests come a month"
+    elif situation.facts.baseline_score is None:
+        test = "score the best prompt on 100 or more held-out examples"
+    else:
+        test = "tune a small model on your rows and score it on the same examples"
+    return f"Too close to call between {' and '.join(names)}; the cheapest test: {test}."

@@ -8,7 +8,7 @@ import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
-from ftctl.advisor.situation import Situation
+from ftctl.advisor.situation import NOTHING_TO_GAIN, Situation
 from ftctl.estimation.estimate import Assumption, Estimate
 
 # Lift of tuning over a good prompt that scores s, on tasks with one right answer: 0.556 − 0.616·s
@@ -74,6 +74,14 @@ class Quality:
         if not judgeable(self._situation):
             return "pilot needed: lift on free text or code can't be predicted"
         return "fit on 31 published tasks, halved, times rows / (rows + 100)"
+
+    def sure(self) -> float:
+        """Share of draws in which the measured score is truly good enough; 1 where none is."""
+        facts = self._situation.facts
+        if facts.baseline_score is None:
+            return 1.0
+        need = NOTHING_TO_GAIN if self._situation.nothing_to_gain else facts.target_score or 0.0
+        return round(float(np.mean(self.prompt >= need - PARITY)), 4)
 
     def value(self, route: Route) -> Array:
         """Fixed anchors: 1 at the target, 0 at 0.25 below and on, half a step less when missed."""

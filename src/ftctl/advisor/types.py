@@ -66,7 +66,7 @@ class FailureMix(BaseModel):
 class Facts(BaseModel):
     """What the user knows; every field may be left out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     as_of: date | None = Field(None, description="the day to answer for; today when left out")
     task: str | None = Field(None, description="what the model does, in words")
@@ -91,14 +91,20 @@ class Facts(BaseModel):
     target_score: float | None = Field(None, ge=0, le=1, description="score that is good enough")
     data_rows: int | None = Field(None, ge=0, description="examples you have")
     data: str | None = Field(None, description="the file of examples, measured when given")
-    requests_per_month: float | None = Field(None, ge=0, description="mean requests a month")
-    peak_requests_per_s: float | None = Field(
-        None, ge=0, description="requests in the worst second"
+    requests_per_month: float | None = Field(
+        None, ge=0, le=1e12, description="mean requests a month"
     )
-    input_tokens: float | None = Field(None, ge=0, description="mean prompt tokens of a request")
-    output_tokens: float | None = Field(None, ge=0, description="mean answer tokens of a request")
+    peak_requests_per_s: float | None = Field(
+        None, ge=0, le=1e7, description="requests in the worst second"
+    )
+    input_tokens: float | None = Field(
+        None, ge=0, le=1e8, description="mean prompt tokens of a request"
+    )
+    output_tokens: float | None = Field(
+        None, ge=0, le=1e8, description="mean answer tokens of a request"
+    )
     shared_prefix_tokens: float | None = Field(
-        None, ge=0, description="prompt tokens that all requests share"
+        None, ge=0, le=1e8, description="prompt tokens that all requests share"
     )
     latency_p95_s: float | None = Field(
         None, gt=0, description="seconds in which 95 % of answers must be there"
@@ -111,9 +117,11 @@ class Facts(BaseModel):
     )
     runs_gpus: bool | None = Field(None, description="GPUs already serve production")
     gpu: str | None = Field(None, description="the card you have")
-    gpu_count: int | None = Field(None, ge=0, description="how many of them")
+    gpu_count: int | None = Field(None, ge=0, le=100_000, description="how many of them")
     ml_engineers: float | None = Field(None, ge=0, description="people who can run models")
-    horizon_months: float | None = Field(None, gt=0, description="months the answer must hold")
+    horizon_months: float | None = Field(
+        None, gt=0, le=1200, description="months the answer must hold"
+    )
     knowledge_changes: Change | None = Field(None, description="how often the facts change")
     accounts: dict[str, Account] | None = Field(
         None, description="your accounts: {provider: {since, last_used}}"
