@@ -70,7 +70,10 @@ class Facts(BaseModel):
 
     as_of: date | None = Field(None, description="the day to answer for; today when left out")
     task: str | None = Field(None, description="what the model does, in words")
-    task_kind: TaskKind | None = Field(None, description="what kind of task it is")
+    task_kind: TaskKind | None = Field(
+        None,
+        description="classification, extraction, generation, rewriting, code, tool_use, qa, dialogue",
+    )
     distinct_tasks: int | None = Field(None, ge=1, description="unrelated tasks in one model")
     failure_mix: FailureMix | None = Field(
         None, description="shares of failures: knowledge, format, reasoning, tone"
@@ -109,7 +112,9 @@ class Facts(BaseModel):
     latency_p95_s: float | None = Field(
         None, gt=0, description="seconds in which 95 % of answers must be there"
     )
-    privacy: Privacy | None = Field(None, description="where the rows may go")
+    privacy: Privacy | None = Field(
+        None, description="where the rows may go: public, contractual, regulated, stays_inside"
+    )
     regions: tuple[str, ...] | None = Field(None, description="regions the rows may go to")
     prompt_limit: bool | None = Field(None, description="prompting is impractical")
     priorities: tuple[Criterion, ...] | None = Field(
@@ -122,7 +127,9 @@ class Facts(BaseModel):
     horizon_months: float | None = Field(
         None, gt=0, le=1200, description="months the answer must hold"
     )
-    knowledge_changes: Change | None = Field(None, description="how often the facts change")
+    knowledge_changes: Change | None = Field(
+        None, description="how often the facts change: never, yearly, monthly, daily"
+    )
     accounts: dict[str, Account] | None = Field(
         None, description="your accounts: {provider: {since, last_used}}"
     )
