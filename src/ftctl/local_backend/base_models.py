@@ -15,6 +15,7 @@ from ftctl.config import switch_off_telemetry
 from ftctl.errors import ExtraMissing, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -80,6 +81,11 @@ def check_folder(folder: Path) -> None:
             hint="name the folder that holds config.json, tokenizer.json and *.safetensors",
         )
     if any(folder.glob("*.safetensors")):
+        if not any((folder / name).is_file() for name in _TOKENIZERS):
+            raise UsageError(
+                f"{folder}: the weights are there, a tokenizer isn't",
+                hint="copy tokenizer.json and tokenizer_config.json of the same model beside them",
+            )
         return
     pickled = [file.name for pattern in _PICKLED for file in folder.glob(pattern)]
     if pickled:
