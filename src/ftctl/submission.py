@@ -1,6 +1,7 @@
 """From a spec to a queued job: the one path on which money is spent and rows may leave."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from datetime import date
 
@@ -16,6 +17,7 @@ from ftctl.store import Store
 from ftctl.watcher import adopt
 
 OnStep = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 def require_route(spec: JobSpec, *, as_of: date) -> list[str]:
@@ -156,6 +158,7 @@ def carry_on(store: Store, provider: Provider, record: JobRecord, on_step: OnSte
     if not record.state.open_intention:
         return record
     found = provider.find(record.marker)
+    _log.info("%s: asked %s for it: %s", record.id, record.provider, found or "unknown there")
     if found is not None:
         on_step("found it at the provider")
         return adopt(store, record.id, found)
@@ -168,6 +171,7 @@ def carry_on(store: Store, provider: Provider, record: JobRecord, on_step: OnSte
     _advance(store, record, JobState.SUBMITTING)
     on_step("submitting")
     remote_id = provider.create(spec, files, record.marker)
+    _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
     return adopt(store, record.id, remote_id)
 
 

@@ -1,5 +1,6 @@
 """Look at jobs: refresh one, watch many. Looking never changes what the provider does."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from ftctl.providers.base import Provider
 from ftctl.store import Store
 
 _MISSES_UNTIL_LOST = 3
+_log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 30.0
 
 GetProvider = Callable[[JobRecord], Provider]
@@ -46,6 +48,7 @@ def refresh(
     seen_at = clock()
     before = record.state
     after = store.update(record.id, lambda now: _observed(now, snapshot, seen_at))
+    _log.debug("%s: %s (%s)", record.id, snapshot.provider_status, snapshot.message)
     if after.state != before:
         store.add_events(record.id, [_state_event(after, seen_at)])
     return after
@@ -132,6 +135,7 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
 
 def _stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:
     said = error.message
+    _log.info("%s: can't be looked at: %s", record.id, said)
     return store.update(record.id, lambda _: {"stale_because": said})
 
 

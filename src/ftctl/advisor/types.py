@@ -72,7 +72,8 @@ class Facts(BaseModel):
     task: str | None = Field(None, description="what the model does, in words")
     task_kind: TaskKind | None = Field(
         None,
-        description="classification, extraction, generation, rewriting, code, tool_use, qa, dialogue",
+        description="classification, extraction, generation, rewriting, code, tool_use, qa or "
+        "dialogue",
     )
     distinct_tasks: int | None = Field(None, ge=1, description="unrelated tasks in one model")
     failure_mix: FailureMix | None = Field(

@@ -1,5 +1,6 @@
 """A base or tuned model that answers on this machine."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def load_model(target: str | Path, home: Path, *, base: str | None = None) -> Lo
         ExtraMissing: torch or transformers isn't installed.
     """
     require_local_extra("running a model here")
+    # Read when torch is loaded: idle threads that spin slow every other program here down.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     device = find_device()

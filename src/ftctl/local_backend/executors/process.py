@@ -6,6 +6,7 @@ dead, and no other process that happens to get the same id can look like it.
 """
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from ftctl.config import quiet_environment
 from ftctl.errors import StoreError, Unsupported
 from ftctl.local_backend.run_folder import RunFolder, WorkerProcess
+
+_log = logging.getLogger(__name__)
 
 # What a worker needs of the environment: to find programs, libraries, devices, hubs and proxies.
 # Everything else, other vendors' keys above all, stays behind.
@@ -77,6 +80,7 @@ def start(run: RunFolder) -> None:
                     return  # somebody else started it between our look and now
                 time.sleep(0.01)  # somebody was only looking
         command = [sys.executable, "-m", "ftctl.local_backend.worker", str(run.path)]
+        _log.info("starting %s", " ".join(command))
         with run.log_file.open("ab") as log:
             started = subprocess.run(  # noqa: S603 - our own interpreter on our own module
                 ["/bin/sh", "-c", '"$@" &', "sh", *command],
