@@ -5,26 +5,20 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from ftctl.datasets.fingerprints import estimate_tokens
-from ftctl.datasets.formats import CHAT, format_of, second_format
+from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
+from ftctl.datasets.examine import examine
+from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import LINE_CAP_BYTES, Line, LineReader
 from ftctl.datasets.report import Collector, Report, TokenEstimate
-from ftctl.datasets.rules import content, structure, tool_calls, tools
-from ftctl.datasets.rules.across import Lines, count_findings, overlaps, validation_size
-from ftctl.datasets.rules.json_text import open_path, parse_line
+from ftctl.datasets.rules.json_text import open_path
 from ftctl.datasets.rules.table import PROVIDERS
-from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
+from ftctl.datasets.rules.types import Finding
 from ftctl.errors import Unsupported, UsageError
 
 MAX_FILE_BYTES = 512 * 2**20  # source: OpenAI and Mistral upload pages, read 2026-11
-MAX_EXAMPLE_TOKENS = 65_536  # source: OpenAI's fine-tuning guide; longer ones are cut at the end
-# The estimate is at most this much above the truth (Hindi), so only beyond it are we sure.
-_WORST_OVERCOUNT = 2.5
 _PROGRESS_LINES = 1000
 
 OnProgress = Callable[[int, int], None]
-
-_EXAMPLE_RULES = (*structure.RULES, *content.RULES, *tools.RULES, *tool_calls.RULES)
 
 
 def check(
@@ -167,28 +161,27 @@ class _FileCheck:
             said = f"the line has {line.size_bytes:,} bytes; above {LINE_CAP_BYTES:,} none is read"
             yield Finding("too-long/prompt", open_path(line.data), said)
             return
-        parsed = parse_line(line.data, ended=line.ended)
-        if not parsed.valid:
-            broken = parsed.findings[0]
-            if broken.key == "blank-line":
-                yield broken
-            elif not self.examples and _spans_lines(line, broken):
-                self.lines_readable = False
-                said = "one JSON value over several lines, not one object a line"
-                yield Finding("not-jsonl", "", said)
-            else:
-                self.examples += 1
-                yield broken
+        seen = examine(line.data, ended=line.ended)
+        first = seen.findings[0] if seen.findings else None
+        if first is not None and first.key == "blank-line":
+            yield first
+            return
+        if first is not None and not self.examples and _spans_lines(line, first):
+            self.lines_readable = False
+            yield Finding("not-jsonl", "", "one JSON value over several lines")
             return
         self.examples += 1
-        yield from parsed.findings
-        if isinstance(parsed.value, dict):
-            yield from self._row(line, parsed.value)
-        else:
-            yield _not_object(parsed.value)
+        yield from seen.findings
+        if seen.row:
+            yield from self._one_format(seen.format)
+        if seen.chat is not None:
+            self.lines.add(line.number, seen.chat)
+        self.total_tokens += seen.tokens
+        if seen.tokens > self.max_tokens:
+            self.max_tokens, self.max_tokens_line = seen.tokens, line.number
 
-    def _row(self, line: Line, row: JsonObject) -> Iterator[Finding]:
-        found = format_of(row)
+    def _one_format(self, found: Format | None) -> Iterator[Finding]:
+        """`format` once a file, `format-two` where a line leaves the format of the first."""
         name = found.name if found else CHAT
         if self._format is None:
             self._format = name
@@ -196,33 +189,8 @@ class _FileCheck:
                 yield Finding(found.key, found.path, f"the file is in another format: {name}")
         elif name != self._format:
             usual = "chat examples" if self._format == CHAT else self._format
-            yield Finding("format-two", "", f"this line is {name}, the file began as {usual}")
-        if name != CHAT:
-            self._count_tokens(line.number, -(-line.size_bytes // 4))
-            return
-        if other := second_format(row):
-            yield Finding("format-two", other, f"{other} beside messages")
-        yield from self._chat(line.number, read_example(row))
-
-    def _chat(self, number: int, example: Example) -> Iterator[Finding]:
-        broken = list(structure.iter_messages_problems(example.row))
-        yield from broken
-        for rule in _EXAMPLE_RULES:
-            yield from rule(example)
-        total, prompt = estimate_tokens(example)
-        self._count_tokens(number, total)
-        if total > MAX_EXAMPLE_TOKENS:
-            sure = prompt > MAX_EXAMPLE_TOKENS * _WORST_OVERCOUNT
-            said = f"about {total:,} tokens, {prompt:,} before the answer; {MAX_EXAMPLE_TOKENS:,} "
-            yield Finding("too-long/prompt" if sure else "too-long", "messages", f"{said}are kept")
-        if not broken:
-            for line, finding in self.lines.add(number, example):
-                self._collector.add(self.file, line, finding)
-
-    def _count_tokens(self, number: int, tokens: int) -> None:
-        self.total_tokens += tokens
-        if tokens > self.max_tokens:
-            self.max_tokens, self.max_tokens_line = tokens, number
+            said = f"the line is {name}, the file began as {usual}"
+            yield Finding("format-two", "", said)
 
 
 def _whole_file(reader: LineReader) -> Iterator[Finding]:
@@ -249,9 +217,3 @@ def _spans_lines(line: Line, broken: Finding) -> bool:
     text = line.data.strip()
     opens = broken.key == "json" and line.ended and "a comma after" not in broken.message
     return opens and (text[:1] == b"[" or (text[:1] == b"{" and text[-1:] in b"{[,:"))
-
-
-def _not_object(value: object) -> Finding:
-    rows = isinstance(value, list) and value and all(isinstance(item, dict) for item in value)
-    key = "line-not-object/list" if rows else "line-not-object"
-    return Finding(key, "", f"the line is {kind(value)}, not an object")

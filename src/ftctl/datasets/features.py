@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ftctl.datasets.across import label_share
+from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, fingerprints
 from ftctl.datasets.read import LineReader
-from ftctl.datasets.rules.across import LABEL_CHARACTERS, label_share
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example

@@ -1,15 +1,14 @@
 """Rules across a file's lines, and across files: counts, duplicates, balance, truncation."""
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ftctl.datasets.fingerprints import Fingerprints, answer_of, fingerprints
-from ftctl.datasets.rules.types import Example, Finding
-from ftctl.datasets.shapes import shape_of
+from ftctl.datasets.examine import ChatLine
+from ftctl.datasets.fingerprints import Fingerprints
+from ftctl.datasets.rules.types import Finding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 MIN_EXAMPLES = 10  # source: OpenAI's supervised fine-tuning guide, read 2026-11
 ADVISED_EXAMPLES = 50  # same source: 50 to 100 as a start
-LABEL_CHARACTERS = 64  # a longer answer is no label
 LABEL_SHARE = 0.9  # of the most common label, above which the others are hardly learnt
 MINORITY_SHARE = 0.1  # below it, a difference between lines is an exception and not a mix
 MAX_VALIDATION_BYTES = 10**6  # source: Mistral's fine-tuning guide, read 2026-11
@@ -25,19 +23,7 @@ MAX_VALIDATION_SHARE = 0.05  # same source
 
 # Keys that some lines may have and others not, without being unknown.
 _OPTIONAL_KEYS = ("tools", "parallel_tool_calls", "functions")
-# No English sentence ends with one of these.
-_UNFINISHED = re.compile(
-    r"\b(?:the|a|an|of|and|or|to|that|with|from|because|which|whose|their|its|than|into)[,:]?$",
-    re.IGNORECASE,
-)
-
 At = tuple[int, Finding]  # line and finding
-
-
-class _Presence(NamedTuple):
-    lines_with: int
-    first_with: int
-    first_without: int
 
 
 class Lines:
@@ -45,45 +31,35 @@ class Lines:
 
     def __init__(self) -> None:
         self.numbers = array("Q")
-        self.columns = Fingerprints(*(array("Q") for _ in Fingerprints._fields))  # type: ignore[arg-type]
-        self._short = array("B")
-        self._keys = dict.fromkeys(_OPTIONAL_KEYS, _Presence(0, 0, 0))
+        self._columns = {name: array("Q") for name in Fingerprints._fields}
+        self._label_like = array("B")
+        self._with_key: Counter[str] = Counter()
+        self._first_with: dict[str, int] = {}
+        self._first_without: dict[str, int] = {}
         self._lengths: Counter[int] = Counter()
-        self._first_of_length: dict[int, int] = {}
+        self._first_of_length: dict[int, tuple[int, str]] = {}
         self._shapes: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def add(self, number: int, example: Example) -> Iterator[At]:
-        """Remember a chat example; what its answer alone shows is told at once."""
+    def add(self, number: int, line: ChatLine) -> None:
+        """Remember a chat example."""
         self.numbers.append(number)
-        for column, value in zip(self.columns, fingerprints(example), strict=True):
-            column.append(value)  # type: ignore[attr-defined]
-        for key, seen in self._keys.items():
-            has = key in example.row
-            self._keys[key] = _Presence(
-                seen.lines_with + has,
-                seen.first_with or (number if has else 0),
-                seen.first_without or (0 if has else number),
-            )
-        answer = answer_of(example)
-        self._short.append(answer is not None and len(answer) <= LABEL_CHARACTERS)
-        if answer:
-            self._shapes[shape_of(answer).partition(":")[0]] += 1
-            yield from self._unfinished(number, answer, f"messages[{_answer_index(example)}]")
-
-    def _unfinished(self, number: int, answer: str, path: str) -> Iterator[At]:
-        """`truncated-answer`, where the last word alone gives it away."""
-        end = answer.rstrip()[-40:]
-        if not end[-1:].isalnum() or len(answer.split(maxsplit=8)) < 8:
-            return
-        if _UNFINISHED.search(end):
-            said = "the answer stops in the middle of a sentence"
-            yield number, Finding("truncated-answer", f"{path}.content", said)
-        elif len(self._lengths) < 100_000 or len(answer) in self._lengths:
-            self._lengths[len(answer)] += 1
-            self._first_of_length.setdefault(len(answer), number)
+        for column, value in zip(self._columns.values(), line.prints, strict=True):
+            column.append(value)
+        self._label_like.append(line.label_like)
+        for key in _OPTIONAL_KEYS:
+            if key in line.keys:
+                self._with_key[key] += 1
+                self._first_with.setdefault(key, number)
+            else:
+                self._first_without.setdefault(key, number)
+        if line.shape:
+            self._shapes["json" if line.shape.startswith("json") else "other"] += 1
+        if line.open_length:
+            self._lengths[line.open_length] += 1
+            self._first_of_length.setdefault(line.open_length, (number, line.answer_path))
 
     def iter_findings(self) -> Iterator[At]:
         """What the lines show together."""
@@ -98,13 +74,13 @@ class Lines:
         """One fingerprint of every example, [lines]."""
         import numpy as np
 
-        return np.frombuffer(getattr(self.columns, name), dtype=np.uint64)
+        return np.frombuffer(self._columns[name], dtype=np.uint64)
 
     def _heterogeneous_keys(self) -> Iterator[At]:
-        for key, seen in self._keys.items():
-            if 0 < seen.lines_with < len(self):
-                said = f"{seen.lines_with} of {len(self)} lines have the key {key!r}"
-                line = max(seen.first_with, seen.first_without)
+        for key, count in self._with_key.items():
+            if count < len(self):
+                said = f"{count} of {len(self)} lines have the key {key!r}"
+                line = max(self._first_with[key], self._first_without[key])
                 yield line, Finding("heterogeneous-keys", key, said)
 
     def _repeats(self) -> Iterator[At]:
@@ -129,7 +105,7 @@ class Lines:
         """`label-imbalance`: answers from a closed set, of which one takes nearly all."""
         import numpy as np
 
-        share = label_share(self.column("answer"), np.frombuffer(self._short, dtype=np.uint8))
+        share = label_share(self.column("answer"), np.frombuffer(self._label_like, dtype=np.uint8))
         if share is not None and share > LABEL_SHARE:
             said = f"{share:.0%} of the {len(self)} answers are the same"
             yield self.numbers[0], Finding("label-imbalance", "", said)
@@ -156,7 +132,8 @@ class Lines:
         for length, count in self._lengths.most_common(1):
             if count >= max(3, 0.2 * len(self)):
                 said = f"{count} answers without final punctuation have {length} characters each"
-                yield self._first_of_length[length], Finding("truncated-answer", "messages", said)
+                line, path = self._first_of_length[length]
+                yield line, Finding("truncated-answer", path, said)
 
     def _mixed_tasks(self) -> Iterator[At]:
         """`mixed-tasks`: part of the answers are JSON, part are prose."""
@@ -165,10 +142,6 @@ class Lines:
         if total >= MIN_EXAMPLES and 0.2 * total <= data <= 0.8 * total:
             said = f"{data} of {total} answers are JSON, the others aren't"
             yield self.numbers[0], Finding("mixed-tasks", "", said)
-
-
-def _answer_index(example: Example) -> int:
-    return max(m.index for m in example.messages if m.role == "assistant")
 
 
 def repeats(column: "NDArray[np.uint64]") -> list[tuple[int, int]]:

@@ -1,0 +1,174 @@
+"""Everything that one line shows by itself: a pure function of its bytes."""
+
+import functools
+import re
+from dataclasses import dataclass
+
+from ftctl.datasets.fingerprints import Fingerprints, answer_of, estimate_tokens, fingerprints
+from ftctl.datasets.formats import CHAT, Format, format_of, second_format
+from ftctl.datasets.rules import content, structure, tool_calls, tools
+from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
+from ftctl.datasets.shapes import shape_of
+
+MAX_EXAMPLE_TOKENS = 65_536  # source: OpenAI's fine-tuning guide; longer ones are cut at the end
+# The estimate is at most this much above the truth (Hindi), so only beyond it are we sure.
+_WORST_OVERCOUNT = 2.5
+LABEL_CHARACTERS = 64  # a longer answer is no label
+_UNFINISHED_WORDS = 8  # a shorter answer may well be a label or a title
+# No English sentence ends with one of these.
+_UNFINISHED = re.compile(
+    r"\b(?:the|a|an|of|and|or|to|that|with|from|because|which|whose|their|its|than|into)[,:]?$",
+    re.IGNORECASE,
+)
+_CACHED_BYTES = 4096
+
+_TEXT_RULES = (content.special_tokens, content.privacy)
+_SHAPE_RULES = (
+    *structure.RULES,
+    content.content,
+    content.empty,
+    content.parts,
+    content.images,
+    content.weights,
+    *tools.RULES,
+    *tool_calls.RULES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    """What rules across lines need of a chat example.
+
+    Attributes:
+        prints: Its hashes.
+        keys: Keys of the row beside `messages`.
+        label_like: Whether the answer is text short enough for a label.
+        shape: The form of the answer, see `shape_of`; "" when it isn't text.
+        open_length: Characters of an answer that ends without punctuation; 0 of any other.
+        answer_path: Where the answer stands.
+    """
+
+    prints: Fingerprints
+    keys: frozenset[str]
+    label_like: bool
+    shape: str
+    open_length: int
+    answer_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One line, looked at.
+
+    Attributes:
+        findings: What its rules found.
+        row: Whether it holds an object.
+        format: The row's format; None where its keys are those of no format.
+        chat: For what lines show together; None when it isn't a chat example.
+        tokens: Estimated.
+    """
+
+    findings: tuple[Finding, ...]
+    row: bool = False
+    format: Format | None = None
+    chat: ChatLine | None = None
+    tokens: int = 0
+
+
+def examine(data: bytes, *, ended: bool = True) -> Examined:
+    """Look at one line; short lines that come again and again are remembered.
+
+    Args:
+        data: The line without its end.
+        ended: Whether a line end followed.
+    """
+    return _examine_cached(data, ended) if len(data) <= _CACHED_BYTES else _examine(data, ended)
+
+
+def _examine(data: bytes, ended: bool) -> Examined:
+    parsed = parse_line(data, ended=ended)
+    if not parsed.valid:
+        return Examined(tuple(parsed.findings))
+    row = parsed.value
+    if not isinstance(row, dict):
+        return Examined((*parsed.findings, _not_object(row)))
+    found = format_of(row)
+    if found is not None and found.name != CHAT:
+        return Examined(tuple(parsed.findings), True, found, None, -(-len(data) // 4))
+    findings = parsed.findings
+    if other := second_format(row):
+        findings.append(Finding("format-two", other, f"{other} beside messages"))
+    broken = list(structure.iter_messages_problems(row))
+    example = read_example(row)
+    findings += broken
+    for rule in _TEXT_RULES if is_plain(row) else _SHAPE_RULES + _TEXT_RULES:
+        findings += rule(example)
+    tokens, prompt_tokens = estimate_tokens(example)
+    findings += _too_long(tokens, prompt_tokens)
+    chat = None if broken else _chat_line(example, findings)
+    return Examined(tuple(findings), True, found, chat, tokens)
+
+
+_examine_cached = functools.lru_cache(maxsize=1024)(_examine)
+
+
+def is_plain(row: JsonObject) -> bool:
+    """Whether a row is so simple that no rule on its shape can find anything.
+
+    Most rows are: messages alone, each of role and text, a system message first if at all, then
+    user and assistant in turn, the assistant last.
+    """
+    messages = row.get("messages")
+    if len(row) != 1 or not isinstance(messages, list) or len(messages) < 2:
+        return False
+    expected = "user"
+    for i, message in enumerate(messages):
+        if not isinstance(message, dict) or len(message) != 2:
+            return False
+        role, text = message.get("role"), message.get("content")
+        if not isinstance(text, str) or not text or text[0].isspace() or text[-1].isspace():
+            return False
+        if role == expected:
+            expected = "assistant" if role == "user" else "user"
+        elif i or role != "system":
+            return False
+    return expected == "user" and bool(messages[-1].get("role") == "assistant")
+
+
+def _not_object(value: object) -> Finding:
+    rows = isinstance(value, list) and value and all(isinstance(item, dict) for item in value)
+    key = "line-not-object/list" if rows else "line-not-object"
+    return Finding(key, "", f"the line is {kind(value)}, not an object")
+
+
+def _too_long(tokens: int, prompt_tokens: int) -> list[Finding]:
+    if tokens <= MAX_EXAMPLE_TOKENS:
+        return []
+    sure = prompt_tokens > MAX_EXAMPLE_TOKENS * _WORST_OVERCOUNT
+    said = f"about {tokens:,} tokens, {prompt_tokens:,} before the answer"
+    key = "too-long/prompt" if sure else "too-long"
+    return [Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept")]
+
+
+def _chat_line(example: Example, findings: list[Finding]) -> ChatLine:
+    """The example in short; an answer that plainly breaks off is told (`truncated-answer`)."""
+    answer = answer_of(example)
+    path, open_length = "messages", 0
+    if answer is not None:
+        last = max(m.index for m in example.messages if m.role == "assistant")
+        path = f"messages[{last}].content"
+        if answer[-1:].isalnum() and len(answer.split(None, _UNFINISHED_WORDS)) > _UNFINISHED_WORDS:
+            open_length = len(answer)
+            if _UNFINISHED.search(answer[-40:]):
+                open_length = 0
+                said = "the answer stops in the middle of a sentence"
+                findings.append(Finding("truncated-answer", path, said))
+    return ChatLine(
+        prints=fingerprints(example),
+        keys=frozenset(example.row) - {"messages"},
+        label_like=answer is not None and len(answer) <= LABEL_CHARACTERS,
+        shape=shape_of(answer) if answer else "",
+        open_length=open_length,
+        answer_path=path,
+    )
