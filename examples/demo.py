@@ -17,6 +17,7 @@ DATA = Path("examples/spdx")
 OUT = Path("demo-out")
 MODEL = "smollm2-135m-instruct"
 SYSTEM = "Reply with the SPDX license expression for this license notice, nothing else."
+PATIENCE_S = 45.0  # a machine that needs longer for one pass skips the few-shot prompts
 NOTICE = "This program is free software under the GNU GPL, version 2 or any later version."
 # Two passes over the data, or what fits in the time on a slow machine; only the upper half of
 # the layers, which is faster and on this task as good (docs/log.md).
@@ -38,10 +39,16 @@ def main() -> int:
     run(*advice, "--quiet", allowed=(0, 4))
 
     say("3. The untouched model, and what needs no tuning, on examples held out from training")
-    asked = ("--data", test, "--grader", "exact", "-o", OUT / "evals")
-    beside = ("--baseline", "--train", train, "--few-shot", 8)
+    asked = ("--data", test, "--grader", "exact", "--max-new-tokens", 24, "-o", OUT / "evals")
+    beside: tuple[object, ...] = ("--baseline", "--train", train)
     run("eval", MODEL, *asked, *beside)
     base = report("eval", MODEL, *asked, *beside)
+    if base["targets"][0]["seconds"] < PATIENCE_S:
+        beside += ("--few-shot", 8)
+        run("eval", MODEL, *asked, *beside)
+        base = report("eval", MODEL, *asked, *beside)
+    else:
+        print("(few-shot prompts are left out on this slow machine; docs/log.md has their score)")
     best_prompt = max(row["score"] for row in prompts(base))
 
     say(f"4. A prompt reaches {best_prompt:.1%}: with that, what is the advice?")

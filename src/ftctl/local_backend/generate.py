@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.losses import cache_argument
+from ftctl.local_backend.losses import cache_argument, key_values
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ class _Decoding:
         self.lengths = lengths
         cache = None
         if prefix:
-            cache = self.decoder(input_ids=ids[:1, :prefix], use_cache=True).past_key_values
+            cache = key_values(self.decoder(input_ids=ids[:1, :prefix], use_cache=True))
             cache.batch_repeat_interleave(len(prompts))
         output = self.decoder(
             input_ids=ids[:, prefix:],
@@ -105,7 +105,7 @@ class _Decoding:
             use_cache=True,
             **{self.argument: cache},
         )
-        self.cache = output.past_key_values
+        self.cache = key_values(output)
         rows = torch.arange(len(prompts), device=device)
         self.hidden = output.last_hidden_state[rows, lengths - 1 - prefix]  # [B, d]
 
@@ -126,6 +126,6 @@ class _Decoding:
             use_cache=True,
             **{self.argument: self.cache},
         )
-        self.cache = output.past_key_values
+        self.cache = key_values(output)
         self.lengths = self.lengths + 1
         self.hidden = output.last_hidden_state[:, -1]  # [B, d]

@@ -65,7 +65,7 @@ def suffix_hidden(base: Model, batch: Batch) -> "Tensor":
         return output
     name = cache_argument(decoder)
     prefix = decoder(input_ids=batch.ids[:1, : batch.prefix], use_cache=True)
-    cache = prefix.past_key_values
+    cache = key_values(prefix)
     cache.batch_repeat_interleave(size)
     positions = torch.arange(batch.prefix, length, device=batch.ids.device)
     suffix = decoder(
@@ -76,6 +76,11 @@ def suffix_hidden(base: Model, batch: Batch) -> "Tensor":
     )
     hidden: Tensor = suffix.last_hidden_state
     return hidden
+
+
+def key_values(output: Model) -> Model:
+    """The key-value cache of a decoder's output, under its name of before or since 5.24."""
+    return output.cache if hasattr(output, "cache") else output.past_key_values
 
 
 def cache_argument(decoder: Model) -> str:
