@@ -290,6 +290,24 @@ def test_confidence_in_doing_nothing_grows_with_what_was_measured() -> None:
     assert few.confidence < many.confidence
 
 
+def test_a_prompt_known_to_be_too_slow_loses_to_a_small_tuned_model() -> None:
+    slow = ask(prompt_meets_quality=True, prompt_meets_latency=False, data_rows=2000)
+    assert slow.decision == "hosted"
+    assert "it is too slow" in slow.reason
+
+
+def test_few_rows_bring_less_than_many() -> None:
+    facts: dict[str, Any] = {"baseline_score": 0.5, "target_score": 0.9}
+    few, many = ask(**facts, data_rows=100), ask(**facts, data_rows=10_000)
+    lifts = []
+    for advice in (few, many):
+        tuned = next(r for r in advice.routes if "tune" in r.adaptation)
+        assert tuned.quality is not None
+        lifts.append(tuned.quality.likely - 0.5)
+    # rows / (rows + 100): a half against nearly all.
+    assert lifts[0] / lifts[1] == pytest.approx(0.5 / 0.99, abs=0.08)
+
+
 def test_too_close_names_the_cheapest_test() -> None:
     advice = ask(baseline_score=0.7, target_score=0.85, data_rows=3000, task_kind="classification")
     assert advice.decision == "too_close"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ftctl.advisor.routes import Route, candidates
 from ftctl.advisor.situation import Situation
-from ftctl.advisor.types import Rejected
+from ftctl.advisor.types import Label, Rejected
 from ftctl.catalog.types import Gpu
 from ftctl.estimation.memory import serving_memory, training_memory, verdict
 from ftctl.estimation.money import HOURS_PER_MONTH, dedicated_usd
@@ -30,15 +30,20 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
     kept: list[Route] = []
     second: list[Route] = []
     closed: list[tuple[Route, Rejected]] = []
+    too_dear: set[Label] = set()
     for route in candidates(situation):
         if any(_same_kind(route, other) for other in (*kept, *second)):
             continue
+        if route.hosting == "own" and route.label in too_dear:
+            continue  # the cheapest card that is in time was above the budget already
         verdict_ = judge(situation, route)
         if verdict_ is None:
             (kept if _comparable(route) else second).append(route)
         else:
             gate, reason = verdict_
             closed.append((route, _rejected(route, gate, reason)))
+            if gate == "budget" and route.hosting == "own":
+                too_dear.add(route.label)
     if not any(route.label == "hosted" for route in kept):
         kept += second
     return kept, _distinct(closed, kept)

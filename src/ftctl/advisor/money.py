@@ -96,8 +96,9 @@ class Money:
             "gpu_hour", Estimate(low=price.low, likely=price.likely, high=price.high, unit="USD/h")
         )
         own = self._capacity_usd(route.model.parameters, route.gpu, hour)
-        api = self._draws.requests * self._api_usd
-        more = np.minimum(np.minimum(own, self._dedicated_more()), api)
+        more = np.minimum(own, self._dedicated_more())
+        if self._situation.facts.peak_requests_per_s is None:  # a named peak must be served
+            more = np.minimum(more, self._draws.requests * self._api_usd)
         said = f"{price.low:g} to {price.high:g} USD/h, likely {price.likely:g}"
         basis = Assumption.from_fact(f"{route.gpu.name} price", said, price)
         return hour * HOURS_PER_MONTH + more, (basis,)
