@@ -102,7 +102,16 @@ PATTERNS: tuple[Pattern, ...] = (
         ("@",),
         _p(r"(?<![\w.+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
     ),
-    Pattern("pii", "card", _DIGITS, _p(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-])"), _card_valid),
+    Pattern(
+        "pii",
+        "card",
+        _DIGITS,
+        _p(
+            r"(?<![\w.+-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}|3\d{3}([ -])\d{6}\2\d{5}|\d{13,19})"
+            r"(?![\w-])"
+        ),
+        _card_valid,
+    ),
     Pattern(
         "pii",
         "iban",
