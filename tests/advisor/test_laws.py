@@ -18,7 +18,7 @@ from ftctl.catalog.load import Catalog, load_catalog
 
 TODAY = date(2026, 11, 24)
 CATALOG = load_catalog()
-FEW, MANY = 12, 1500
+FEW, MANY = 12, 200
 Law = Callable[[Facts], None]
 
 
