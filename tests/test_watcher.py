@@ -1,16 +1,29 @@
 """A look that fails never changes a job's state; a look that works changes it once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ftctl.errors import AuthError, FtctlError, NotFound, RateLimited, StoreError, Unavailable
+from ftctl.datasets.digest import file_sha256
+from ftctl.errors import (
+    AuthError,
+    FtctlError,
+    IllegalMove,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    Retired,
+    StoreError,
+    Unavailable,
+    UsageError,
+)
 from ftctl.job import JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.store import Store
-from ftctl.submission import carry_on, submit
+from ftctl.submission import Patience, carry_on, resolve, submit
 from ftctl.watcher import adopt, refresh, watch_jobs
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -36,12 +49,16 @@ class Scripted:
         can_resume=False,
         returns_weights=False,
         data_stays_here=True,
+        lists_lag=True,
     )
 
     def __init__(self, *looks: Snapshot | FtctlError) -> None:
         self.looks = list(looks)
         self.made: list[str] = []
         self.fails_at: str | None = None
+        self.says: FtctlError | None = None
+        self.shown_from: datetime | None = None
+        self.clock: Callable[[], datetime] = lambda: NOW
 
     def check(self, spec: JobSpec) -> None: ...
 
@@ -51,6 +68,8 @@ class Scripted:
         return RemoteFile(id="file-1", sha256=sha256)
 
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+        if self.says is not None:
+            raise self.says
         if self.fails_at == "before create":
             raise Unavailable("the line is cut")
         self.made.append(marker)
@@ -59,6 +78,8 @@ class Scripted:
         return f"remote-{marker}"
 
     def find(self, marker: str) -> str | None:
+        if self.shown_from is not None and self.clock() < self.shown_from:
+            return None
         return f"remote-{marker}" if marker in self.made else None
 
     def poll(self, remote_id: str) -> Snapshot:
@@ -83,6 +104,17 @@ class Scripted:
     def forget(self, remote_id: str) -> None: ...
 
 
+def quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+def spec_of(store: Store) -> JobSpec:
+    """A spec whose data file is there."""
+    file = Path("x.jsonl")
+    file.write_text("{}\n", encoding="utf-8")
+    return spec().model_copy(update={"data_sha256": file_sha256(file)})
+
+
 def spec() -> JobSpec:
     return JobSpec(
         provider="scripted", model="m", data=Path("x.jsonl"), data_sha256="0" * 64, name="n"
@@ -96,7 +128,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def queued(store: Store) -> JobRecord:
-    return adopt(store, store.add_job(spec(), "i").id, "remote-1")
+    job = store.add_job(spec(), "i")
+    for state in (JobState.UPLOADING, JobState.SUBMITTING):
+        store.update(job.id, lambda _, state=state: {"state": state})  # type: ignore[misc]
+    return adopt(store, job.id, "remote-1")
 
 
 def look(store: Store, provider: Scripted, job: JobRecord) -> JobRecord:
@@ -164,30 +199,134 @@ def test_watching_tells_changes_and_ends(store: Store) -> None:
     assert history == ["running: step 1 of 2", "succeeded"]
 
 
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+    def patience(self, settle_s: float = 120.0) -> Patience:
+        return Patience(settle_s, clock=lambda: self.now, sleep=self.sleep)
+
+
 @pytest.mark.parametrize("fails_at", ["upload", "before create", "after create"])
 def test_a_submission_cut_short_goes_on_and_makes_one_job(store: Store, fails_at: str) -> None:
-    provider = Scripted(RUNNING)
+    provider, moving = Scripted(RUNNING), Time()
     provider.fails_at = fails_at
     with pytest.raises(Unavailable):
-        submit(spec(), store=store, provider=provider)
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
     (cut,) = store.jobs()
     assert cut.state.open_intention
     provider.fails_at = None
     if fails_at == "after create":
         assert refresh(store, provider, cut).state is JobState.QUEUED  # watching adopts it, too
-    done = submit(spec(), store=store, provider=provider)
+    done = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
     assert done.id == cut.id
     assert done.remote_id == f"remote-{cut.id}"
     assert provider.made == [cut.id]
+    # Only a create that may have arrived is waited for, and for the whole settle window.
+    assert sum(moving.slept) == pytest.approx(120.0 if fails_at == "before create" else 0.0)
+
+
+def test_a_lagging_list_is_asked_until_the_job_appears(store: Store) -> None:
+    provider, moving = Scripted(), Time()
+    provider.fails_at = "after create"
+    with pytest.raises(Unavailable, match="not known yet"):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    provider.fails_at, provider.shown_from = None, NOW + timedelta(seconds=60)
+    provider.clock = lambda: moving.now
+    done = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    assert done.state is JobState.QUEUED
+    assert provider.made == [done.id]
+    assert sum(moving.slept) == pytest.approx(60.0)
+
+
+def test_a_window_shorter_than_the_lag_would_pay_twice(store: Store) -> None:
+    """The control: this is what the settle window is for."""
+    provider, moving = Scripted(), Time()
+    provider.fails_at = "after create"
+    with pytest.raises(Unavailable):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience(1))
+    provider.fails_at, provider.shown_from = None, NOW + timedelta(seconds=60)
+    provider.clock = lambda: moving.now
+    submit(spec_of(store), store=store, provider=provider, patience=moving.patience(1))
+    assert len(provider.made) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (InvalidRequest("400"), JobState.FAILED),
+        (Retired("410"), JobState.FAILED),
+        (AuthError("401"), JobState.SUBMITTING),
+        (RateLimited("429"), JobState.SUBMITTING),
+    ],
+)
+def test_a_plain_no_is_no_doubt(store: Store, error: FtctlError, state: JobState) -> None:
+    provider, moving = Scripted(), Time()
+    provider.says = error
+    with pytest.raises(type(error)):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    (job,) = store.jobs()
+    assert job.state is state
+    provider.says = None
+    again = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    assert again.state is JobState.QUEUED
+    assert moving.slept == []
+    assert provider.made == [again.id]
+
+
+def test_a_provider_that_cannot_be_asked_needs_a_person(store: Store) -> None:
+    provider, moving = Scripted(), Time()
+    provider.capabilities = replace(provider.capabilities, can_find=False)
+    provider.fails_at = "after create"
+    with pytest.raises(Unavailable):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    provider.fails_at = None
+    stuck = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    assert stuck.state is JobState.NEEDS_ATTENTION
+    assert "ftctl jobs resolve" in stuck.message
+    assert submit(spec_of(store), store=store, provider=provider).id == stuck.id
+    assert provider.made == [stuck.id]  # nothing was sent again
+
+    assert resolve(store, stuck, "remote-9").remote_id == "remote-9"
+    with pytest.raises(IllegalMove, match="only a job that needs_attention"):
+        resolve(store, store.get_job(stuck.id), None)
+
+
+def test_a_person_may_say_that_there_is_none(store: Store) -> None:
+    provider, moving = Scripted(), Time()
+    provider.capabilities = replace(provider.capabilities, can_find=False)
+    provider.fails_at = "before create"
+    with pytest.raises(Unavailable):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    provider.fails_at = None
+    stuck = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    resolve(store, stuck, None)
+    sent = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    assert (sent.id, sent.state) == (stuck.id, JobState.QUEUED)
 
 
 def test_two_that_submit_the_same_at_once_make_one_job(store: Store) -> None:
-    provider = Scripted()
-    first = store.add_job(spec(), "i")
-    ahead = carry_on(store, provider, first, lambda _: None)
-    behind = carry_on(store, provider, first, lambda _: None)  # still holds the record of before
+    provider, moving = Scripted(), Time()
+    first = store.add_job(spec_of(store), "i")
+    ahead = carry_on(store, provider, first, quiet, moving.patience())
+    behind = carry_on(store, provider, first, quiet, moving.patience())  # holds the old record
     assert ahead == behind
     assert provider.made == [first.id]
+
+
+def test_data_that_changed_since_is_not_sent(store: Store) -> None:
+    spec = spec_of(store)
+    job = store.add_job(spec, "i")
+    spec.data.write_text("something else", encoding="utf-8")
+    with pytest.raises(UsageError, match="changed since"):
+        carry_on(store, Scripted(), job, quiet, Patience())
 
 
 def test_a_job_that_never_left_says_how_to_go_on(store: Store) -> None:

@@ -38,12 +38,15 @@ class Settings:
         home: Folder of everything we write: store, run folders, cache.
         database_url: SQLAlchemy URL of the store.
         poll_s: Shortest time between two looks at one job, in seconds.
+        settle_s: How long an unanswered create is looked for before it may be sent again, in
+            seconds from when it was sent: vendors' lists lag.
         origins: Where each of them comes from, by its name.
     """
 
     home: Path
     database_url: str
     poll_s: float
+    settle_s: float
     origins: Mapping[str, str]
 
     def explained(self) -> dict[str, Setting[str | float]]:
@@ -52,6 +55,7 @@ class Settings:
             "home": str(self.home),
             "database_url": mask_url(self.database_url),
             "poll_s": self.poll_s,
+            "settle_s": self.settle_s,
         }
         return {name: Setting(value, self.origins[name]) for name, value in values.items()}
 
@@ -73,14 +77,18 @@ class _Source:
 
 
 def load_settings(
-    *, home: Path | None = None, database_url: str | None = None, poll_s: float | None = None
+    *,
+    home: Path | None = None,
+    database_url: str | None = None,
+    poll_s: float | None = None,
+    settle_s: float | None = None,
 ) -> Settings:
     """Find every setting, an argument (a flag) before anything else.
 
     Raises:
         UsageError: a file can't be read, holds an unknown key, or a value is of the wrong kind.
     """
-    flags = {"home": home, "database_url": database_url, "poll_s": poll_s}
+    flags = {"home": home, "database_url": database_url, "poll_s": poll_s, "settle_s": settle_s}
     sources = list(_sources({name: flag for name, flag in flags.items() if flag is not None}))
     found_home = _find("home", _path, sources)
     if found_home is None:
@@ -89,14 +97,17 @@ def load_settings(
     if found_url is None:
         found_url = Setting(f"sqlite:///{found_home.value / 'ftctl.db'}", "default")
     found_poll = _find("poll_s", _seconds, sources) or Setting(2.0, "default")
+    found_settle = _find("settle_s", _seconds, sources) or Setting(120.0, "default")
     return Settings(
         home=found_home.value,
         database_url=found_url.value,
         poll_s=found_poll.value,
+        settle_s=found_settle.value,
         origins={
             "home": found_home.origin,
             "database_url": found_url.origin,
             "poll_s": found_poll.origin,
+            "settle_s": found_settle.origin,
         },
     )
 
@@ -105,6 +116,7 @@ _VARIABLES = {
     "home": "FTCTL_HOME",
     "database_url": "FTCTL_DATABASE_URL",
     "poll_s": "FTCTL_POLL_S",
+    "settle_s": "FTCTL_SETTLE_S",
 }
 
 
@@ -205,6 +217,15 @@ CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
     "together": ("TOGETHER_API_KEY",),
     "fireworks": ("FIREWORKS_API_KEY",),
 }
+
+
+# Where the vendors' own clients look for a gateway.
+_BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL"}
+
+
+def find_base_url(provider: str) -> str | None:
+    """The base URL that the vendor's own environment variable names, or None."""
+    return os.environ.get(_BASE_URL_VARIABLES.get(provider, ""), "").strip() or None
 
 
 def find_credential(provider: str) -> Credential | None:

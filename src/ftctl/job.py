@@ -112,6 +112,7 @@ class JobSpec(BaseModel):
     base_url: str | None = None
     privacy: Privacy | None = None
     max_cost_usd: float | None = None
+    metadata: dict[str, str] = {}  # what the asker wants kept with the job; sent nowhere
 
 
 class TunedModel(BaseModel):
@@ -170,6 +171,7 @@ class JobRecord(BaseModel):
     fine_tuned_model: str | None
     attempt: int
     created_at: datetime
+    sent_at: datetime | None = None  # when a create was last sent that nobody has answered yet
     observed_at: datetime | None
     stale_because: str | None
     estimate: dict[str, Any] | None

@@ -2,19 +2,35 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from ftctl.datasets.check import check
+from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
-from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
+from ftctl.errors import (
+    DataInvalid,
+    FtctlError,
+    IllegalMove,
+    InvalidRequest,
+    NotFound,
+    OverMaxCost,
+    PrivacyForbids,
+    Retired,
+    Unavailable,
+    Unsupported,
+    UsageError,
+)
 from ftctl.estimation.quote import Quote, quote
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.policy import require_open, require_privacy
-from ftctl.providers.base import Capabilities, Provider
+from ftctl.providers.base import Capabilities, Provider, RemoteFile
 from ftctl.store import Store
-from ftctl.watcher import adopt
+from ftctl.watcher import adopt, utc_now
 
 OnStep = Callable[[str], None]
 _log = logging.getLogger(__name__)
@@ -135,6 +151,21 @@ def require_affordable(spec: JobSpec, quoted: Quote) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long an unanswered create is looked for, and how time passes.
+
+    Attributes:
+        settle_s: Seconds from when it was sent; the last look comes after them.
+        clock: What time it is.
+        sleep: How to wait, in seconds.
+    """
+
+    settle_s: float = 120.0
+    clock: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
+
+
 def submit(
     spec: JobSpec,
     *,
@@ -143,6 +174,7 @@ def submit(
     quoted: Quote | None = None,
     new: bool = False,
     on_step: OnStep | None = None,
+    patience: Patience | None = None,
 ) -> JobRecord:
     """Commit the intention, then bring the job to the provider; safe to run again after a crash.
 
@@ -150,40 +182,154 @@ def submit(
     """
     estimate = None if quoted is None else quoted.model_dump(mode="json")
     record = store.add_job(spec, intention_of(spec), estimate, new=new)
-    return carry_on(store, provider, record, on_step or (lambda _: None))
+    return carry_on(store, provider, record, on_step or (lambda _: None), patience or Patience())
 
 
-def carry_on(store: Store, provider: Provider, record: JobRecord, on_step: OnStep) -> JobRecord:
-    """Bring an open intention to the provider: look for it first, create it only when absent."""
+def carry_on(
+    store: Store, provider: Provider, record: JobRecord, on_step: OnStep, patience: Patience
+) -> JobRecord:
+    """Bring an open intention to the provider, and never a second time.
+
+    A create that was sent and never answered is looked for until the settle window is over; only
+    a provider that says all that time that it has no such job is asked to make it again.
+
+    Raises:
+        Unavailable: the provider can't be asked, or didn't answer; the intention stays open.
+        ProviderError: the provider said no.
+        UsageError: the data changed since the intention was made.
+    """
+    if record.state is JobState.SUBMITTING and record.sent_at is not None:
+        record = _settle(store, provider, record, on_step, patience)
     if not record.state.open_intention:
         return record
-    found = provider.find(record.marker)
-    _log.info("%s: asked %s for it: %s", record.id, record.provider, found or "unknown there")
-    if found is not None:
-        on_step("found it at the provider")
-        return adopt(store, record.id, found)
-    spec = record.spec
-    _advance(store, record, JobState.UPLOADING)
-    on_step("uploading")
-    files = {"training": provider.upload(spec.data, spec.data_sha256)}
-    if spec.validation is not None and spec.validation_sha256 is not None:
-        files["validation"] = provider.upload(spec.validation, spec.validation_sha256)
-    _advance(store, record, JobState.SUBMITTING)
+    files = _upload(store, provider, record, on_step)
+    sent_at = patience.clock()
+    if not _claim(store, record, sent_at):  # another process sends it at this moment
+        return _settle(store, provider, store.get_job(record.id), on_step, patience)
     on_step("submitting")
-    remote_id = provider.create(spec, files, record.marker)
+    return _create(store, provider, record, files)
+
+
+def _upload(
+    store: Store, provider: Provider, record: JobRecord, on_step: OnStep
+) -> dict[str, RemoteFile]:
+    spec = record.spec
+    if record.state is JobState.CREATED:
+        store.update(
+            record.id,
+            lambda now: {"state": JobState.UPLOADING} if now.state is JobState.CREATED else {},
+        )
+    on_step("uploading")
+    wanted = [("training", spec.data, spec.data_sha256)]
+    if spec.validation is not None and spec.validation_sha256 is not None:
+        wanted.append(("validation", spec.validation, spec.validation_sha256))
+    files = {}
+    for role, file, sha256 in wanted:
+        if file_sha256(file) != sha256:
+            raise UsageError(
+                f"{file} changed since {record.id} was made of it",
+                hint=f"put it back and run this again, or ftctl cancel {record.id}",
+            )
+        files[role] = provider.upload(file, sha256)
+    return files
+
+
+def _claim(store: Store, record: JobRecord, sent_at: datetime) -> bool:
+    """Write down that we send it now, before we do; False when somebody else has."""
+    before = record.sent_at
+
+    def change(now: JobRecord) -> dict[str, Any]:
+        mine = now.state in (JobState.UPLOADING, JobState.SUBMITTING) and now.sent_at == before
+        return {"state": JobState.SUBMITTING, "sent_at": sent_at} if mine else {}
+
+    after = store.update(record.id, change)
+    return after.state is JobState.SUBMITTING and after.sent_at == sent_at
+
+
+def _create(
+    store: Store, provider: Provider, record: JobRecord, files: dict[str, RemoteFile]
+) -> JobRecord:
+    try:
+        remote_id = provider.create(record.spec, files, record.marker)
+    except Unavailable as error:
+        _log.info("%s: %s didn't answer: %s", record.id, record.provider, error.message)
+        raise Unavailable(
+            f"{record.id}: {error.message}; whether the job was made is not known yet",
+            hint="run the same submit again, or ftctl jobs reconcile: it is looked for first",
+        ) from None
+    except (InvalidRequest, NotFound, Retired) as error:  # a no, once for all
+        said = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        no = {"state": JobState.FAILED, "message": error.message, "error": said}
+        store.update(record.id, lambda _: no)
+        raise
+    except FtctlError:  # a no for now: no credit, wrong key, too many requests
+        store.update(record.id, lambda _: {"sent_at": None})
+        raise
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
     return adopt(store, record.id, remote_id)
 
 
-def _advance(store: Store, record: JobRecord, state: JobState) -> None:
-    """Move on, unless another process that runs the same submission is ahead of us."""
-    order = [JobState.CREATED, JobState.UPLOADING, JobState.SUBMITTING]
+def _settle(
+    store: Store, provider: Provider, record: JobRecord, on_step: OnStep, patience: Patience
+) -> JobRecord:
+    """Look for a create that nobody answered: adopt it, or be sure that there is none.
 
-    def change(now: JobRecord) -> dict[str, JobState]:
-        behind = now.state in order and order.index(now.state) < order.index(state)
-        return {"state": state} if behind else {}
+    Returns:
+        The job: at its provider, `needs_attention`, or still open and free to be sent.
+    """
+    if not provider.capabilities.can_find:
+        return _needs_attention(store, record, f"{record.provider} can't be asked for it")
+    window = timedelta(seconds=patience.settle_s if provider.capabilities.lists_lag else 0.0)
+    while record.state.open_intention and record.sent_at is not None:
+        looked_at = patience.clock()
+        try:
+            found = provider.find(record.marker)
+        except (InvalidRequest, NotFound) as error:
+            return _needs_attention(store, record, error.message)
+        _log.info("%s: asked %s for it: %s", record.id, record.provider, found or "unknown there")
+        if found is not None:
+            on_step("found it at the provider")
+            return adopt(store, record.id, found)
+        left = (record.sent_at + window - looked_at).total_seconds()
+        if left <= 0:
+            return record
+        on_step(f"looking for the job at {record.provider}, for another {left:.0f} s")
+        patience.sleep(min(left, 5.0))
+        record = store.get_job(record.id)
+    return record
 
-    store.update(record.id, change)
+
+def _needs_attention(store: Store, record: JobRecord, why: str) -> JobRecord:
+    message = (
+        f"whether {record.provider} took the job isn't known ({why}); look there for "
+        f"{record.marker}, then: ftctl jobs resolve {record.id} --remote ID, or --none"
+    )
+    return store.update(
+        record.id,
+        lambda now: (
+            {"state": JobState.NEEDS_ATTENTION, "message": message}
+            if now.state is JobState.SUBMITTING
+            else {}
+        ),
+    )
+
+
+def resolve(store: Store, record: JobRecord, remote_id: str | None) -> JobRecord:
+    """A person's word on a job that `needs_attention`: what it is at the provider, or nothing.
+
+    Raises:
+        IllegalMove: the job needs nobody's word.
+    """
+    if record.state is not JobState.NEEDS_ATTENTION:
+        raise IllegalMove(
+            f"{record.id} is {record.state}; only a job that needs_attention is resolved",
+            hint=f"ftctl job {record.id}",
+        )
+    if remote_id is None:
+        message = "not at the provider, a person says; it may be sent again"
+        fields = {"state": JobState.SUBMITTING, "sent_at": None, "message": message}
+        return store.update(record.id, lambda _: fields)
+    return adopt(store, record.id, remote_id)
 
 
 def intention_of(spec: JobSpec) -> str:

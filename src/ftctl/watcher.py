@@ -31,7 +31,7 @@ def refresh(
     A look that fails changes how fresh our knowledge is, never the job's state; a job that the
     provider doesn't know is `lost` only after three such answers in a row.
     """
-    if record.state.terminal:
+    if record.state.terminal or record.state is JobState.NEEDS_ATTENTION:
         return record
     if record.state.open_intention:
         return _adopt(store, provider, record)
@@ -106,13 +106,19 @@ def _worth_telling(before: JobRecord | None, after: JobRecord) -> bool:
 
 def _adopt(store: Store, provider: Provider, record: JobRecord) -> JobRecord:
     """A crash cut a submission short: take over what the provider has of it."""
+    message = "not submitted yet: the command that began it was cut short; run it again"
+    if record.state is not JobState.SUBMITTING:
+        return store.update(
+            record.id, lambda now: {"message": message} if now.state.open_intention else {}
+        )
     try:
         remote_id = provider.find(record.marker)
     except FtctlError as error:
         return _stale(store, record, error)
     if remote_id is None:
-        message = "not submitted yet: the command that began it was cut short; run it again"
-        return store.update(record.id, lambda _: {"message": message})
+        return store.update(
+            record.id, lambda now: {"message": message} if now.state.open_intention else {}
+        )
     return adopt(store, record.id, remote_id)
 
 
@@ -120,17 +126,12 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
     """Write down that the provider holds the job."""
 
     def change(now: JobRecord) -> dict[str, Any]:
-        if not now.state.open_intention:
-            return {}
-        steps = [JobState.CREATED, JobState.UPLOADING, JobState.SUBMITTING]
-        following = steps[steps.index(now.state) + 1 :]
-        next_state = following[0] if following else JobState.QUEUED
-        return {"state": next_state, "remote_id": remote_id, "message": "submitted"}
+        if now.state not in (JobState.SUBMITTING, JobState.NEEDS_ATTENTION):
+            return {}  # another process adopted it first
+        fields: dict[str, Any] = {"remote_id": remote_id, "sent_at": None, "message": "submitted"}
+        return fields | {"state": JobState.QUEUED}
 
-    record = store.update(job_id, change)
-    while record.state.open_intention:
-        record = store.update(job_id, change)
-    return record
+    return store.update(job_id, change)
 
 
 def _stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:

@@ -46,6 +46,7 @@ def advise(
         UsageError: an unknown fact or a value out of its range.
     """
     known = facts if isinstance(facts, Facts) else Facts.parse(facts or {})
-    features = None if data is None else measure(Path(data))
+    file = data or known.data
+    features = None if file is None else measure(Path(file))
     day = as_of or known.as_of or datetime.now(UTC).date()
     return advise_on(known, features=features, catalog=load_catalog(), as_of=day)

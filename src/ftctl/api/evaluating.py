@@ -45,17 +45,15 @@ def evaluate(
         train: Training examples, for baselines and few-shot prompts; never the held-out ones.
         few_shot_examples: Also score the reference (or first target) with this many training
             examples in its prompt.
-        max_new_tokens: Longest answer, in tokens; the longest right answer and some when not given.
+        max_new_tokens: Longest answer; the longest right answer and some when not given.
         out_dir: Where answers are kept; under the ftctl home when not given.
         on_progress: Told (name, answered, all).
-        settings: Where jobs, models and answers are.
 
     Raises:
         UsageError: an unknown target or grader, or an unreadable file.
         DataInvalid: a held-out example can't be graded.
     """
     settings = settings or load_settings()
-    chosen = get_grader(grader)
     held_out = load_examples(Path(data))
     fitted_on = None if train is None else load_examples(Path(train))
     if (baseline or few_shot_examples) and fitted_on is None:
@@ -63,6 +61,25 @@ def evaluate(
             "baselines and few-shot prompts need training examples", hint="--train FILE"
         )
     folder = Path(out_dir) if out_dir else settings.home / "evals" / held_out.sha256[:12]
+    score = _scorer(held_out, grader, folder, on_progress)
+    names = list(dict.fromkeys([*([against] if against else []), *targets]))
+    models = [_target(name, find_model(name, settings), held_out, max_new_tokens) for name in names]
+    scored = {target.name: score(target) for target in models}
+    beside: list[Evaluation] = []
+    if few_shot_examples and fitted_on is not None:
+        beside.append(score(few_shot(models[0], fitted_on, few_shot_examples)))
+    if baseline and fitted_on is not None:
+        beside += _without_a_model(fitted_on, score)
+    compared = [
+        compare(scored[name], scored[against]) for name in targets if against and name != against
+    ]
+    return report([scored[name] for name in names], beside, compared)
+
+
+def _scorer(
+    held_out: ExampleFile, grader: str, folder: Path, on_progress: OnProgress | None
+) -> Callable[[Target], Evaluation]:
+    chosen = get_grader(grader)
 
     def score(target: Target) -> Evaluation:
         def tell(done: int, total: int) -> None:
@@ -73,20 +90,7 @@ def evaluate(
             target, held_out, chosen, out_dir=folder, batch_size=_BATCH, on_progress=tell
         )
 
-    names = list(dict.fromkeys([*([against] if against else []), *targets]))
-    scored: dict[str, Evaluation] = {}
-    extra: list[Evaluation] = []
-    for place, name in enumerate(names):
-        target = _target(name, find_model(name, settings), held_out, max_new_tokens)
-        scored[name] = score(target)
-        if place == 0 and few_shot_examples and fitted_on is not None:
-            extra.append(score(few_shot(target, fitted_on, few_shot_examples)))
-    if baseline and fitted_on is not None:
-        extra += _without_a_model(fitted_on, score)
-    compared = [
-        compare(scored[name], scored[against]) for name in targets if against and name != against
-    ]
-    return report([scored[name] for name in names], extra, compared)
+    return score
 
 
 def _without_a_model(train: ExampleFile, score: Callable[[Target], Evaluation]) -> list[Evaluation]:

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
-from ftctl.errors import IllegalMove, JobFailed, NotFound, Unsupported
+from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
 from ftctl.job import JobEvent, JobRecord, JobState, TunedModel
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
-from ftctl.submission import carry_on
+from ftctl.submission import Patience, carry_on, require_route, resolve
 from ftctl.watcher import refresh, watch_jobs
 
 
@@ -46,7 +47,7 @@ class Job:
             NotFound: there is none yet.
         """
         where = self._provider().tuned_model(self._remote_id())
-        return TunedModelHandle(where, self._settings)
+        return TunedModelHandle(where, self._settings, self.record.provider)
 
     def refresh(self) -> "Job":
         """Look at the job once; its state is never changed by a look that fails."""
@@ -89,10 +90,15 @@ class Job:
             record = refresh(store, self._provider(), store.get_job(self.id))
             if record.state.terminal:
                 raise IllegalMove(f"{self.id} has ended: {record.state}", hint="ftctl jobs")
-            if record.state.open_intention:
-                self.record = store.update(
-                    self.id, lambda _: {"state": JobState.CANCELLED, "message": "never submitted"}
+            if record.sent_at is not None:
+                raise IllegalMove(
+                    f"whether {record.provider} took {self.id} isn't known yet, so it can't be "
+                    "cancelled",
+                    hint="ftctl jobs reconcile",
                 )
+            if record.state.open_intention:
+                never = {"state": JobState.CANCELLED, "message": "never submitted"}
+                self.record = store.update(self.id, lambda _: never)
                 return self
             store.update(
                 self.id,
@@ -118,7 +124,8 @@ class Job:
         with open_store(self._settings) as store:
             record = refresh(store, provider, store.get_job(self.id))
             if record.state.open_intention:
-                self.record = carry_on(store, provider, record, lambda _: None)
+                patience = Patience(self._settings.settle_s)
+                self.record = carry_on(store, provider, record, lambda _: None, patience)
                 return self
             if record.state not in (JobState.FAILED, JobState.CANCELLED):
                 raise IllegalMove(
@@ -138,8 +145,18 @@ class Job:
         """
         return self._provider().fetch(self._remote_id(), Path(folder).expanduser())
 
+    def forget(self) -> None:
+        """Delete what the job left at its provider: files, and the tuned model.
+
+        Raises:
+            IllegalMove: it hasn't ended.
+        """
+        if not self.refresh().state.terminal:
+            raise IllegalMove(f"{self.id} is {self.state}", hint=f"ftctl cancel {self.id}")
+        self._provider().forget(self._remote_id())
+
     def _provider(self) -> Provider:
-        return get_provider(self.record.provider, self._settings)
+        return provider_of(self.record, self._settings)
 
     def _remote_id(self) -> str:
         if self.record.remote_id is None:
@@ -163,6 +180,60 @@ def _next_attempt(now: JobRecord) -> dict[str, Any]:
 def open_store(settings: Settings) -> Store:
     """The store that the settings name; close it, or use it in a `with`."""
     return Store(settings.database_url)
+
+
+def provider_of(record: JobRecord, settings: Settings) -> Provider:
+    """The driver of a job, at the job's own base URL."""
+    return get_provider(record.provider, settings, record.base_url)
+
+
+def reconcile(
+    *,
+    on_step: Callable[[str], None] | None = None,
+    patience: Patience | None = None,
+    as_of: date | None = None,
+    settings: Settings | None = None,
+) -> tuple[list[JobRecord], list[FtctlError]]:
+    """Settle what crashes left open: adopt what providers hold, send again what they don't.
+
+    Args:
+        on_step: Told what is being done.
+        patience: How long to look before sending again; `FTCTL_SETTLE_S` when not given.
+        as_of: The day to judge availability by; today when not given.
+        settings: Where the store is.
+
+    Returns:
+        The jobs that were open, as they are now, and why those that still are could not be settled.
+    """
+    settings = settings or load_settings()
+    patience = patience or Patience(settings.settle_s)
+    settled, unsettled = [], []
+    with open_store(settings) as store:
+        waiting = [job for job in store.jobs() if job.state.open_intention]
+        attention = [job for job in store.jobs() if job.state is JobState.NEEDS_ATTENTION]
+        for record in reversed(waiting):
+            try:
+                require_route(record.spec, as_of=as_of or datetime.now(UTC).date())
+                provider = provider_of(record, settings)
+                tell = on_step or (lambda _: None)
+                settled.append(carry_on(store, provider, record, tell, patience))
+            except FtctlError as error:
+                unsettled.append(error)
+                settled.append(store.get_job(record.id))
+    return [*settled, *attention], unsettled
+
+
+def resolve_job(
+    job_id: str, remote_id: str | None, *, settings: Settings | None = None
+) -> JobRecord:
+    """Say what a job that `needs_attention` is at its provider; None is nothing.
+
+    Raises:
+        IllegalMove: the job needs nobody's word.
+    """
+    settings = settings or load_settings()
+    with open_store(settings) as store:
+        return resolve(store, store.get_job(job_id), remote_id)
 
 
 def jobs(*, limit: int | None = None, settings: Settings | None = None) -> list[Job]:
@@ -204,7 +275,7 @@ def watch(
             ids = [job.id for job in store.jobs() if not job.state.terminal]
         yield from watch_jobs(
             store,
-            lambda record: get_provider(record.provider, settings),
+            lambda record: provider_of(record, settings),
             ids,
             every_s=settings.poll_s if every_s is None else every_s,
             sleep=sleep,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ftctl.config import Settings, load_settings
 from ftctl.errors import NotFoundHere, UsageError
@@ -10,10 +10,28 @@ from ftctl.job import TunedModel
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
 
-if TYPE_CHECKING:
-    from ftctl.local_backend.chat import LocalModel
-
 Message = Mapping[str, Any]
+
+
+class AnsweringModel(Protocol):
+    """What a model does, wherever it is."""
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int = 512,
+        on_text: Callable[[str], None] | None = None,
+    ) -> str:
+        """Answer one conversation, piece by piece if somebody listens."""
+
+    def answer(
+        self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int = 256
+    ) -> list[str]:
+        """Answer many conversations, each by itself."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has, or at most has."""
 
 
 class TunedModelHandle:
@@ -22,12 +40,14 @@ class TunedModelHandle:
     Args:
         where: Where it answers.
         settings: Where converted base models are.
+        provider: Whose key opens its base URL.
     """
 
-    def __init__(self, where: TunedModel, settings: Settings) -> None:
+    def __init__(self, where: TunedModel, settings: Settings, provider: str = "local") -> None:
         self.where = where
         self._settings = settings
-        self._loaded: LocalModel | None = None
+        self._provider = provider
+        self._loaded: AnsweringModel | None = None
 
     def chat(
         self,
@@ -49,8 +69,12 @@ class TunedModelHandle:
         """
         return self.load().chat(messages, max_new_tokens=max_new_tokens, on_text=on_text)
 
-    def load(self) -> "LocalModel":
-        """The loaded model; loads it at the first call."""
+    def load(self) -> AnsweringModel:
+        """The model ready to answer; a local one is loaded at the first call."""
+        if self._loaded is None and self.where.base_url is not None:
+            from ftctl.providers.openai_chat import HostedModel
+
+            self._loaded = HostedModel(self.where.name, self.where.base_url, self._provider)
         if self._loaded is None:
             from ftctl.local_backend.chat import load_model
 
@@ -89,8 +113,8 @@ def find_model(target: str, settings: Settings | None = None) -> TunedModelHandl
         return TunedModelHandle(TunedModel(name=target, base_model=target), settings)
     if record.remote_id is None:
         raise UsageError(f"{target} was never submitted", hint=f"ftctl job {record.id}")
-    provider = get_provider(record.provider, settings)
-    return TunedModelHandle(provider.tuned_model(record.remote_id), settings)
+    provider = get_provider(record.provider, settings, record.base_url)
+    return TunedModelHandle(provider.tuned_model(record.remote_id), settings, record.provider)
 
 
 def chat(

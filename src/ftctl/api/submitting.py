@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ftctl.api.job_handle import Job, open_store
-from ftctl.config import Settings, load_settings
+from ftctl.config import Settings, find_base_url, load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
 from ftctl.providers.registry import get_provider
 from ftctl.submission import (
+    Patience,
     quote_for,
     require_affordable,
     require_capable,
@@ -50,29 +51,22 @@ def submit(
     """Check, quote and submit a job; the same call again never makes a second one.
 
     Args:
-        provider: Where to fine-tune: `local`, or a name of `ftctl providers`.
-        data: Training examples, OpenAI-format JSONL.
-        model: Base model: a name of `ftctl models`, a folder, a hub id.
+        model: A name of `ftctl models`, a folder, a hub id.
         name: What to call the job; made of data and model when not given.
-        validation: Validation examples; the best checkpoint on them is kept.
-        method: `sft`.
-        tuning: `lora`.
+        validation: Examples on which the best checkpoint is chosen.
         hyperparameters: Any of `Hyperparameters`; the rest is the provider's choice.
         base_url: A gateway that speaks the provider's wire.
-        privacy: What may happen to the rows: public, contractual, regulated, stays_inside.
         max_cost: Highest cost accepted, in USD.
         allow_scan_hits: Send rows away even though the scan found personal data or secrets.
         new: Make another job even though the same one is under way.
         as_of: The day to judge availability by; today when not given.
         on_step: Told what is being done.
-        settings: Where store and runs are; read from the environment when not given.
 
     Raises:
-        ProviderClosed, PrivacyForbids, OverMaxCost, Unsupported: refused, nothing was sent.
+        Refused: by availability, privacy, capability or cost; nothing was sent.
         DataInvalid: the data breaks the provider's rules.
         UsageError: an unknown provider, model or setting, an unreadable file.
     """
-    settings = settings or load_settings()
     spec = make_spec(
         provider=provider,
         data=data,
@@ -86,13 +80,40 @@ def submit(
         privacy=privacy,
         max_cost_usd=max_cost,
     )
+    return submit_job(
+        spec,
+        allow_scan_hits=allow_scan_hits,
+        new=new,
+        as_of=as_of,
+        on_step=on_step,
+        settings=settings,
+    )
+
+
+def submit_job(
+    spec: JobSpec,
+    *,
+    allow_scan_hits: bool = False,
+    new: bool = False,
+    as_of: date | None = None,
+    on_step: OnStep | None = None,
+    settings: Settings | None = None,
+) -> Job:
+    """Like `submit`, with a whole spec."""
+    settings = settings or load_settings()
     quoted = preflight(
         spec, settings=settings, as_of=as_of, allow_scan_hits=allow_scan_hits, on_step=on_step
     )
-    driver = get_provider(spec.provider, settings)
+    driver = get_provider(spec.provider, settings, spec.base_url)
     with open_store(settings) as store:
         record = submit_spec(
-            spec, store=store, provider=driver, quoted=quoted, new=new, on_step=on_step
+            spec,
+            store=store,
+            provider=driver,
+            quoted=quoted,
+            new=new,
+            on_step=on_step,
+            patience=Patience(settings.settle_s),
         )
     return Job(record, settings)
 
@@ -105,6 +126,7 @@ def make_spec(
     name: str | None = None,
     validation: Path | str | None = None,
     hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
+    base_url: str | None = None,
     **rest: Any,  # noqa: ANN401 - the spec's own fields, checked by it
 ) -> JobSpec:
     """The whole spec of a job, data hashed; the same for the command line and for code.
@@ -125,6 +147,7 @@ def make_spec(
             validation=None if held_out is None else held_out.absolute(),
             validation_sha256=None if held_out is None else file_sha256(held_out),
             hyperparameters=settings,
+            base_url=base_url or find_base_url(provider),
             **rest,
         )
     except ValidationError as error:
@@ -163,7 +186,7 @@ def preflight(
     tell = on_step or (lambda _: None)
     for remark in require_route(spec, as_of=as_of or datetime.now(UTC).date()):
         tell(remark)
-    provider = get_provider(spec.provider, settings)
+    provider = get_provider(spec.provider, settings, spec.base_url)
     require_capable(spec, provider.capabilities)
     provider.check(spec)
     tell("checking the data")

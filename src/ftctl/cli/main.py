@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("cancel", "Stop a job."),
     "resume": ("resume", "Go on with a failed or cancelled job from its last checkpoint."),
     "fetch": ("fetch", "Bring home a job's adapter, metrics and model card."),
+    "forget": ("forget", "Delete what a job left at its provider."),
     "chat": ("chat", "Talk to a base or tuned model."),
     "eval": ("eval", "Score models on held-out examples, with intervals."),
     "providers": ("providers", "Who takes fine-tuning jobs, until when, with source and date."),

@@ -11,7 +11,9 @@ from ftctl.cli.render import Output
 from ftctl.config import switch_off_telemetry
 
 
-def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
+def command(
+    name: str, cls: type[click.Command] = click.Command, **attributes: Any
+) -> Callable[[Callable[..., None]], click.Command]:
     """A click command that takes `--json --quiet --no-color -v` and gets an `Output` first."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -22,7 +24,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., None]], cli
             switch_off_telemetry()
             function(Output(json=json, quiet=quiet, color=not no_color), **options)
 
-        made = click.command(name, cls=click.Command, **attributes)(run)
+        made = click.command(name, cls=cls, **attributes)(run)
         made.params += [
             click.Option(["--json"], is_flag=True, help="One JSON document on stdout."),
             click.Option(["--quiet"], is_flag=True, help="Only the result, no progress or notes."),

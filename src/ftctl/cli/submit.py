@@ -10,6 +10,7 @@ from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output, duration
 from ftctl.cli.watching import job_document, show_live
 from ftctl.errors import UsageError
+from ftctl.job import JobState
 
 if TYPE_CHECKING:
     from ftctl.estimation.quote import Quote
@@ -96,8 +97,13 @@ def command(
         return
     if out.json:
         out.document(job_document(job.record))
+    else:
+        out.line(job.id)
+    if job.state is JobState.NEEDS_ATTENTION:
+        out.note(job.record.message)
+        raise click.exceptions.Exit(1)
+    if out.json:
         return
-    out.line(job.id)
     out.note(f"{job.record.provider}: {job.record.message}; watch it: ftctl watch {job.id}")
 
 

@@ -25,6 +25,7 @@ class Capabilities:
         can_resume: Whether a stopped job can go on from a checkpoint.
         returns_weights: Whether the tuned weights can be brought home.
         data_stays_here: Whether no row leaves this machine.
+        lists_lag: Whether a job that was just made may not be found for a while.
     """
 
     methods: frozenset[Method]
@@ -35,6 +36,7 @@ class Capabilities:
     can_resume: bool
     returns_weights: bool
     data_stays_here: bool
+    lists_lag: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Provider(Protocol):
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
         """Start a job that carries our marker; returns the provider's id for it.
 
+        Sent once, never repeated here. `Unavailable` means that nobody knows whether the job was
+        made; every other error, that it certainly wasn't.
+
         Args:
             spec: What is asked.
             files: `training` and, where there is one, `validation`.
@@ -67,7 +72,10 @@ class Provider(Protocol):
         """
 
     def find(self, marker: str) -> str | None:
-        """The id of the job that carries our marker; None when there is none."""
+        """The id of the job that carries our marker; None when the provider says there is none.
+
+        A provider that can't be asked raises: that isn't a no.
+        """
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job."""

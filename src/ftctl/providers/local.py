@@ -50,6 +50,7 @@ class LocalProvider:
         can_resume=True,
         returns_weights=True,
         data_stays_here=True,
+        lists_lag=False,
     )
 
     def __init__(self, home: Path) -> None:

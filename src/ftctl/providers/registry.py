@@ -10,8 +10,13 @@ from ftctl.providers.base import Provider
 _GROUP = "ftctl.providers"
 
 
-def get_provider(name: str, settings: Settings) -> Provider:
+def get_provider(name: str, settings: Settings, base_url: str | None = None) -> Provider:
     """The driver of a provider.
+
+    Args:
+        name: As the catalog or an installed package knows it.
+        settings: Where things are on this machine.
+        base_url: The job's own base URL; a key is sent nowhere else.
 
     Raises:
         UsageError: nothing of that name is known.
@@ -21,8 +26,12 @@ def get_provider(name: str, settings: Settings) -> Provider:
         from ftctl.providers.local import LocalProvider
 
         return LocalProvider(settings.home)
+    if name == "openai":
+        from ftctl.providers.openai import OpenAIProvider
+
+        return OpenAIProvider(settings, base_url)
     for entry in entry_points(group=_GROUP, name=name):
-        made: Provider = entry.load()(settings)
+        made: Provider = entry.load()(settings, base_url)
         return made
     from ftctl.catalog.load import load_catalog
 
