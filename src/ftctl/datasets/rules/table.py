@@ -139,7 +139,7 @@ RULES: dict[str, Rule] = {
     "few-examples/advice": Rule("---", "50 to 100 good examples are the usual start"),
     "validation-size": Rule("-W-", "keep it below 1 MB and 5 % of the training file"),
     "too-long": Rule("WWW", "shorten or split the example; what is cut off isn't learnt"),
-    "too-long/prompt": Rule("E-W", "shorten the prompt: no token of the answer would be left"),
+    "too-long/prompt": Rule("EWW", "shorten the prompt: no token of the answer would be left"),
     "duplicate-example": Rule("WWW", "drop one; it counts twice in training"),
     "near-duplicate": Rule("WWW", "drop one, unless the repetition is meant"),
     "train-val-overlap": Rule("WWW", "ftctl data split FILE makes disjoint files"),
