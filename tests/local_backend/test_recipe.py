@@ -15,7 +15,7 @@ from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.data import Batch, collate, load_examples, shared_prefix
 from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
-from ftctl.local_backend.model import adapter_weights, add_adapter, load_base
+from ftctl.local_backend.model import adapter_weights, add_adapter, load_base, merged
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 from ftctl.local_backend.train import Interrupted, Watch, train
@@ -154,6 +154,25 @@ def test_untrained_tokens_and_padding_do_not_count(tiny_model: Path, data: Path)
     assert after_the_end.any()
     changed = replace(batch, ids=torch.where(after_the_end, 7, batch.ids))
     assert plain_loss(model, changed).item() == pytest.approx(before, rel=1e-6)
+
+
+def test_merged_for_a_while_answers_the_same_and_leaves_no_trace(
+    tiny_model: Path, data: Path
+) -> None:
+    import torch
+
+    batch, model = batch_of(tiny_model, data), adapted(tiny_model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+        before = {name: weight.clone() for name, weight in model.state_dict().items()}
+        apart = plain_loss(model, batch).item()
+        with merged(model):
+            assert plain_loss(model, batch).item() == pytest.approx(apart, rel=1e-4)
+        assert plain_loss(model, batch).item() == apart
+    for name, weight in model.state_dict().items():
+        assert weight.equal(before[name]), name
 
 
 def test_a_fresh_adapter_is_the_base_model(tiny_model: Path, data: Path) -> None:

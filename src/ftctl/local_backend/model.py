@@ -1,6 +1,8 @@
 """Load a base model, put a LoRA adapter on it, load both again."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +98,31 @@ def load_adapter_weights(model: Model, file: Path) -> None:
     from safetensors.torch import load_file
 
     set_peft_model_state_dict(model, load_file(file))
+
+
+@contextmanager
+def merged(model: Model) -> Iterator[None]:
+    """Answer with the adapter folded into the base weights, which costs nothing per token.
+
+    The base weights are put aside and put back, so training goes on bit for bit as before;
+    subtracting the adapter again would leave rounding behind.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    kept = []
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            weight = layer.get_base_layer().weight
+            kept.append((layer, weight, weight.data))
+            for name in layer.active_adapters:
+                weight.data = weight.data + layer.get_delta_weight(name).to(weight.dtype)
+                layer.merged_adapters.append(name)
+    try:
+        yield
+    finally:
+        for layer, weight, original in kept:
+            weight.data = original
+            layer.merged_adapters.clear()
 
 
 def adapter_base(folder: Path) -> str:

@@ -8,6 +8,7 @@ from ftctl.datasets.render import Tokenizer, prompt_text
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import Example, collate, shared_prefix
 from ftctl.local_backend.generate import generate
+from ftctl.local_backend.model import merged
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
 
@@ -43,7 +44,7 @@ class Validation:
         import torch
 
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), merged(model):
             loss = self._loss(model)
             matches = self._exact_match(model)
         model.train()
