@@ -30,7 +30,7 @@ OWNERS = {
     "transformers": ("local_backend/", "datasets/render.py"),
     "sklearn": ("evaluation/baselines.py",),
     "sqlalchemy": ("store.py",),
-    "openai": ("providers/openai.py", "providers/openai_chat.py"),
+    "openai": ("providers/openai_connection.py", "providers/openai_chat.py"),
     "mistralai": ("providers/mistral.py",),
     "huggingface_hub": ("providers/huggingface.py", "local_backend/"),
     "together": ("providers/together.py",),

@@ -140,7 +140,9 @@ class Retired(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The vendor asks us to wait (429)."""
+    """The vendor asks us to wait (429); `retry_after_s` where it says how many seconds."""
+
+    retry_after_s: float | None = None
 
 
 class Unavailable(ProviderError):

@@ -1,0 +1,161 @@
+"""What an HTTP status or a broken connection means: by number and class, never by text."""
+
+import math
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from ftctl.config import Credential, find_network_settings
+from ftctl.errors import (
+    AuthError,
+    InvalidRequest,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Retired,
+    Unavailable,
+)
+
+_KINDS: dict[int, type[ProviderError]] = {
+    401: AuthError,
+    403: AuthError,
+    404: NotFound,
+    408: Unavailable,
+    410: Retired,
+    429: RateLimited,
+}
+_LONGEST_MESSAGE = 500
+_AGAIN = "run the same command again"
+# Parts of the names of the HTTP clients' own exception classes: reason and what to do.
+_BY_CLASS_NAME = {
+    "ProxyError": ("the proxy refused", "check HTTPS_PROXY and NO_PROXY: ftctl doctor"),
+    "Timeout": ("it took too long", _AGAIN),
+    "UnsupportedProtocol": ("the URL can't be used", "check base URL and proxy: ftctl doctor"),
+    "InvalidURL": ("the URL can't be used", "check base URL and proxy: ftctl doctor"),
+}
+
+
+def status_error(
+    *,
+    who: str,
+    doing: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: object,
+    credential: Credential,
+) -> ProviderError:
+    """The error for an answer that isn't a success.
+
+    Args:
+        who: Who answered.
+        doing: What was asked, after "asked to".
+        status: The HTTP status.
+        headers: Of the answer; Retry-After and Location are read.
+        body: The vendor's error document, as far as it could be read.
+        credential: Its key is blotted out of whatever the vendor says.
+    """
+    kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidRequest)
+    said = _vendor_words(body).replace(credential.key, "***")
+    message = f"asked to {doing}, {who} answered {status}" + (f": {said}" if said else "")
+    error = kind(message, hint=_hint(status, credential, headers))
+    if isinstance(error, RateLimited):
+        error.retry_after_s = retry_after_s(headers.get("retry-after"))
+    return error
+
+
+def _hint(status: int, credential: Credential, headers: Mapping[str, str]) -> str:
+    wait = headers.get("retry-after")
+    if 300 <= status < 400:
+        return f"it points to {headers.get('location', 'another place')}: name that as --base-url"
+    if status == 429 and wait:
+        return f"wait (Retry-After: {wait}), then run the same command again"
+    hints = {
+        401: f"check {credential.origin}; ftctl doctor shows which keys are set",
+        403: f"the key of {credential.origin} may not do this: ask the organisation's owner",
+        404: "check the id, the model and the base URL: ftctl config show",
+        408: _AGAIN,
+        410: "ftctl providers shows what is open",
+        413: "the file is too large for it: ftctl data split",
+        429: "wait, or raise the account's limit, then run the same command again",
+    }
+    return hints.get(status, _AGAIN if status >= 500 else "")
+
+
+def retry_after_s(value: str | None) -> float | None:
+    """Seconds from a Retry-After header, which says seconds or a date; None without one."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def connection_error(*, who: str, doing: str, url: str, error: BaseException) -> Unavailable:
+    """The error for a request that got no whole answer: what broke, and what to do about it.
+
+    Args:
+        who: Who was asked.
+        doing: What was asked, after "asked to".
+        url: The base URL.
+        error: What the HTTP client raised; the reason stands in its causes.
+    """
+    reason, hint = _reason(error, url)
+    proxies = [f"{n}={v}" for n, v in find_network_settings().items() if "PROXY" in n.upper()]
+    through = f" ({', '.join(proxies)})" if proxies else ""
+    return Unavailable(f"asked to {doing}, {who} gave no answer: {reason}{through}", hint=hint)
+
+
+def _reason(error: BaseException, url: str) -> tuple[str, str]:
+    host = urlsplit(url).hostname or url
+    chain = list(_causes(error))
+    for cause in chain:
+        known = _known_cause(cause, host)
+        if known is not None:
+            return known
+    names = " ".join(type(cause).__name__ for cause in chain)
+    for part, said in _BY_CLASS_NAME.items():
+        if part in names:
+            return said
+    return f"the connection broke ({type(chain[-1]).__name__})", _AGAIN
+
+
+def _known_cause(cause: BaseException, host: str) -> tuple[str, str] | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {host} isn't trusted ({cause.verify_message})",
+            "set SSL_CERT_FILE to the CA bundle that your network uses",
+        )
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS with {host} failed ({cause.reason})", "does the base URL mean http://?"
+    if isinstance(cause, socket.gaierror):
+        return f"the name {host} isn't known (DNS)", "check the base URL, network and proxy"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"nothing listens at {host}", "check the base URL, or start the server"
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _vendor_words(body: object) -> str:
+    """The vendor's message: OpenAI's shape, or the `detail` of FastAPI's."""
+    if not isinstance(body, Mapping):
+        return ""
+    inner = body.get("error", body)
+    source = inner if isinstance(inner, Mapping) else body
+    said = source.get("message") or source.get("detail") or ""
+    return " ".join(str(said).split())[:_LONGEST_MESSAGE]

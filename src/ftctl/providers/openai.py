@@ -1,0 +1,285 @@
+"""OpenAI's fine-tuning, and every gateway that speaks its wire."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftctl.catalog.load import load_catalog
+from ftctl.config import Settings, mask_url
+from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unavailable, Unsupported
+from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
+from ftctl.policy import is_gateway
+from ftctl.providers import openai_wire as wire
+from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.openai_connection import Connection, timeout
+from ftctl.providers.openai_limits import pinned, require_bounds, require_tunable
+from ftctl.providers.result_folder import write_results
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai._legacy_response import LegacyAPIResponse
+
+BASE_URL = "https://api.openai.com/v1"
+UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer: files may be 512 MB
+
+_log = logging.getLogger(__name__)
+
+
+class OpenAIProvider:
+    """Jobs at OpenAI or at a gateway.
+
+    Args:
+        settings: Not used; every driver is made with them.
+        base_url: The job's own; OpenAI's when None.
+    """
+
+    name = "openai"
+    capabilities = Capabilities(
+        methods=frozenset({"sft"}),
+        tunings=frozenset({"lora"}),  # the vendor doesn't say how it tunes
+        hyperparameters=frozenset({"epochs", "batch_size", "learning_rate_multiplier", "seed"}),
+        can_cancel=True,
+        can_find=True,
+        can_resume=False,
+        returns_weights=False,
+        data_stays_here=False,
+        lists_lag=True,
+    )
+
+    def __init__(
+        self,
+        settings: Settings,  # noqa: ARG002 - every driver is made so
+        base_url: str | None = None,
+    ) -> None:
+        self._base_url = base_url or BASE_URL  # always said, or the environment's would win
+        self._who = "OpenAI" if base_url is None else mask_url(base_url)
+        self._at = Connection(self._who, self._base_url)
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse what OpenAI would refuse, before anything is written or sent.
+
+        Raises:
+            ExtraMissing, CredentialsMissing: it can't be asked at all.
+            Unsupported: a method or model that it doesn't tune.
+            UsageError: a base URL, name or setting out of its bounds, or an unknown model.
+        """
+        self._at.require()
+        if spec.method != "sft":
+            raise Unsupported(
+                f"this version of ftctl submits only sft to OpenAI, not {spec.method}",
+                hint="--method sft",
+            )
+        require_bounds(spec)
+        if not is_gateway(load_catalog().get_provider(self.name), self._base_url):
+            require_tunable(spec.model)
+
+    def upload(self, file: Path, sha256: str) -> RemoteFile:
+        """Send a file, unless the vendor holds one of this content: its name is its hash."""
+        name = f"ftctl-{sha256}.jsonl"
+        size = file.stat().st_size
+        for held in self._at.rows(
+            "list files", wire.File, lambda c, q: c.files.with_raw_response.list(**q)
+        ):
+            if held.filename == name and held.bytes == size and held.status != "error":
+                _log.info("%s: holds %s already, as %s", self._who, name, held.id)
+                return RemoteFile(id=held.id, sha256=sha256)
+        with file.open("rb") as stream:
+            made = self._at.one(
+                "take a file",
+                wire.File,
+                lambda c: c.files.with_raw_response.create(
+                    file=(name, stream, "application/jsonl"),
+                    purpose="fine-tune",
+                    timeout=timeout(UPLOAD_TIMEOUT_S),
+                ),
+            )
+        return RemoteFile(id=made.id, sha256=sha256)
+
+    def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+        """Start a job; its metadata carries our marker.
+
+        Raises:
+            Unavailable: no readable answer; the job may exist.
+            ProviderError: a definite no; it doesn't.
+        """
+        optional: dict[str, Any] = {}
+        if "validation" in files:
+            optional["validation_file"] = files["validation"].id
+        if spec.hyperparameters.seed is not None:
+            optional["seed"] = spec.hyperparameters.seed
+        method: Any = wire.method_of(spec)
+        made = self._at.one(
+            "create a job",
+            wire.Job,
+            lambda c: c.fine_tuning.jobs.with_raw_response.create(
+                model=pinned(spec.model),
+                training_file=files["training"].id,
+                suffix=spec.name,
+                metadata={wire.MARKER: marker, wire.NAME: spec.name},
+                method=method,
+                **optional,
+            ),
+        )
+        if made.marker != marker:
+            _log.warning(
+                "%s keeps no metadata: %s can't be found again by our marker", self._who, made.id
+            )
+        return made.id
+
+    def find(self, marker: str) -> str | None:
+        """The job whose metadata carries the marker.
+
+        A gateway that ignores the filter is read page by page, one that refuses it without it.
+        """
+        try:
+            jobs = self._jobs({"metadata": {wire.MARKER: marker}})
+            return next((job.id for job in jobs if job.marker == marker), None)
+        except InvalidRequest:
+            return next((job.id for job in self._jobs({}) if job.marker == marker), None)
+
+    def poll(self, remote_id: str) -> Snapshot:
+        """One look at a job."""
+        return wire.snapshot_of(self._job(remote_id))
+
+    def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+        """What the job said, oldest first, leaving out the first `after` lines."""
+        newest_first = self._at.rows(
+            f"list the events of {remote_id}",
+            wire.Event,
+            lambda c, q: c.fine_tuning.jobs.with_raw_response.list_events(remote_id, **q),
+        )
+        return [wire.event_of(event) for event in reversed(list(newest_first))][after:]
+
+    def cancel(self, remote_id: str) -> None:
+        """Stop a job; harmless when it has ended."""
+        try:
+            self._at.one(
+                f"cancel {remote_id}",
+                wire.Job,
+                lambda c: c.fine_tuning.jobs.with_raw_response.cancel(remote_id),
+            )
+        except InvalidRequest:
+            if not self._job(remote_id).ended:
+                raise
+
+    def resume(self, remote_id: str, attempt: int) -> None:
+        """Refuse: a stopped job can't go on there."""
+        raise Unsupported(
+            f"{self._who} can't go on with {remote_id} (attempt {attempt}): it keeps no state",
+            hint="submit it again with --new",
+        )
+
+    def tuned_model(self, remote_id: str) -> TunedModel:
+        """The name under which the tuned model answers.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._tuned(self._job(remote_id))
+
+    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+        """Bring home metrics, events and a model card: the weights stay at the vendor."""
+        job = self._job(remote_id)
+        tuned = self._tuned(job)
+        files = {
+            "README.md": wire.card_of(job, self._base_url),
+            "job.json": wire.record_of(job, self._checkpoints(remote_id)),
+            "events.jsonl": b"".join(
+                event.model_dump_json().encode() + b"\n" for event in self.events(remote_id, 0)
+            ),
+        }
+        for number, file_id in enumerate(job.result_files or (), start=1):
+            name = "metrics.csv" if number == 1 else f"metrics-{number}.csv"
+            files[name] = wire.plain_metrics(self._content(file_id))
+        write_results(folder, files)
+        return tuned
+
+    def forget(self, remote_id: str) -> None:
+        """Delete the job's files and its tuned model, and see that they are gone.
+
+        A file that a job which hasn't ended still reads is kept. The job's own record can't be
+        deleted: the wire has no verb for it.
+
+        Raises:
+            IllegalMove: the job hasn't ended.
+            Unavailable: something is still there.
+        """
+        job = self._job(remote_id)
+        if not job.ended:
+            raise IllegalMove(f"{remote_id} hasn't ended: {job.status}", hint="cancel it first")
+        in_use = {file for other in self._jobs({}) if not other.ended for file in other.files}
+        for file_id in job.files:
+            if file_id not in in_use:
+                self._delete_file(file_id)
+        if job.fine_tuned_model:
+            self._delete_model(job.fine_tuned_model)
+
+    def _tuned(self, job: wire.Job) -> TunedModel:
+        if not job.ended or not job.fine_tuned_model:
+            raise NotFound(
+                f"{job.id}: there is no tuned model yet ({job.status})", hint="ftctl watch"
+            )
+        return TunedModel(name=job.fine_tuned_model, base_model=job.model, base_url=self._base_url)
+
+    def _job(self, remote_id: str) -> wire.Job:
+        return self._at.one(
+            f"show job {remote_id}",
+            wire.Job,
+            lambda c: c.fine_tuning.jobs.with_raw_response.retrieve(remote_id),
+        )
+
+    def _jobs(self, query: dict[str, Any]) -> Iterator[wire.Job]:
+        return self._at.rows(
+            "list jobs",
+            wire.Job,
+            lambda c, q: c.fine_tuning.jobs.with_raw_response.list(**query, **q),
+        )
+
+    def _checkpoints(self, remote_id: str) -> list[wire.Checkpoint]:
+        try:
+            return list(
+                self._at.rows(
+                    f"list the checkpoints of {remote_id}",
+                    wire.Checkpoint,
+                    lambda c, q: c.fine_tuning.jobs.checkpoints.with_raw_response.list(
+                        remote_id, **q
+                    ),
+                )
+            )
+        except NotFound:  # not every gateway has them
+            return []
+
+    def _content(self, file_id: str) -> bytes:
+        return self._at.ask(
+            f"send file {file_id}", lambda c: c.files.with_raw_response.content(file_id)
+        )
+
+    def _delete_file(self, file_id: str) -> None:
+        self._delete(
+            file_id,
+            lambda c: c.files.with_raw_response.delete(file_id),
+            lambda c: c.files.with_raw_response.retrieve(file_id),
+        )
+
+    def _delete_model(self, model: str) -> None:
+        self._delete(
+            model,
+            lambda c: c.models.with_raw_response.delete(model),
+            lambda c: c.models.with_raw_response.retrieve(model),
+        )
+
+    def _delete(
+        self,
+        what: str,
+        delete: "Callable[[OpenAI], LegacyAPIResponse[Any]]",
+        show: "Callable[[OpenAI], LegacyAPIResponse[Any]]",
+    ) -> None:
+        try:
+            self._at.ask(f"delete {what}", delete)
+            self._at.ask(f"show {what}", show)
+        except NotFound:
+            return
+        raise Unavailable(
+            f"{self._who} still shows {what} after deleting it", hint="run the same command again"
+        )

@@ -1,0 +1,237 @@
+"""OpenAI's fine-tuning documents: what they say, in our words.
+
+Read leniently, because gateways leave out what the vendor sends, and strictly where a wrong
+reading would cost something: an answer without an id is no answer. Shapes and words: the official
+SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-21).
+"""
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftctl import __version__
+from ftctl.job import JobEvent, JobSpec, JobState, Snapshot
+
+MARKER = "ftctl_marker"
+NAME = "ftctl_name"
+
+# Every status word, and what it means.
+STATUS: dict[str, JobState] = {
+    "validating_files": JobState.VALIDATING,
+    "queued": JobState.QUEUED,
+    "running": JobState.RUNNING,
+    "paused": JobState.PAUSED,
+    "succeeded": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.CANCELLED,
+}
+EVENT_LEVEL: dict[str, Literal["info", "warning", "error"]] = {
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+}
+EVENT_TYPE: dict[str, Literal["message", "metrics"]] = {"message": "message", "metrics": "metrics"}
+
+# The codes with which the vendor's own checks refuse a file.
+_DATA_CODES = {"invalid_n_examples", "invalid_training_file", "invalid_validation_file"}
+
+
+class Document(BaseModel):
+    """A JSON document of the vendor; what isn't read here is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Item(Document):
+    """A document that lists hold: an id tells it apart."""
+
+    id: str = Field(min_length=1)
+
+
+Row = TypeVar("Row", bound=Item)
+
+
+class Page(Document, Generic[Row]):
+    """A page of a list; `has_more` is None where a gateway doesn't say."""
+
+    data: tuple[Row, ...]
+    has_more: bool | None = None
+
+
+class Trouble(Document):
+    """Why a job failed; on a healthy job an object in which all is null."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+
+class Job(Item):
+    """A fine-tuning job as the vendor tells it; times are Unix seconds."""
+
+    status: str
+    model: str = ""
+    created_at: float | None = None
+    finished_at: float | None = None
+    fine_tuned_model: str | None = None
+    error: Trouble | None = None
+    training_file: str | None = None
+    validation_file: str | None = None
+    result_files: tuple[str, ...] | None = None
+    trained_tokens: int | None = None
+    hyperparameters: dict[str, Any] | None = None
+    metadata: dict[str, str | None] | None = None
+    seed: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        state = STATUS.get(self.status)
+        return state is not None and state.terminal
+
+    @property
+    def marker(self) -> str | None:
+        """Our id, where the vendor kept it."""
+        return (self.metadata or {}).get(MARKER)
+
+    @property
+    def files(self) -> list[str]:
+        """The ids of every file that it read or made."""
+        named = (self.training_file, self.validation_file, *(self.result_files or ()))
+        return [file for file in named if file]
+
+
+class Event(Item):
+    """A line that a job said."""
+
+    created_at: float = 0.0
+    level: str = "info"
+    message: str = ""
+    type: str | None = None
+    data: Any = None
+
+
+class File(Item):
+    """A file as the vendor holds it."""
+
+    filename: str = ""
+    bytes: int | None = None
+    status: str | None = None
+
+
+class Checkpoint(Item):
+    """A model kept in the middle of a job."""
+
+    fine_tuned_model_checkpoint: str = ""
+    step_number: int | None = None
+    metrics: dict[str, float | None] | None = None
+
+
+def page_of(row: type[Row]) -> type[Page[Row]]:
+    """The document of a list of such rows."""
+    return Page[row]  # type: ignore[valid-type]  # only known when it runs
+
+
+def snapshot_of(job: Job) -> Snapshot:
+    """What a job's document shows; an unknown status is an observation without a state."""
+    state = STATUS.get(job.status)
+    progress: dict[str, float] = {}
+    if job.trained_tokens is not None:
+        progress["trained_tokens"] = float(job.trained_tokens)
+    if job.ended and job.finished_at is not None and job.created_at is not None:
+        progress["seconds"] = job.finished_at - job.created_at
+    error = None
+    message = "" if state else f"the provider says {job.status!r}, a word we don't know"
+    if state is JobState.FAILED:
+        error = _error(job.error or Trouble())
+        message = error["message"]
+    return Snapshot(
+        state=state,
+        provider_status=job.status,
+        message=message,
+        fine_tuned_model=job.fine_tuned_model or None,
+        progress=progress,
+        error=error,
+    )
+
+
+def _error(trouble: Trouble) -> dict[str, str]:
+    message = trouble.message or "the provider gives no reason"
+    if trouble.param:
+        message += f" ({trouble.param})"
+    hint = "ftctl logs shows what the job said"
+    if trouble.code in _DATA_CODES:
+        hint = "ftctl data check FILE --for openai"
+    elif trouble.code == "exceeded_quota":
+        hint = "raise the account's budget at the vendor, then submit again"
+    return {"kind": trouble.code or "failed", "message": message, "hint": hint}
+
+
+def event_of(event: Event) -> JobEvent:
+    """A line as ours; a level or type nobody knows is told as plain information."""
+    return JobEvent(
+        source_id=event.id,
+        at=datetime.fromtimestamp(event.created_at, UTC),
+        level=EVENT_LEVEL.get(event.level, "info"),
+        kind=EVENT_TYPE.get(event.type or "message", "message"),
+        message=event.message,
+        data=event.data if isinstance(event.data, dict) else {},
+    )
+
+
+def method_of(spec: JobSpec) -> dict[str, Any]:
+    """The `method` object of a create; what isn't set is left to the vendor."""
+    given = spec.hyperparameters
+    settings: dict[str, int | float] = {}
+    if given.epochs is not None:
+        settings["n_epochs"] = int(given.epochs)
+    if given.batch_size is not None:
+        settings["batch_size"] = given.batch_size
+    if given.learning_rate_multiplier is not None:
+        settings["learning_rate_multiplier"] = given.learning_rate_multiplier
+    return {"type": "supervised", "supervised": {"hyperparameters": settings}}
+
+
+def plain_metrics(content: bytes) -> bytes:
+    """A result file as CSV: the vendor has been seen to send it in base64."""
+    if content.startswith(b"step"):
+        return content
+    try:
+        decoded = base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        return content
+    return decoded if decoded.startswith(b"step") else content
+
+
+def record_of(job: Job, checkpoints: list[Checkpoint]) -> bytes:
+    """The job and its checkpoints as one JSON document to keep."""
+    record = {
+        "job": job.model_dump(mode="json"),
+        "checkpoints": [checkpoint.model_dump(mode="json") for checkpoint in checkpoints],
+    }
+    return json.dumps(record, indent=1, sort_keys=True).encode()
+
+
+_CARD = """# {name}
+
+A model fine-tuned from `{base}` by job `{job}` at {base_url}, submitted by ftctl {version}.
+
+It answers under the name `{model}` at that base URL; its weights can't be downloaded. Settings and
+checkpoints stand in `job.json`, the loss of every step in `metrics*.csv`.
+"""
+
+
+def card_of(job: Job, base_url: str) -> bytes:
+    """The model card: which model, from what, where it answers."""
+    return _CARD.format(
+        name=(job.metadata or {}).get(NAME) or job.id,
+        base=job.model,
+        job=job.id,
+        base_url=base_url,
+        version=__version__,
+        model=job.fine_tuned_model,
+    ).encode()

@@ -1,0 +1,82 @@
+"""Every word of the SDK's own types is mapped, and what the loopback vendor says is valid there."""
+
+import http.client
+import json
+from collections.abc import Callable
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+import pytest
+from openai.types import FileDeleted, FileObject, Model, ModelDeleted
+from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
+from pydantic import BaseModel, ValidationError
+
+from ftctl.providers import openai_wire as wire
+from ftctl.providers.openai import OpenAIProvider
+from ftctl.testing.openai_vendor import OpenAIVendor
+
+
+def words(model: type[BaseModel], name: str) -> set[str]:
+    """The literal values that a field of the SDK may take."""
+    hint = model.model_fields[name].annotation
+    inner = [arg for arg in get_args(hint) if get_args(arg)]
+    return {word for part in inner or [hint] for word in get_args(part)}
+
+
+def test_every_status_word_is_mapped() -> None:
+    said = words(FineTuningJob, "status")
+    assert len(said) >= 6
+    assert said <= set(wire.STATUS)
+    assert set(wire.STATUS) - said == {"paused"}  # in OpenAI's OpenAPI description only
+
+
+def test_every_event_level_and_type_is_mapped() -> None:
+    assert words(FineTuningJobEvent, "level") == set(wire.EVENT_LEVEL)
+    assert words(FineTuningJobEvent, "type") == set(wire.EVENT_TYPE)
+
+
+def test_every_method_of_the_wire_is_known() -> None:
+    field = FineTuningJob.model_fields["method"].annotation
+    (method,) = (arg for arg in get_args(field) if isinstance(arg, type) and arg is not type(None))
+    assert words(method, "type") == {"supervised", "dpo", "reinforcement"}
+    assert OpenAIProvider.capabilities.methods == {"sft"}
+
+
+def test_the_words_test_can_fail() -> None:
+    with pytest.raises(ValidationError):
+        FineTuningJob.model_validate({"id": "x", "status": "pondering"}, strict=True)
+
+
+def test_what_the_loopback_vendor_says_is_valid(
+    vendor: OpenAIVendor, key: str, start: Callable[..., str]
+) -> None:
+    def get(path: str, method: str = "GET") -> Any:
+        url = urlsplit(vendor.base_url + path)
+        line = http.client.HTTPConnection(url.netloc)
+        line.request(method, f"{url.path}?{url.query}", headers={"Authorization": f"Bearer {key}"})
+        answer = json.load(line.getresponse())
+        line.close()
+        return answer
+
+    job = start("job-1")
+    for _ in range(4):
+        FineTuningJob.model_validate(get(f"/fine_tuning/jobs/{job}"), strict=True)
+    failed = start("job-2")
+    vendor.move(failed, "failed")
+    listed = get("/fine_tuning/jobs?limit=1")
+    assert listed["has_more"]
+    for row in [*listed["data"], *get("/fine_tuning/jobs")["data"]]:
+        FineTuningJob.model_validate(row, strict=True)
+    for row in get(f"/fine_tuning/jobs/{job}/events")["data"]:
+        FineTuningJobEvent.model_validate(row, strict=True)
+    for row in get(f"/fine_tuning/jobs/{job}/checkpoints")["data"]:
+        FineTuningJobCheckpoint.model_validate(row, strict=True)
+    for row in get("/models")["data"]:
+        Model.model_validate(row, strict=True)
+    files = get("/files")["data"]
+    for row in files:
+        FileObject.model_validate(row, strict=True)
+    FileDeleted.model_validate(get(f"/files/{files[0]['id']}", "DELETE"), strict=True)
+    model = vendor.jobs[job].document["fine_tuned_model"]
+    ModelDeleted.model_validate(get(f"/models/{model}", "DELETE"), strict=True)
