@@ -6,6 +6,7 @@ FtctlError                   what happened, where, why, and what to do next
 ├── JobFailed                1  the job ran and did not succeed
 ├── IllegalMove              1  a job can't go from this state to that one
 ├── NotFoundHere             1  no such job in the store
+├── CannotListen             1  the service's address is taken
 ├── Refused                  3  stopped before anything was spent or sent
 │   ├── ProviderClosed          the route takes no new jobs on this day
 │   ├── PrivacyForbids          the policy keeps these rows where they are
@@ -70,6 +71,10 @@ class NotFoundHere(FtctlError):
 
 class StoreError(FtctlError):
     """Our own records can't be read or written."""
+
+
+class CannotListen(FtctlError):
+    """The service's address is taken, or isn't this machine's."""
 
 
 class Refused(FtctlError):

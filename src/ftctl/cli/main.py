@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Delete what a job left at its provider."),
     "chat": ("chat", "Talk to a base or tuned model."),
     "eval": ("eval", "Score models on held-out examples, with intervals."),
+    "serve": ("serve", "OpenAI's fine-tuning and chat API on your own GPUs."),
+    "token": ("token", "Where the token of `ftctl serve` is; or a new one."),
     "providers": ("providers", "Who takes fine-tuning jobs, until when, with source and date."),
     "models": ("models", "Base models, where they can be tuned, until when, at what price."),
     "config": ("config", "Show settings and where each value comes from."),

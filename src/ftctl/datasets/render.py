@@ -86,10 +86,12 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
 def prompt_text(
     tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Any] | None = None
 ) -> str:
-    """The text the model is asked to go on from: all messages, then the assistant's opening."""
-    return tokenizer.apply_chat_template(
-        _plain(messages), tools=tools or None, tokenize=False, add_generation_prompt=True
-    )
+    """The text the model is asked to go on from: all messages, then the assistant's opening.
+
+    Raises:
+        DataInvalid: the template refuses the messages.
+    """
+    return _rendered(tokenizer, messages, tools, opening=True)
 
 
 def render(

@@ -1,17 +1,41 @@
 """A base or tuned model that answers on this machine."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ftctl.datasets.render import Message, Tokenizer, load_tokenizer, prompt_text
+from ftctl.errors import UsageError
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.generate import generate
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
 from ftctl.local_backend.model import adapter_base, load_base, load_tuned
 
 _BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer, and what it took.
+
+    Attributes:
+        text: The answer.
+        prompt_tokens: Tokens of the messages.
+        completion_tokens: Tokens of the answer, as they were made.
+        ended: `stop` when the model or a stop text ended it, `length` when the limit did.
+    """
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    ended: Literal["stop", "length"]
+
+
+class PromptTooLong(UsageError):
+    """The messages alone fill the model's context."""
 
 
 class LocalModel:
@@ -28,6 +52,7 @@ class LocalModel:
         self._model, self._tokenizer = model, tokenizer
         stops = getattr(model.generation_config, "eos_token_id", None)
         known = stops if isinstance(stops, list) else [stops]
+        self.context_tokens: int | None = getattr(model.config, "max_position_embeddings", None)
         self._stop_ids = frozenset(i for i in [*known, tokenizer.eos_token_id] if i is not None)
 
     def answer(
@@ -72,26 +97,51 @@ class LocalModel:
         on_text: Callable[[str], None] | None = None,
     ) -> str:
         """Answer one conversation; `on_text` gets the text piece by piece as it grows."""
-        so_far: list[int] = []
-        told = ""
+        return self.complete(messages, max_new_tokens=max_new_tokens, on_text=on_text).text
 
-        def show(token: int) -> None:
-            nonlocal told
-            so_far.append(token)
-            text = self._text(so_far)
-            if on_text is not None and not text.endswith("\ufffd"):  # a character in mid-token
-                on_text(text[len(told) :])
-                told = text
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int,
+        stop: Sequence[str] = (),
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Answer one conversation greedily, and say what it took.
 
+        Args:
+            messages: Messages up to the one to be answered.
+            max_new_tokens: Longest answer, in tokens; less where the model's context ends sooner.
+            stop: Texts before which the answer ends.
+            on_text: Called at every token with what can be shown by now, "" when that is nothing;
+                an error that it raises ends the answer.
+
+        Raises:
+            PromptTooLong: no token of an answer would fit.
+            DataInvalid: the chat template refuses the messages.
+        """
         prompt = self._ids(prompt_text(self._tokenizer, messages))
-        ids = generate(
-            self._model,
-            [prompt],
-            stop_ids=self._stop_ids,
-            max_new_tokens=max_new_tokens,
-            on_token=show,
+        room = self.context_tokens - len(prompt) if self.context_tokens else max_new_tokens
+        if room < 1:
+            raise PromptTooLong(
+                f"the messages have {len(prompt)} tokens; {self.name} holds "
+                f"{self.context_tokens}, answer included",
+                hint="shorten the messages",
+            )
+        growing = _Growing(self._text, stop, on_text)
+        limit = min(max_new_tokens, room)
+        with contextlib.suppress(_StopSeen):
+            generate(
+                self._model,
+                [prompt],
+                stop_ids=self._stop_ids,
+                max_new_tokens=limit,
+                on_token=growing.add,
+            )
+        ended: Literal["stop", "length"] = (
+            "stop" if growing.stopped or len(growing.ids) < limit else "length"
         )
-        return self._text(ids[0])
+        return Completion(growing.end(), len(prompt), len(growing.ids), ended)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has, for this model."""
@@ -103,6 +153,59 @@ class LocalModel:
 
     def _text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=True)
+
+
+class _StopSeen(Exception):
+    """A stop text has come up: nothing after it is wanted."""
+
+
+class _Growing:
+    """The text of an answer as its tokens come; shows only what no stop text can take back."""
+
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        stop: Sequence[str],
+        on_text: Callable[[str], None] | None,
+    ) -> None:
+        self._decode, self._stop = decode, [text for text in stop if text]
+        self._on_text = on_text or (lambda _: None)
+        self._shown = 0
+        self.ids: list[int] = []
+        self.stopped = False
+
+    def add(self, token: int) -> None:
+        """Take one more token.
+
+        Raises:
+            _StopSeen: the answer is whole.
+        """
+        self.ids.append(token)
+        text = self._decode(self.ids)
+        if any(stop in text for stop in self._stop):
+            self.stopped = True
+            raise _StopSeen
+        held = max((_overlap(text, stop) for stop in self._stop), default=0)
+        in_mid_character = text.endswith("\ufffd")
+        self._show(text, 0 if in_mid_character else len(text) - held)
+
+    def end(self) -> str:
+        """The whole answer, up to the first stop text; shows what was held back."""
+        text = self._decode(self.ids)
+        text = text[: min((text.find(stop) for stop in self._stop if stop in text), default=None)]
+        self._show(text, len(text))
+        return text
+
+    def _show(self, text: str, until: int) -> None:
+        until = max(until, self._shown)
+        self._on_text(text[self._shown : until])
+        self._shown = until
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many last characters of a text may be the beginning of a stop text."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 def load_model(target: str | Path, home: Path, *, base: str | None = None) -> LocalModel:

@@ -1,0 +1,1 @@
+"""OpenAI's wire over this machine's jobs and models: `ftctl serve`."""

@@ -1,0 +1,49 @@
+"""What the routes stand on: settings, store, files, jobs and models of one server."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from starlette.requests import Request
+
+from ftctl.config import Settings
+from ftctl.providers.registry import get_provider
+from ftctl.server.files import FileStore
+from ftctl.server.models import ModelThread
+from ftctl.server.tuning import Tuning
+from ftctl.store import Store
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The parts of one server; `close` it."""
+
+    settings: Settings
+    bases: dict[str, str]
+    store: Store
+    files: FileStore
+    tuning: Tuning
+    models: ModelThread
+
+    @classmethod
+    def open(cls, settings: Settings, bases: dict[str, str]) -> Self:
+        """Open the store and what stands on it.
+
+        Raises:
+            StoreError: the store can't be opened.
+        """
+        store = Store(settings.database_url)
+        files = FileStore(settings.home / "server" / "files")
+        tuning = Tuning(settings, store, files, get_provider("local", settings), bases)
+        return cls(settings, bases, store, files, tuning, ModelThread(settings.home))
+
+    def close(self) -> None:
+        """End what is under way here; jobs' workers go on."""
+        self.tuning.close()
+        self.models.close()
+        self.store.close()
+
+
+def backend_of(request: Request) -> Backend:
+    """The backend of the server that got the request."""
+    backend: Backend = request.app.state.backend
+    return backend

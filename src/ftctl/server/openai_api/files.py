@@ -1,0 +1,130 @@
+"""`/v1/files`: upload, list, look at, read and delete."""
+
+import time
+from typing import Literal
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from ftctl.errors import NotFoundHere
+from ftctl.server.backend import backend_of
+from ftctl.server.errors import ApiError
+from ftctl.server.files import Purpose, StoredFile
+from ftctl.server.openai_api.bodies import Deleted, Page, WireObject, answer, cut, limit_of
+
+_LONGEST_NAME = 255
+
+
+class FileObject(WireObject):
+    """A file; whether its content is any good is told by the job that uses it."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int | None
+    filename: str
+    purpose: Purpose
+    status: Literal["processed"] = "processed"
+    status_details: str | None = None
+
+
+def _shown(file: StoredFile) -> FileObject:
+    return FileObject(
+        id=file.id,
+        bytes=file.bytes,
+        created_at=int(file.created_at),
+        expires_at=file.expires_at,
+        filename=file.filename,
+        purpose=file.purpose,
+    )
+
+
+async def upload(request: Request) -> Response:
+    """`POST /v1/files`: a form with `file` and `purpose`; the bytes go through the disk."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        message = "A file is uploaded as multipart/form-data with the fields file and purpose."
+        raise ApiError(400, message, code="invalid_request")
+    async with request.form(max_files=1, max_fields=10) as form:
+        sent = form.get("file")
+        if not isinstance(sent, UploadFile):
+            raise ApiError(
+                400,
+                "Missing required parameter: 'file'.",
+                code="missing_required_parameter",
+                param="file",
+            )
+        if form.get("purpose") != "fine-tune":
+            message = "Invalid value for 'purpose': this server keeps files for 'fine-tune' only."
+            raise ApiError(400, message, code="invalid_value", param="purpose")
+        file = await run_in_threadpool(
+            backend_of(request).files.add,
+            sent.file,
+            filename=(sent.filename or "upload.jsonl")[-_LONGEST_NAME:],
+            purpose="fine-tune",
+            expires_at=_expiry(form),
+        )
+    return answer(_shown(file))
+
+
+def _expiry(form: FormData) -> int | None:
+    """`expires_after[seconds]`, from now; None when there is no such field."""
+    given = form.get("expires_after[seconds]")
+    if given is None:
+        return None
+    if not (isinstance(given, str) and given.isdigit() and 3600 <= int(given[:9]) <= 2_592_000):
+        message = "Invalid value for 'expires_after[seconds]': from 3600 to 2592000."
+        raise ApiError(400, message, code="invalid_value", param="expires_after")
+    return int(time.time()) + int(given)
+
+
+async def listing(request: Request) -> Response:
+    """`GET /v1/files`: newest first, or `order=asc`."""
+    limit = limit_of(request, 10_000, 10_000)
+    purpose = request.query_params.get("purpose")
+    files = await run_in_threadpool(backend_of(request).files.newest_first, purpose)
+    if request.query_params.get("order", "desc") == "asc":
+        files.reverse()
+    rows, more = cut(request, files, lambda file: file.id, limit)
+    data = [_shown(file) for file in rows]
+    ends = {"first_id": data[0].id, "last_id": data[-1].id} if data else {}
+    return answer(Page[FileObject](data=data, has_more=more, **ends))
+
+
+async def retrieve(request: Request) -> Response:
+    """`GET /v1/files/{id}`."""
+    return answer(_shown(await _get(request)))
+
+
+async def content(request: Request) -> Response:
+    """`GET /v1/files/{id}/content`: the bytes as they came."""
+    file = await _get(request)
+    path = backend_of(request).files.path(file.id)
+    return FileResponse(path, media_type="application/octet-stream")
+
+
+async def delete(request: Request) -> Response:
+    """`DELETE /v1/files/{id}`."""
+    file = await _get(request)
+    await run_in_threadpool(backend_of(request).files.delete, file.id)
+    return answer(Deleted(id=file.id, object="file"))
+
+
+async def _get(request: Request) -> StoredFile:
+    file_id = request.path_params["file_id"]
+    try:
+        return await run_in_threadpool(backend_of(request).files.get, file_id)
+    except NotFoundHere as error:
+        raise ApiError(404, error.message, code="not_found", param="id") from None
+
+
+ROUTES = [
+    Route("/v1/files", upload, methods=["POST"]),
+    Route("/v1/files", listing, methods=["GET"]),
+    Route("/v1/files/{file_id}", retrieve, methods=["GET"]),
+    Route("/v1/files/{file_id}", delete, methods=["DELETE"]),
+    Route("/v1/files/{file_id}/content", content, methods=["GET"]),
+]

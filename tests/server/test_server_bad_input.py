@@ -1,0 +1,216 @@
+"""Whatever is sent, the answer is an error object with the right status, never a traceback."""
+
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_server import Running
+from starlette.testclient import TestClient
+
+from ftctl.server.tuning import Tuning
+
+JOBS = "/v1/fine_tuning/jobs"
+
+
+def error_of(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    body: dict[str, Any] = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert response.headers["x-request-id"].startswith("req_")
+    error: dict[str, Any] = body["error"]
+    return error
+
+
+GOOD = {"model": "hollow", "training_file": "file-22222222"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (b"", "invalid_json", None),
+        (b"{", "invalid_json", None),
+        (b'{"model": "\xff"}', "invalid_json", None),
+        (b'{"model": "\\ud800"}', "invalid_json", None),
+        (b"[" * 100_000, "invalid_json", None),
+        (b"[1]", "invalid_value", None),
+        (b"{}", "missing_required_parameter", "model"),
+        (b'{"model": 1, "training_file": "f"}', "invalid_value", "model"),
+        (b'{"model": "m", "training_file": "f", "modle": 1}', "unknown_parameter", "modle"),
+    ],
+)
+def test_a_broken_body(client: TestClient, body: bytes, code: str, param: str | None) -> None:
+    for path in (JOBS, "/v1/chat/completions"):
+        if path != JOBS and param not in (None, "model"):
+            continue
+        error = error_of(client.post(path, content=body), 400)
+        assert (error["code"], error["type"]) == (code, "invalid_request_error")
+        assert error["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"model": "gpt-4o-mini"}, "model"),
+        ({"model": "../../etc/passwd"}, "model"),
+        ({}, "training_file"),  # it was never uploaded
+        ({"training_file": "../../ftctl.db"}, "training_file"),
+        ({"suffix": ""}, "suffix"),
+        ({"suffix": "x" * 65}, "suffix"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**31}, "seed"),
+        ({"hyperparameters": {"n_epochs": 0}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"n_epochs": 51}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"n_epochs": "3"}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"batch_size": 257}}, "hyperparameters.batch_size"),
+        (
+            {"hyperparameters": {"learning_rate_multiplier": 0}},
+            "hyperparameters.learning_rate_multiplier",
+        ),
+        ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
+        ({"metadata": {"k": "x" * 513}}, "metadata.k"),
+        ({"metadata": {"k": 1}}, "metadata.k"),
+        ({"integrations": [{"type": "wandb"}]}, "integrations"),
+        ({"method": {"type": "dpo"}}, "method.type"),
+        ({"method": {"type": "reinforcement"}}, "method.type"),
+        ({"method": {"type": "magic"}}, "method.type"),
+    ],
+)
+def test_a_job_that_can_never_be(client: TestClient, change: dict[str, Any], param: str) -> None:
+    error = error_of(client.post(JOBS, json=GOOD | change), 400)
+    assert error["param"] == param
+    assert client.get(JOBS).json()["data"] == []
+
+
+def test_reasons_say_what_to_do(client: TestClient) -> None:
+    unknown = error_of(client.post(JOBS, json=GOOD | {"model": "gpt-4o-mini"}), 400)
+    assert "GET /v1/models" in unknown["message"]
+    assert "hollow" in unknown["message"]
+    dpo = error_of(client.post(JOBS, json=GOOD | {"method": {"type": "dpo"}}), 400)
+    assert "'supervised'; 'dpo' isn't built in" in dpo["message"]
+
+
+@pytest.mark.parametrize(
+    "job_id", ["ftjob-2222222222", "..%2f..%2fftctl.db", "ftjob-%00", "job-2222222222", "%ff", "💥"]
+)
+def test_a_job_that_is_not_there(client: TestClient, job_id: str) -> None:
+    for method, tail in (
+        ("GET", ""),
+        ("POST", "/cancel"),
+        ("GET", "/events"),
+        ("GET", "/checkpoints"),
+    ):
+        error_of(client.request(method, f"{JOBS}/{job_id}{tail}"), 404)
+
+
+@pytest.mark.parametrize(
+    "file_id",
+    [
+        "file-22222222",
+        "..%2ftoken",
+        "file-..%2f..%2ftoken",
+        "%2e%2e%2f%2e%2e%2fftctl.db",
+        "file-a%00b",
+    ],
+)
+def test_a_file_that_is_not_there(client: TestClient, file_id: str) -> None:
+    for method, tail in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        error_of(client.request(method, f"/v1/files/{file_id}{tail}"), 404)
+
+
+def test_unknown_routes_and_methods(client: TestClient) -> None:
+    for path in ("/", "/v1", "/v1/files/", "/v1/embeddings", "/docs", "/v1/%2e%2e/healthz"):
+        assert error_of(client.get(path), 404)["code"] == "unknown_url"
+    assert error_of(client.put("/v1/files"), 405)["code"] == "method_not_allowed"
+    assert error_of(client.get("/v1/chat/completions"), 405)["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "101", "ten", "1.5", "", "9" * 30, "²"])
+def test_limits_out_of_range(client: TestClient, limit: str) -> None:
+    assert error_of(client.get(JOBS, params={"limit": limit}), 400)["param"] == "limit"
+
+
+def test_a_cursor_that_is_nowhere(client: TestClient) -> None:
+    for path in (JOBS, "/v1/files"):
+        assert error_of(client.get(path, params={"after": "../x"}), 400)["param"] == "after"
+
+
+def test_uploads_that_are_none(client: TestClient) -> None:
+    file = {"file": ("a.jsonl", b"{}")}
+    error_of(client.post("/v1/files", content=b"raw"), 400)
+    error_of(client.post("/v1/files", json={"purpose": "fine-tune"}), 400)
+    no_file = client.post("/v1/files", data={"purpose": "fine-tune"}, files={"other": b""})
+    assert error_of(no_file, 400)["param"] == "file"
+    assert error_of(client.post("/v1/files", files=file), 400)["param"] == "purpose"
+    other = client.post("/v1/files", files=file, data={"purpose": "assistants"})
+    assert error_of(other, 400)["param"] == "purpose"
+    for form in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        error_of(client.post("/v1/files", content=b"--y\r\nz", headers={"content-type": form}), 400)
+    assert client.get("/v1/files").json()["data"] == []
+
+
+def test_a_file_above_the_limit_is_refused_declared_or_not(
+    client: TestClient, clean_environment: Path
+) -> None:
+    large = b"x" * 400_000
+    declared = client.post(
+        "/v1/files", files={"file": ("a.jsonl", large)}, data={"purpose": "fine-tune"}
+    )
+    assert "200,000 bytes" in error_of(declared, 413)["message"]
+    head = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    chunks = iter([head, large, b"\r\n--b--\r\n"])
+    undeclared = client.post(
+        "/v1/files", content=chunks, headers={"content-type": "multipart/form-data; boundary=b"}
+    )
+    assert error_of(undeclared, 413)["code"] == "request_too_large"
+    assert not list((clean_environment / "server").glob("files/*"))
+    assert error_of(client.post(JOBS, content=b" " * (11 * 2**20)), 413)
+
+
+def test_a_bug_is_answered_with_a_request_id_and_logged_with_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_self: Tuning) -> None:
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr(Tuning, "jobs", broken)
+    with caplog.at_level(logging.INFO, "ftctl.server"):
+        response = client.get(JOBS)
+    error = error_of(response, 500)
+    assert error["type"] == "server_error"
+    assert response.headers["x-request-id"] in error["message"]
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"] in caplog.text
+    assert "the secret inside" in caplog.text
+
+
+@pytest.mark.medium
+def test_what_only_a_socket_can_send(start_server: Callable[..., Running]) -> None:
+    running = start_server()
+    auth = f"Authorization: Bearer {running.token}\r\n"
+
+    def exchange(sent: bytes, *, cut: bool = False) -> bytes:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as wire:
+            wire.sendall(sent)
+            if cut:
+                wire.shutdown(socket.SHUT_WR)
+            answer = b""
+            while piece := wire.recv(65536):
+                answer += piece
+            return answer
+
+    for head in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n"):
+        answer = exchange(head)
+        assert answer.startswith(b"HTTP/1.1 400"), answer
+        assert b'{"error":{"message":' in answer
+    form = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999\r\n\r\n--b\r\n"
+    for path, rest in (("/v1/files", form), (JOBS, 'Content-Length: 9999\r\n\r\n{"model"')):
+        exchange(f"POST {path} HTTP/1.1\r\nHost: x\r\n{auth}{rest}".encode(), cut=True)
+    healthy = exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b'{"status":"ok"}' in healthy
+    log = running.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert running.token not in log
