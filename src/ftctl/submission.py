@@ -1,15 +1,18 @@
 """From a spec to a queued job: the one path on which money is spent and rows may leave."""
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.check import check
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.read import LineReader
 from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.errors import (
@@ -111,7 +114,28 @@ def require_valid(spec: JobSpec) -> Report:
             f"{where}: {first.message} ({first.rule}); {report.errors} errors in all",
             hint=f"ftctl data check {spec.data} --for {spec.provider}",
         )
+    if spec.provider == "local":
+        for file in filter(None, (spec.data, spec.validation)):
+            _require_chat_lines(file)
     return report
+
+
+def _require_chat_lines(file: Path) -> None:
+    """What other local trainers read, and the rules therefore let pass, ours doesn't yet."""
+    with LineReader(file) as lines:
+        for line in lines:
+            if not line.data.strip():
+                continue
+            try:
+                chat = isinstance(json.loads(line.data)["messages"], list)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                chat = False
+            if not chat:
+                raise DataInvalid(
+                    f"{file}:{line.number}: not a chat example; ftctl trains on one a line, "
+                    'shaped {"messages": [...]}',
+                    hint=f"ftctl data check {file}",
+                )
 
 
 def quote_for(spec: JobSpec, report: Report) -> Quote:

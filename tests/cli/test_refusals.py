@@ -205,3 +205,22 @@ def test_a_home_that_is_a_file(cli: Cli, clean_environment: Path) -> None:
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert str(clean_environment) in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[\n{row},\n{row}\n]\n",
+        '{{"instruction": "a", "output": "b"}}\n',
+        '{{"text": "just text"}}\n',
+        "{row} {row}\n",
+    ],
+    ids=["array", "alpaca", "text", "two on a line"],
+)
+def test_what_other_trainers_read_is_refused_before_a_worker_starts(
+    cli: Cli, data: Path, model: Path, text: str
+) -> None:
+    row = data.read_text(encoding="utf-8").splitlines()[0]
+    data.write_text(text.format(row=row) * 12, encoding="utf-8")
+    told(submit(cli, data, "--model", model), 1, f"{data}:1", "ftctl data check")
+    assert no_job_was_made()

@@ -9,7 +9,8 @@ from ftctl.local_backend.chat import load_model
 from ftctl.local_backend.generate import common_prefix, generate
 from ftctl.local_backend.model import load_base
 
-pytestmark = pytest.mark.medium
+# Seconds each on an idle machine; a busy one must not fail them.
+pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
 
 QUESTIONS = ("short", "a question of middling length", "another one, a good deal longer than these")
 

@@ -20,7 +20,8 @@ from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 from ftctl.local_backend.train import Interrupted, Watch, train
 
-pytestmark = pytest.mark.medium
+# Seconds each on an idle machine; a busy one must not fail them.
+pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
 
 
 def settings(**values: Any) -> Hyperparameters:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftctl.datasets.read import LineReader
 from ftctl.datasets.render import Message, Rendered, Tokenizer, render
 from ftctl.errors import DataInvalid
 
@@ -63,11 +64,11 @@ def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> list[Exa
     """
     examples: list[Example] = []
     too_long: list[Example] = []
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
+    with LineReader(file) as lines:
+        for line in lines:
+            if not line.data.strip():
                 continue
-            example = _example(file, number, line, tokenizer)
+            example = _example(file, line.number, line.data, tokenizer)
             (too_long if example.length > max_length else examples).append(example)
     if too_long:
         longest = max(example.length for example in too_long)
