@@ -128,7 +128,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def queued(store: Store) -> JobRecord:
-    job = store.add_job(spec(), "i")
+    job = store.add_job(spec(), "i", new=True)
     for state in (JobState.UPLOADING, JobState.SUBMITTING):
         store.update(job.id, lambda _, state=state: {"state": state})  # type: ignore[misc]
     return adopt(store, job.id, "remote-1")
@@ -334,3 +334,50 @@ def test_a_job_that_never_left_says_how_to_go_on(store: Store) -> None:
     seen = refresh(store, Scripted(), cut)
     assert seen.state is JobState.CREATED
     assert "run it again" in seen.message
+
+
+def test_a_look_that_began_before_a_resume_tells_nothing(store: Store) -> None:
+    job = queued(store)
+    failed = Snapshot(state=JobState.FAILED, provider_status="failed", message="attempt 1 failed")
+    look(store, Scripted(failed), job)
+    seen_before = store.get_job(job.id).model_copy(update={"state": JobState.RUNNING})
+    store.update(job.id, lambda _: {"state": JobState.QUEUED, "attempt": 2})
+    late = refresh(store, Scripted(failed), seen_before, clock=lambda: NOW)
+    assert (late.state, late.attempt) == (JobState.QUEUED, 2)
+
+
+def test_one_job_that_cannot_be_asked_for_stops_no_other(store: Store) -> None:
+    good, bad = queued(store), queued(store)
+
+    def driver(record: JobRecord) -> Scripted:
+        if record.id == bad.id:
+            raise AuthError("no key")
+        return Scripted(DONE)
+
+    def told(*ids: str) -> dict[str, tuple[str, str | None]]:
+        looks = watch_jobs(store, driver, ids, every_s=1, sleep=lambda _: None, clock=lambda: NOW)
+        return {record.id: (record.state, record.stale_because) for record in looks}
+
+    assert told(good.id, bad.id) == {good.id: ("succeeded", None), bad.id: ("queued", "no key")}
+    with pytest.raises(AuthError):
+        told(bad.id)
+
+
+def test_watching_a_job_that_never_left_ends(store: Store) -> None:
+    cut = store.add_job(spec(), "i")
+    slept: list[float] = []
+    looks = list(watch_jobs(store, lambda _: Scripted(), [cut.id], every_s=1, sleep=slept.append))
+    assert ([record.state for record in looks], slept) == (["created"], [])
+
+
+def test_the_same_submit_finds_its_data_where_they_are_now(store: Store, tmp_path: Path) -> None:
+    moving, provider = Time(), Scripted()
+    provider.fails_at = "upload"
+    first = spec_of(store)
+    with pytest.raises(Unavailable):
+        submit(first, store=store, provider=provider, patience=moving.patience())
+    provider.fails_at = None
+    moved = first.model_copy(update={"data": first.data.rename(tmp_path / "moved.jsonl")})
+    done = submit(moved, store=store, provider=provider, patience=moving.patience())
+    assert done.state is JobState.QUEUED
+    assert len(store.jobs()) == 1

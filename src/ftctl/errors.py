@@ -6,6 +6,7 @@ FtctlError                   what happened, where, why, and what to do next
 ├── JobFailed                1  the job ran and did not succeed
 ├── IllegalMove              1  a job can't go from this state to that one
 ├── NotFoundHere             1  no such job in the store
+├── Interrupted            130  a person left off; what goes on elsewhere is said
 ├── CannotListen             1  the service's address is taken
 ├── Refused                  3  stopped before anything was spent or sent
 │   ├── ProviderClosed          the route takes no new jobs on this day
@@ -67,6 +68,12 @@ class IllegalMove(FtctlError):
 
 class NotFoundHere(FtctlError):
     """Our store has no such job."""
+
+
+class Interrupted(FtctlError):
+    """A person left off with Ctrl-C; the hint says how to come back."""
+
+    exit_code = 130
 
 
 class StoreError(FtctlError):

@@ -89,7 +89,7 @@ class Hyperparameters(BaseModel):
     max_length: int | None = Field(None, ge=16, description="longest example, in tokens")
     checkpoint_steps: int | None = Field(None, ge=1, description="steps between checkpoints")
     max_minutes: float | None = Field(
-        None, gt=0, description="wall time to plan the steps for; measured at the start"
+        None, gt=0, le=1e6, description="wall time to plan the steps for; measured at the start"
     )
     seed: int | None = Field(None, ge=0, lt=2**31)
 
@@ -111,7 +111,7 @@ class JobSpec(BaseModel):
     name: str
     base_url: str | None = None
     privacy: Privacy | None = None
-    max_cost_usd: float | None = None
+    max_cost_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     metadata: dict[str, str] = {}  # what the asker wants kept with the job; sent nowhere
 
 

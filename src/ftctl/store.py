@@ -47,7 +47,13 @@ class Store:
             ) from None
         self._where = parsed.render_as_string(hide_password=True)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(parsed.database).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise StoreError(
+                    f"{folder}: {error.strerror}", hint="set FTCTL_HOME to a folder of your own"
+                ) from None
         self._engine = _engine(url)
         with self._connection() as connection:
             self._prepare(connection)

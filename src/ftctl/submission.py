@@ -206,6 +206,8 @@ def submit(
     """
     estimate = None if quoted is None else quoted.model_dump(mode="json")
     record = store.add_job(spec, intention_of(spec), estimate, new=new)
+    if record.state.open_intention and record.spec != spec:  # the same data, moved since
+        record = store.update(record.id, lambda _: {"spec": spec})
     return carry_on(store, provider, record, on_step or (lambda _: None), patience or Patience())
 
 

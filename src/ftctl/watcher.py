@@ -47,7 +47,11 @@ def refresh(
     store.add_events(record.id, events)
     seen_at = clock()
     before = record.state
-    after = store.update(record.id, lambda now: _observed(now, snapshot, seen_at))
+    # A look that began before the job was resumed tells of an attempt that is over.
+    same = record.attempt
+    after = store.update(
+        record.id, lambda now: _observed(now, snapshot, seen_at) if now.attempt == same else {}
+    )
     _log.debug("%s: %s (%s)", record.id, snapshot.provider_status, snapshot.message)
     if after.state != before:
         store.add_events(record.id, [_state_event(after, seen_at)])
@@ -77,14 +81,20 @@ def watch_jobs(
     live = list(ids)
     delay = every_s
     while live:
-        quiet = True
         for job_id in list(live):
             record = store.get_job(job_id)
-            after = refresh(store, get_provider(record), record, clock)
+            try:
+                after = refresh(store, get_provider(record), record, clock)
+            except FtctlError as error:  # no driver, no key: the other jobs are still watched
+                if len(ids) == 1:
+                    raise
+                after = _stale(store, record, error)
+                live.remove(job_id)
             if after.state.terminal or after.state is JobState.NEEDS_ATTENTION:
                 live.remove(job_id)
+            elif after.state.open_intention and job_id in live:
+                live.remove(job_id)  # nobody here knows whether anybody still submits it
             if _worth_telling(told.get(job_id), after):
-                quiet = quiet and after.stale_because is not None
                 told[job_id] = after
                 yield after
         if live:

@@ -100,6 +100,8 @@ def test_rows_that_must_stay_inside_go_to_no_vendor(cli: Cli, data: Path) -> Non
         (["--model", "{model}", "--validation", "none.jsonl"], 2, "none.jsonl"),
         (["--model", "{model}", "--sett", "epochs=1"], 2, "No such option"),
         (["--model", "{model}", "--privacy", "secret"], 2, "stays_inside"),
+        (["--model", "{model}", "--max-cost", "nan"], 2, "max_cost"),
+        (["--model", "{model}", "--set", "max_minutes=inf"], 2, "max_minutes"),
         (["--model", "{model}/config.json"], 2, "config.json"),
     ],
 )

@@ -86,27 +86,35 @@ class Job:
         Raises:
             IllegalMove: it has ended.
         """
+        provider = self._provider()
         with open_store(self._settings) as store:
-            record = refresh(store, self._provider(), store.get_job(self.id))
+            record = refresh(store, provider, store.get_job(self.id))
             if record.state.terminal:
                 raise IllegalMove(f"{self.id} has ended: {record.state}", hint="ftctl jobs")
-            if record.sent_at is not None:
+            if record.sent_at is not None and provider.capabilities.lists_lag:
                 raise IllegalMove(
                     f"whether {record.provider} took {self.id} isn't known yet, so it can't be "
                     "cancelled",
                     hint="ftctl jobs reconcile",
                 )
             if record.state.open_intention:
-                never = {"state": JobState.CANCELLED, "message": "never submitted"}
-                self.record = store.update(self.id, lambda _: never)
-                return self
-            store.update(
-                self.id,
-                lambda now: {} if now.state.terminal else {"state": JobState.CANCELLING},
-            )
-            self._provider().cancel(self._remote_id())
-            self.record = refresh(store, self._provider(), store.get_job(self.id))
+                # Unless the command that submits it is ahead of us: then it is cancelled there.
+                record = store.update(self.id, _never_submitted)
+            if not record.state.terminal:
+                store.update(self.id, _cancelling)
+                record = self._cancel_there(store, provider, record)
+            self.record = record
         return self
+
+    def _cancel_there(self, store: Store, provider: Provider, record: JobRecord) -> JobRecord:
+        try:
+            provider.cancel(record.remote_id or "")
+        except NotFound:
+            if record.state is not JobState.LOST:
+                raise
+            gone = {"state": JobState.CANCELLED, "message": "gone at the provider"}
+            return store.update(self.id, lambda now: {} if now.state.terminal else gone)
+        return refresh(store, provider, store.get_job(self.id))
 
     def resume(self) -> "Job":
         """Start the next attempt of a failed or cancelled job, from its last checkpoint.
@@ -132,8 +140,10 @@ class Job:
                     f"{self.id} is {record.state}; only a failed or cancelled job can be resumed",
                     hint=f"ftctl watch {self.id}",
                 )
-            self.record = store.update(self.id, _next_attempt)
-            provider.resume(self._remote_id(), self.record.attempt)
+            # The provider first: while it fails, the job stays what it was; and nobody looks at a
+            # job that has ended, so no look can mistake the old attempt's end for the new one's.
+            provider.resume(self._remote_id(), record.attempt + 1)
+            self.record = store.update(self.id, _next_attempt(record.attempt + 1))
         return self
 
     def fetch(self, folder: Path | str) -> TunedModel:
@@ -153,7 +163,8 @@ class Job:
         """
         if not self.refresh().state.terminal:
             raise IllegalMove(f"{self.id} is {self.state}", hint=f"ftctl cancel {self.id}")
-        self._provider().forget(self._remote_id())
+        if self.record.remote_id is not None:  # else nothing of it ever left
+            self._provider().forget(self.record.remote_id)
 
     def _provider(self) -> Provider:
         return provider_of(self.record, self._settings)
@@ -167,14 +178,25 @@ class Job:
         return self.record.remote_id
 
 
-def _next_attempt(now: JobRecord) -> dict[str, Any]:
-    return {
+def _never_submitted(now: JobRecord) -> dict[str, Any]:
+    never = {"state": JobState.CANCELLED, "message": "never submitted", "sent_at": None}
+    return never if now.state.open_intention else {}
+
+
+def _cancelling(now: JobRecord) -> dict[str, Any]:
+    quiet = now.state.terminal or now.state in (JobState.CANCELLING, JobState.LOST)
+    return {} if quiet else {"state": JobState.CANCELLING}
+
+
+def _next_attempt(attempt: int) -> Callable[[JobRecord], dict[str, Any]]:
+    fields = {
         "state": JobState.QUEUED,
-        "attempt": now.attempt + 1,
-        "message": f"attempt {now.attempt + 1}",
+        "attempt": attempt,
+        "message": f"attempt {attempt}",
         "error": None,
         "actual": None,
     }
+    return lambda now: fields if now.attempt < attempt else {}
 
 
 def open_store(settings: Settings) -> Store:

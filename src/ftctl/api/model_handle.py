@@ -96,7 +96,7 @@ def find_model(target: str, settings: Settings | None = None) -> TunedModelHandl
     """
     settings = settings or load_settings()
     folder = Path(target).expanduser()
-    if folder.exists():
+    if len(target) < 4096 and folder.exists():
         tuned = (folder / "adapter_config.json").is_file()
         where = TunedModel(
             name=target, base_model="" if tuned else target, folder=folder if tuned else None

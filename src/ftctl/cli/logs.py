@@ -6,6 +6,8 @@ import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+from ftctl.errors import Interrupted
+from ftctl.job import JobState
 
 
 @make_command("logs", short_help="Print what a job said.")
@@ -31,6 +33,11 @@ def command(out: Output, job_id: str, *, follow: bool) -> None:
             else:
                 mark = "" if event.level == "info" else f"{event.level}: "
                 out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {mark}{event.message}")
-        if not follow or job.state.terminal:
+        waits = job.state.open_intention or job.state is JobState.NEEDS_ATTENTION
+        if not follow or waits or job.state.terminal:
             return
-        time.sleep(pause)
+        try:
+            time.sleep(pause)
+        except KeyboardInterrupt:
+            again = f"ftctl logs {job.id} --follow"
+            raise Interrupted("no longer following; the job goes on", hint=again) from None

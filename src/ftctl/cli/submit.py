@@ -92,7 +92,7 @@ def command(
     )
     if wait:
         if not out.json:
-            out.note(f"submitted {job.id}")
+            out.line(job.id)
         show_live(out, [job.id], None)
         return
     if out.json:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ftctl.cli.render import Output, duration, sparkline
+from ftctl.errors import Interrupted
 from ftctl.job import JobRecord, JobState
 
 
@@ -16,12 +17,17 @@ def job_document(record: JobRecord) -> dict[str, Any]:
 
 
 def show_live(out: Output, ids: Sequence[str] | None, every_s: float | None) -> None:
-    """Follow jobs to their end; exits 1 when one didn't succeed.
+    """Follow jobs to their end: progress on stderr, how each ended on stdout.
+
+    Exits 1 when one didn't succeed.
 
     Args:
         out: How to speak.
         ids: Whole job ids; every live one when None.
         every_s: Seconds between two looks.
+
+    Raises:
+        Interrupted: Ctrl-C; the jobs go on.
     """
     from ftctl.api.job_handle import watch
 
@@ -31,8 +37,7 @@ def show_live(out: Output, ids: Sequence[str] | None, every_s: float | None) -> 
             ended[record.id] = record
     except KeyboardInterrupt:
         again = "ftctl watch " + (" ".join(ids) if ids else "--all")
-        out.note(f"the jobs go on; watch them again: {again}")
-        raise
+        raise Interrupted("no longer watching; the jobs go on", hint=again) from None
     if any(record.state is not JobState.SUCCEEDED for record in ended.values()):
         raise click.exceptions.Exit(1)
 
@@ -66,7 +71,7 @@ def _bars(out: Output, records: Iterator[JobRecord]) -> Iterator[JobRecord]:
                 note=f"{_said(record)} {sparkline(curve, 24)}",
             )
             if record.state.terminal:
-                progress.console.print(_end_line(record), highlight=False, markup=False)
+                out.plain(_end_line(record))
             yield record
 
 
@@ -77,7 +82,7 @@ def _lines(out: Output, records: Iterator[JobRecord]) -> Iterator[JobRecord]:
         text = _end_line(record) if record.state.terminal else f"{record.name}: {_said(record)}"
         if last.get(record.id) != text:
             last[record.id] = text
-            out.plain(text)
+            (out.plain if record.state.terminal else out.note)(text)
         yield record
 
 

@@ -159,8 +159,7 @@ class RunFolder:
             where = ".".join(map(str, first["loc"])) or "the whole file"
             raise StoreError(
                 f"{file}: damaged ({where}: {first['msg']})",
-                hint="somebody edited the run folder; `ftctl resume ID` goes on from the last "
-                "whole checkpoint, `ftctl submit … --new` starts over",
+                hint=f"somebody edited the run folder of {self.path.name}; submit again with --new",
             ) from None
 
     def write(self, file: Path, value: BaseModel | dict[str, Any]) -> None:
@@ -210,6 +209,9 @@ class RunFolder:
             Fenced: this worker was believed dead and has a successor.
         """
         if self.attempt is not None and self.config_file.exists():
-            current = self.config().attempt
+            try:
+                current = self.config().attempt
+            except StoreError:
+                return  # damaged by hand: nobody can start a newer attempt from it either
             if current > self.attempt:
                 raise Fenced(f"attempt {current} runs now; attempt {self.attempt} stops")

@@ -29,6 +29,7 @@ STATUS: dict[str, JobState] = {
     "cancelled": JobState.CANCELLED,
     "interrupted": JobState.FAILED,
     "died": JobState.FAILED,
+    "damaged": JobState.FAILED,
 }
 _QUIET_AFTER_S = 60.0
 
@@ -69,19 +70,24 @@ class LocalProvider:
             StoreError: the file changed while it was copied.
         """
         folder = self._home / "files"
-        folder.mkdir(parents=True, exist_ok=True)
         kept = folder / f"{sha256}.jsonl"
-        if not kept.exists():
-            part = kept.with_name(f"{kept.name}.part-{os.getpid()}")
-            try:
-                shutil.copyfile(file, part)
-                if file_sha256(part) != sha256:
-                    raise StoreError(
-                        f"{file} changed while it was read", hint="run the same submit again"
-                    )
-                part.replace(kept)
-            finally:
-                part.unlink(missing_ok=True)
+        part = kept.with_name(f"{kept.name}.part-{os.getpid()}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if kept.exists() and file_sha256(kept) == sha256:
+                return RemoteFile(id=str(kept), sha256=sha256)
+            shutil.copyfile(file, part)
+            if file_sha256(part) != sha256:
+                raise StoreError(
+                    f"{file} changed while it was read", hint="run the same submit again"
+                )
+            part.replace(kept)
+        except OSError as error:
+            raise StoreError(
+                f"{kept}: {error.strerror or error}", hint="free space, then run this again"
+            ) from None
+        finally:
+            part.unlink(missing_ok=True)
         return RemoteFile(id=str(kept), sha256=sha256)
 
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
@@ -89,7 +95,7 @@ class LocalProvider:
         run = self._run(marker)
         validation = files.get("validation")
         if not run.config_file.exists():
-            run.path.mkdir(parents=True, exist_ok=True)
+            run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             config = WorkerConfig(
                 attempt=1,
                 job_id=marker,
@@ -120,22 +126,16 @@ class LocalProvider:
         config = run.config()
         # Asked before the exit record is read: a worker that ends in between has written it.
         alive = process.is_alive(run)
-        record = run.exit_record(config.attempt)
+        try:
+            record = run.exit_record(config.attempt)
+            status = run.status()
+        except StoreError as error:
+            if alive:  # it writes both again
+                return Snapshot(state=None, provider_status="damaged", message=error.message)
+            return _damaged(error, remote_id)
         if record is not None:
             return _ended(record, remote_id)
-        if not alive:
-            return _died(run, remote_id)
-        try:
-            status = run.status()
-        except StoreError as error:  # the worker replaces it with its next heartbeat
-            return Snapshot(state=None, provider_status="damaged", message=error.message)
-        if status is None or status.attempt != config.attempt:
-            return Snapshot(state=JobState.QUEUED, provider_status="starting", message="starting")
-        if run.cancel_file.exists():
-            return Snapshot(
-                state=JobState.CANCELLING, provider_status=status.phase, message="stopping"
-            )
-        return _living(status)
+        return _living(run, status, config.attempt) if alive else _died(run, remote_id)
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the run said, leaving out the first `after` lines."""
@@ -155,15 +155,10 @@ class LocalProvider:
         run.cancel_file.touch()
         process.stop(run)
         if not run.exit_file(attempt).exists():  # killed, or never started
-            run.write(
-                run.exit_file(attempt),
-                ExitRecord(
-                    attempt=attempt,
-                    outcome="cancelled",
-                    message="cancelled",
-                    at=datetime.now(UTC),
-                ),
+            record = ExitRecord(
+                attempt=attempt, outcome="cancelled", message="cancelled", at=datetime.now(UTC)
             )
+            run.write(run.exit_file(attempt), record)
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Start the next attempt; the one before can't write any more from here on.
@@ -172,6 +167,8 @@ class LocalProvider:
             IllegalMove: the worker still lives.
         """
         run = self._existing(remote_id)
+        if run.config().attempt == attempt and process.is_alive(run):
+            return  # asked before, and cut short before it could be written down
         self._require_ended(run)
         run.cancel_file.unlink(missing_ok=True)
         run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
@@ -193,14 +190,24 @@ class LocalProvider:
         return self._tuned(run.config(), run.output)
 
     def forget(self, remote_id: str) -> None:
-        """Delete the run folder.
+        """Delete the run folder, and the data that no other run was made of.
 
         Raises:
             IllegalMove: its worker still lives.
         """
-        run = self._existing(remote_id)
+        run = self._run(remote_id)
+        if not run.path.is_dir():
+            return
         self._require_ended(run)
+        config = run.config()
         shutil.rmtree(run.path)
+        used: set[Path | None] = {None}
+        for file in (self._home / "runs").glob("*/config.json"):
+            other = RunFolder(file.parent).config()
+            used |= {other.data, other.validation}
+        for data in (config.data, config.validation):
+            if data is not None and data not in used:
+                data.unlink(missing_ok=True)
 
     def _require_ended(self, run: RunFolder) -> None:
         """A worker that has said its last word may still be tidying up; any other one works."""
@@ -227,7 +234,11 @@ class LocalProvider:
         return TunedModel(name=config.name, base_model=config.model, folder=folder)
 
 
-def _living(status: WorkerStatus) -> Snapshot:
+def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapshot:
+    if status is None or status.attempt != attempt:
+        return Snapshot(state=JobState.QUEUED, provider_status="starting", message="starting")
+    if run.cancel_file.exists():
+        return Snapshot(state=JobState.CANCELLING, provider_status=status.phase, message="stopping")
     silent = (datetime.now(UTC) - status.heartbeat).total_seconds()
     message = status.message
     if silent > _QUIET_AFTER_S:
@@ -255,6 +266,17 @@ def _ended(record: ExitRecord, remote_id: str) -> Snapshot:
             "seconds": record.seconds,
         },
         error=error,
+    )
+
+
+def _damaged(error: StoreError, remote_id: str) -> Snapshot:
+    """The worker is gone and what it wrote can't be read: only its checkpoints can be trusted."""
+    hint = f"ftctl resume {remote_id} goes on from the last whole checkpoint"
+    return Snapshot(
+        state=JobState.FAILED,
+        provider_status="damaged",
+        message=error.message,
+        error={"kind": "damaged", "message": error.message, "hint": hint},
     )
 
 

@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 # Everything else, other vendors' keys above all, stays behind.
 _PASSED = re.compile(
     r"PATH|HOME|LANG|LC_ALL|TMPDIR|TZ|PYTHONPATH|VIRTUAL_ENV|LD_LIBRARY_PATH"
-    r"|HF_HOME|HF_HUB_CACHE|HF_HUB_OFFLINE|HF_ENDPOINT|HF_TOKEN"
+    r"|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|XDG_CACHE_HOME|HF_HUB_OFFLINE|HF_ENDPOINT"
+    r"|HF_TOKEN|HUGGING_FACE_HUB_TOKEN"
     r"|(HTTP|HTTPS|NO|ALL)_PROXY|(http|https|no|all)_proxy"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     r"|(CUDA|NVIDIA|OMP|MKL|OPENBLAS|PYTORCH|COVERAGE)_.*"
@@ -54,7 +55,7 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     `OMP_WAIT_POLICY` (measured: 77 against 726 tokens/s beside another such program).
     """
     kept = {name: value for name, value in environment.items() if _PASSED.fullmatch(name)}
-    ours = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false"}
     return {"OMP_WAIT_POLICY": "PASSIVE"} | kept | ours | quiet_environment()
 
 
@@ -134,7 +135,7 @@ def stop(run: RunFolder, grace_s: float = 20.0) -> bool:
     give_up = time.monotonic() + grace_s
     forced = False
     while is_alive(run):
-        process = run.read(run.process_file, WorkerProcess)
+        process = _current(run)
         if process is not None:
             if process.host != socket.gethostname():
                 raise StoreError(
@@ -152,6 +153,19 @@ def stop(run: RunFolder, grace_s: float = 20.0) -> bool:
     return True
 
 
+def _current(run: RunFolder) -> WorkerProcess | None:
+    """The process group of the attempt that lives; None while it hasn't written it down.
+
+    What an earlier attempt wrote may name a group that is somebody else's by now.
+    """
+    process = run.read(run.process_file, WorkerProcess)
+    try:
+        attempt = run.config().attempt
+    except StoreError:  # damaged by hand: then there is only this one to go by
+        return process
+    return process if process is not None and process.attempt == attempt else None
+
+
 def _signal_group(process_group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it ended between our look and now
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended since we looked
         os.killpg(process_group, number)
