@@ -67,7 +67,8 @@ def add_adapter(model: Model, settings: Hyperparameters) -> Model:
         target_modules=_linear_names(model),
         layers_to_transform=None if chosen == layers else list(range(layers - chosen, layers)),
     )
-    return get_peft_model(model, config)
+    with quiet_transformers():
+        return get_peft_model(model, config)
 
 
 def _linear_names(model: Model) -> list[str]:
