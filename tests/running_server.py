@@ -3,6 +3,7 @@
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class Running:
     base_url: str
     token: str = field(repr=False)
     log: Path
+    said: dict[str, Any]
 
     @property
     def port(self) -> int:

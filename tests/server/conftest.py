@@ -73,7 +73,7 @@ def start_server(no_worker_left: None, tmp_path: Path) -> Iterator[Callable[...,
         assert line, (tmp_path / "serve.log").read_text(encoding="utf-8")
         said = json.loads(line)
         kept = Path(said["token_origin"]).read_text(encoding="ascii").strip()
-        return Running(server, said["base_url"], kept, tmp_path / "serve.log")
+        return Running(server, said["base_url"], kept, tmp_path / "serve.log", said)
 
     yield start
     for server in started:

@@ -59,11 +59,28 @@ def all_events(client: OpenAI, job_id: str) -> list[FineTuningJobEvent]:
     return found[::-1]
 
 
-@pytest.mark.parametrize("base", ["tiny", REAL])
-def test_the_official_sdk_from_a_file_to_an_answer(
-    start_server: Start, tiny_base: Path, tmp_path: Path, base: str
+@pytest.mark.parametrize(("base", "epochs"), [("tiny", 2), (REAL, 1)])
+def test_from_a_file_to_an_answer(
+    start_server: Start,
+    tiny_base: Path,
+    tmp_path: Path,
+    cli_process: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    epochs: int,
 ) -> None:
     running = start_server("--base", f"tiny={tiny_base}")
+    through_the_official_sdk(running, tmp_path, base, epochs)
+    monkeypatch.setenv("FTCTL_HOME", str(tmp_path / "client-home"))
+    monkeypatch.setenv("OPENAI_API_KEY", running.token)
+    monkeypatch.setenv("FTCTL_POLL_S", "0.5")
+    through_our_command_line(running, tmp_path, cli_process, base, epochs)
+    log = running.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert running.token not in log
+
+
+def through_the_official_sdk(running: Running, tmp_path: Path, base: str, epochs: int) -> None:
     client = connect(running)
     assert base in [model.id for model in client.models.list()]
     data = write_data(tmp_path / "train.jsonl", 20)
@@ -83,7 +100,7 @@ def test_the_official_sdk_from_a_file_to_an_answer(
         metadata={"ftctl_marker": "here"},
         method={
             "type": "supervised",
-            "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": 10}},
+            "supervised": {"hyperparameters": {"n_epochs": epochs, "batch_size": 10}},
         },
     )
     strictly(job)
@@ -110,18 +127,19 @@ def test_the_official_sdk_from_a_file_to_an_answer(
         "The job has successfully completed",
     ]
     measured = [event.data for event in events if event.type == "metrics"]
+    expected = list(range(1, 2 * epochs + 1))
     steps = [row["step"] for row in measured if isinstance(row, dict) and "train_loss" in row]
-    assert steps == [1, 2, 3, 4]
+    assert steps == expected
     assert any("valid_loss" in row for row in measured if isinstance(row, dict))
 
     (checkpoint,) = client.fine_tuning.jobs.checkpoints.list(job.id)
     strictly(FineTuningJobCheckpoint.model_validate(checkpoint.model_dump()))
-    assert (checkpoint.step_number, checkpoint.fine_tuning_job_id) == (4, job.id)
+    assert (checkpoint.step_number, checkpoint.fine_tuning_job_id) == (expected[-1], job.id)
     assert checkpoint.metrics.valid_loss is not None
     (result,) = done.result_files
     table = client.files.content(result).text.splitlines()
     assert table[0].startswith("step,train_loss,")
-    assert [row.split(",")[0] for row in table[1:]] == ["1", "2", "3", "4"]
+    assert [row.split(",")[0] for row in table[1:]] == [str(step) for step in expected]
     by_marker = client.fine_tuning.jobs.list(metadata={"ftctl_marker": "here"})
     assert [found.id for found in by_marker] == [job.id]
 
@@ -147,9 +165,6 @@ def test_the_official_sdk_from_a_file_to_an_answer(
     kept = client.fine_tuning.jobs.retrieve(job.id)
     assert (kept.status, kept.result_files) == ("succeeded", [])
     assert [event.id for event in all_events(client, job.id)] == [event.id for event in events]
-    log = running.log.read_text(encoding="utf-8")
-    assert "Traceback" not in log
-    assert running.token not in log
 
 
 def test_a_running_job_is_cancelled(start_server: Start, tiny_base: Path, tmp_path: Path) -> None:
@@ -201,25 +216,17 @@ def test_a_killed_server_loses_nothing(
         assert done.fine_tuned_model in [model.id for model in client.models.list()]
 
 
-def test_our_own_driver_through_the_command_line(
-    start_server: Start,
-    tiny_base: Path,
-    tmp_path: Path,
-    cli_process: Cli,
-    monkeypatch: pytest.MonkeyPatch,
+def through_our_command_line(
+    running: Running, tmp_path: Path, cli_process: Cli, base: str, epochs: int
 ) -> None:
-    running = start_server("--base", f"tiny={tiny_base}")
     data = write_data(tmp_path / "train.jsonl", 20)
-    monkeypatch.setenv("FTCTL_HOME", str(tmp_path / "client-home"))
-    monkeypatch.setenv("OPENAI_API_KEY", running.token)
-    monkeypatch.setenv("FTCTL_POLL_S", "0.5")
-    words = ["submit", "--provider", "openai", "--base-url", running.base_url, "--model", "tiny"]
-    settings = ["--set", "epochs=2", "--set", "batch_size=10", "--name", "colours"]
+    words = ["submit", "--provider", "openai", "--base-url", running.base_url, "--model", base]
+    settings = ["--set", f"epochs={epochs}", "--set", "batch_size=10", "--name", "colours"]
     ran = cli_process(*words, "--data", data, *settings, "--wait", "--json")
     assert ran.returncode == 0, ran.stderr + ran.stdout
     job = json.loads(ran.stdout.splitlines()[-1])
     assert (job["state"], job["provider_status"]) == ("succeeded", "succeeded")
-    assert job["fine_tuned_model"].startswith("ft:tiny:ftctl:colours:")
+    assert job["fine_tuned_model"].startswith(f"ft:{base}:ftctl:colours:")
     said = cli_process("logs", job["id"]).stdout
     assert "Created fine-tuning job" in said
     assert "The job has successfully completed" in said

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -155,6 +156,10 @@ def serve(
     offered = find_bases(bases)
     with listen(host, port) as listener:
         token = find_token(settings) or make_token(settings)
+        # Uploads pass through temporary files; where /tmp is memory, 512 MB don't belong there.
+        spool = settings.home / "server" / "uploads"
+        spool.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(spool)
         app = build_app(
             settings, token=token.value, bases=offered, max_upload_bytes=max_upload_bytes
         )

@@ -48,26 +48,33 @@ async def upload(request: Request) -> Response:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         message = "A file is uploaded as multipart/form-data with the fields file and purpose."
         raise ApiError(400, message, code="invalid_request")
-    async with request.form(max_files=1, max_fields=10) as form:
-        sent = form.get("file")
-        if not isinstance(sent, UploadFile):
-            raise ApiError(
-                400,
-                "Missing required parameter: 'file'.",
-                code="missing_required_parameter",
-                param="file",
-            )
-        if form.get("purpose") != "fine-tune":
-            message = "Invalid value for 'purpose': this server keeps files for 'fine-tune' only."
-            raise ApiError(400, message, code="invalid_value", param="purpose")
-        file = await run_in_threadpool(
-            backend_of(request).files.add,
-            sent.file,
-            filename=(sent.filename or "upload.jsonl")[-_LONGEST_NAME:],
-            purpose="fine-tune",
-            expires_at=_expiry(form),
+    try:
+        async with request.form(max_files=1, max_fields=10) as form:
+            return answer(_shown(await _keep(request, form)))
+    except OSError as error:
+        message = f"The server's disk won't take the file: {error.strerror}."
+        raise ApiError(500, message, code="storage_error") from None
+
+
+async def _keep(request: Request, form: FormData) -> StoredFile:
+    sent = form.get("file")
+    if not isinstance(sent, UploadFile):
+        raise ApiError(
+            400,
+            "Missing required parameter: 'file'.",
+            code="missing_required_parameter",
+            param="file",
         )
-    return answer(_shown(file))
+    if form.get("purpose") != "fine-tune":
+        message = "Invalid value for 'purpose': this server keeps files for 'fine-tune' only."
+        raise ApiError(400, message, code="invalid_value", param="purpose")
+    return await run_in_threadpool(
+        backend_of(request).files.add,
+        sent.file,
+        filename=(sent.filename or "upload.jsonl")[-_LONGEST_NAME:],
+        purpose="fine-tune",
+        expires_at=_expiry(form),
+    )
 
 
 def _expiry(form: FormData) -> int | None:

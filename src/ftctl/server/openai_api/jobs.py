@@ -126,7 +126,7 @@ def shown(backend: Backend, record: JobRecord) -> JobObject:
         model=request.model,
         fine_tuned_model=tuned_name(record, request) if succeeded else None,
         status=STATUS[record.state],
-        error=_error(record),
+        error=_error(backend, record),
         training_file=request.training_file,
         validation_file=request.validation_file,
         result_files=[result] if succeeded and backend.files.has(result) else [],
@@ -145,7 +145,7 @@ def _request_of(record: JobRecord) -> CreateJob:
     return request
 
 
-def _error(record: JobRecord) -> ErrorObject | None:
+def _error(backend: Backend, record: JobRecord) -> ErrorObject | None:
     if record.state is not JobState.FAILED:
         return None
     said = record.error or {}
@@ -153,9 +153,20 @@ def _error(record: JobRecord) -> ErrorObject | None:
     hint = said.get("hint")
     return ErrorObject(
         code=said.get("kind") or "failed",
-        message=f"{message} ({hint})" if hint else message,
+        message=_by_file_id(backend, record, f"{message} ({hint})" if hint else message),
         param=said.get("param"),
     )
+
+
+def _by_file_id(backend: Backend, record: JobRecord, text: str) -> str:
+    """A worker's words with its copies of the files called as the client knows them."""
+    request, spec = _request_of(record), record.spec
+    pairs = [(spec.data_sha256, request.training_file)]
+    if spec.validation_sha256 is not None and request.validation_file is not None:
+        pairs.append((spec.validation_sha256, request.validation_file))
+    for sha256, file_id in pairs:
+        text = text.replace(str(backend.settings.home / "files" / f"{sha256}.jsonl"), file_id)
+    return text
 
 
 def _finished_at(backend: Backend, record: JobRecord) -> int | None:
@@ -237,19 +248,24 @@ async def events(request: Request) -> Response:
 
     def page() -> Page[EventObject]:
         record = backend.tuning.get(request.path_params["job_id"])
-        found = [_event(record, n, event) for n, event in backend.tuning.events(record)]
-        rows, more = cut(request, found[::-1], lambda event: event.id, limit)
-        return Page[EventObject](data=list(rows), has_more=more)
+        found = backend.tuning.events(record)[::-1]
+        rows, more = cut(request, found, lambda row: _event_id(record, row[0]), limit)
+        data = [_event(backend, record, number, event) for number, event in rows]
+        return Page[EventObject](data=data, has_more=more)
 
     return answer(await run_in_threadpool(page))
 
 
-def _event(record: JobRecord, number: int, event: JobEvent) -> EventObject:
+def _event_id(record: JobRecord, number: int) -> str:
+    return f"ftevent-{record.id.removeprefix('job-')}{number:08d}"
+
+
+def _event(backend: Backend, record: JobRecord, number: int, event: JobEvent) -> EventObject:
     return EventObject(
-        id=f"ftevent-{record.id.removeprefix('job-')}{number:08d}",
+        id=_event_id(record, number),
         created_at=int(event.at.timestamp()),
         level=_LEVEL.get(event.level, "info"),
-        message=event.message,
+        message=_by_file_id(backend, record, event.message),
         type="metrics" if "step" in event.data else "message",
         data=event.data,
     )

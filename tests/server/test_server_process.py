@@ -1,0 +1,31 @@
+"""The command `ftctl serve` as a process: what it says, and how it ends."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+from running_server import Running
+
+pytestmark = pytest.mark.medium
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_told_and_shows_a_new_token_once(
+    start_server: Callable[..., Running], hollow_base: Path, number: signal.Signals
+) -> None:
+    first = start_server("--base", f"hollow={hollow_base}")
+    assert first.said["schema"] == "ftctl.serve/1"
+    assert first.said["token"] == first.token
+    assert "hollow" in first.said["bases"]
+    client = OpenAI(api_key=first.token, base_url=first.base_url, max_retries=0)
+    assert "hollow" in [model.id for model in client.models.list()]
+    first.process.send_signal(number)
+    assert first.process.wait(30) == (130 if number == signal.SIGINT else -signal.SIGTERM)
+    second = start_server()
+    assert "token" not in second.said
+    assert second.token == first.token
+    log = first.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert first.token not in log
