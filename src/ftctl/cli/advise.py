@@ -129,7 +129,7 @@ def show(out: Output, advice: "Advice", day: date) -> None:
     out.plain(advice.reason)
     sure = f"{advice.confidence:.0%} of draws"
     leads = f"; {advice.leading} leads" if advice.undecided else ""
-    out.line(f"[bold]{advice.decision}[/]{leads} ({sure}, {advice.hosting}, as of {day})")
+    out.styled((advice.decision, "bold"), f"{leads} ({sure}, {advice.hosting}, as of {day})")
     if advice.routes:
         columns = ["route", "do", "where", "USD a month (P10–P90)", "quality", "wins"]
         out.table(columns, [_route_row(route) for route in advice.routes])

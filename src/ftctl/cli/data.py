@@ -93,8 +93,9 @@ def _print_report(out: Output, report: "Report") -> None:
         f"(longest {tokens.max_example_tokens:,}); estimated as bytes / 4: {tokens.error}."
     )
     for name, verdict in report.providers.items():
-        word = "[green]ok[/]" if verdict.ok else "[red]not ok[/]"
-        out.line(f"{name}: {word}, {verdict.errors:,} errors, {verdict.warnings:,} warnings")
+        word = ("ok", "green") if verdict.ok else ("not ok", "red")
+        counts = f", {verdict.errors:,} errors, {verdict.warnings:,} warnings"
+        out.styled(f"{name}: ", word, counts)
 
 
 def _print_issues(out: Output, report: "Report", issues: list["Issue"], title: str) -> None:

@@ -37,33 +37,40 @@ class Output:
         print(jsonlib.dumps(plain, ensure_ascii=False, default=str), flush=True)
 
     def line(self, text: str = "") -> None:
-        """Print a line for a person (stdout); `[bold]…[/]` marks are styled."""
-        self._console(stderr=False).print(text, soft_wrap=True, highlight=False)
+        """Print a line for a person (stdout), as it is, whatever marks it holds."""
+        self.styled(text)
 
     def plain(self, text: str) -> None:
-        """Print text as it is, whatever marks it holds: a model's or a vendor's words."""
-        self._console(stderr=False).print(text, markup=False, soft_wrap=True, highlight=False)
+        """Print a line that holds a model's or a vendor's words: as it is, too."""
+        self.styled(text)
+
+    def styled(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line (stdout) of parts: text, or text with a style such as `bold`."""
+        from rich.text import Text
+
+        self._console(stderr=False).print(Text.assemble(*parts), soft_wrap=True)
 
     def piece(self, text: str) -> None:
         """Print a piece of a growing text (stdout), without a line end."""
         print(text, end="", flush=True)
 
     def note(self, text: str) -> None:
-        """Print a remark on the side (stderr), unless `--quiet`."""
+        """Print a remark on the side (stderr), as it is, unless `--quiet`."""
         if not self.quiet:
-            self._console(stderr=True).print(text, soft_wrap=True, highlight=False)
+            self._console(stderr=True).print(text, markup=False, soft_wrap=True, highlight=False)
 
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:
-        """Print a table (stdout); cells are text as it is, without marks."""
+        """Print a table (stdout); cells and title are text as it is, without marks."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+        heading = Text(title) if title else None
+        table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(Text(column), overflow="fold")
         for row in rows:
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
         self._console(stderr=False).print(table)
@@ -81,11 +88,11 @@ class Output:
 
         console = self._console(stderr=True)
         with Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=self.quiet or not console.is_terminal,
             transient=True,
