@@ -30,6 +30,8 @@ OWNERS = {
     "transformers": ("local_backend/", "datasets/render.py"),
     "sklearn": ("evaluation/baselines.py",),
     "sqlalchemy": ("store.py",),
+    "starlette": ("server/",),
+    "uvicorn": ("server/",),
     "openai": ("providers/openai_connection.py", "providers/openai_chat.py"),
     "mistralai": ("providers/mistral.py",),
     "huggingface_hub": ("providers/huggingface.py", "local_backend/"),

@@ -1,6 +1,7 @@
 """Files, jobs and models in OpenAI's shapes, held against the types of OpenAI's own SDK."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from starlette.testclient import TestClient
 from tiny_model import write_data
 
 from ftctl.job import JobState
+from ftctl.server.files import FileStore
 from ftctl.server.openai_api.jobs import STATUS
 
 JOBS = "/v1/fine_tuning/jobs"
@@ -208,3 +210,12 @@ def test_checkpoints_of_a_job_without_a_run_are_an_empty_page(
     ended(client, job["id"])
     page = client.get(f"{JOBS}/{job['id']}/checkpoints").json()
     assert json.loads(json.dumps(page))["data"] == []
+
+
+def test_what_a_kill_left_of_an_upload_is_swept_after_a_day(tmp_path: Path) -> None:
+    old, young = tmp_path / "file-a.part-1", tmp_path / "file-b.part-2"
+    for part, age_s in ((old, 90_000), (young, 80_000)):
+        part.write_bytes(b"x")
+        os.utime(part, (time.time() - age_s,) * 2)
+    FileStore(tmp_path).sweep()
+    assert list(tmp_path.iterdir()) == [young]

@@ -33,6 +33,7 @@ class Backend:
         """
         store = Store(settings.database_url)
         files = FileStore(settings.home / "server" / "files")
+        files.sweep()
         tuning = Tuning(settings, store, files, get_provider("local", settings), bases)
         return cls(settings, bases, store, files, tuning, ModelThread(settings.home))
 

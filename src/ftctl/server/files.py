@@ -16,6 +16,7 @@ Purpose = Literal["fine-tune", "fine-tune-results"]
 _ID = re.compile(r"file-[A-Za-z0-9]{8,64}")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _CHUNK = 2**20
+_SWEPT_AFTER_S = 86_400
 
 
 class StoredFile(BaseModel):
@@ -41,6 +42,12 @@ class FileStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def sweep(self) -> None:
+        """Drop what uploads left that were cut short by a kill, a day ago or earlier."""
+        for part in self._folder.glob("*.part-*"):
+            if part.stat().st_mtime < time.time() - _SWEPT_AFTER_S:
+                part.unlink(missing_ok=True)
 
     def add(
         self,
