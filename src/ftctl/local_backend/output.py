@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -132,29 +133,54 @@ def copy_output(source: Path, target: Path) -> None:
             f"{source}: the adapter isn't what the run wrote (its manifest doesn't match)",
             hint="ftctl resume ID writes it again from the last checkpoint",
         )
-    if target.exists() and is_whole(target) and _same_manifest(source, target):
+    target = target.resolve()  # `.` and `..` have no name to put a part beside
+    if _is_copy(source, target):
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(
             f"{target}: exists and isn't this job's adapter", hint="name an empty or new folder"
         )
-    part = target.with_name(f"{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(source, part)
-        if not is_whole(part):
-            raise StoreError(f"{part}: the copy doesn't match its manifest", hint="run it again")
-        if target.exists():
-            target.rmdir()  # empty, as seen above; Windows can't rename over a folder
-        part.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A name of our own: neither another fetch nor a folder of the user's is ever touched.
+        part = Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=target.parent))
+        try:
+            shutil.copytree(source, part, dirs_exist_ok=True)
+            if not is_whole(part):
+                raise StoreError(
+                    f"{part}: the copy doesn't match its manifest", hint="run it again"
+                )
+            _put(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
+        if _is_copy(source, target):  # another fetch was first
+            return
         raise StoreError(
             f"{target}: could not be written ({_reason(error)}); the job and its adapter are "
             "untouched",
             hint="free space or choose another folder, then run the same command again",
         ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+
+
+def _put(part: Path, target: Path) -> None:
+    """Give the copy its name; a folder that is there stays, for it may be the current one."""
+    if not target.exists():
+        part.rename(target)
+        return
+    files = sorted(part.iterdir(), key=lambda file: file.name == MANIFEST)  # the manifest last
+    moved = [target / file.name for file in files]
+    try:
+        for file, place in zip(files, moved, strict=True):
+            file.rename(place)
+    except OSError:
+        for place in moved:
+            place.unlink(missing_ok=True)
+        raise
+
+
+def _is_copy(source: Path, target: Path) -> bool:
+    return is_whole(target) and _same_manifest(source, target)
 
 
 def _same_manifest(a: Path, b: Path) -> bool:
