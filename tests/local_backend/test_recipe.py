@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tiny_model import SYSTEM
 
+from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer, render
-from ftctl.errors import DataInvalid, JobFailed, UsageError
+from ftctl.errors import DataInvalid, JobFailed, StoreError, UsageError
 from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.data import Batch, collate, load_examples, shared_prefix
@@ -40,7 +41,7 @@ def run_of(
         name="test",
         model=str(model),
         data=data,
-        data_sha256="0" * 64,
+        data_sha256=file_sha256(data),
         validation=None,
         validation_sha256=None,
         method="sft",
@@ -236,6 +237,62 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, tiny_model: Path, d
     assert resumed == trained(tmp_path, tiny_model, data, "uninterrupted")
 
 
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.safetensors"])
+def test_a_checkpoint_of_another_shape_changes_nothing(
+    tmp_path: Path, tiny_model: Path, data: Path, file: str
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    run, config = run_of(tmp_path, tiny_model, data, settings())
+    with pytest.raises(Interrupted):
+        train(config, run, watch(3))
+    model = adapted(tiny_model)
+    optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad])
+    for step in checkpoint.whole_steps(run):
+        place = checkpoint.folder_of(run, step) / file
+        save_file(
+            {key: value[:1].clone() for key, value in load_file(place).items() if value.ndim}
+            | {"rng": torch.get_rng_state()},
+            place,
+        )
+    before, chance = adapter_weights(model), torch.get_rng_state()
+    assert checkpoint.restore(run, model, optimizer).step == 0
+    assert not optimizer.state_dict()["state"]
+    assert torch.equal(torch.get_rng_state(), chance)
+    for name, weight in adapter_weights(model).items():
+        assert weight.equal(before[name])
+
+
+def test_steps_done_twice_stand_in_the_metrics_once(
+    tmp_path: Path, tiny_model: Path, data: Path
+) -> None:
+    run, config = run_of(tmp_path, tiny_model, data, settings())
+    with pytest.raises(Interrupted):
+        train(config, run, watch(3))
+    for step in (4, 5):  # a killed worker's last words, after its last checkpoint
+        run.append(run.metrics_file, {"kind": "step", "step": step, "loss": 9.0})
+    train(config, run, watch())
+    with (run.output / "metrics.jsonl").open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert all(row["loss"] != 9.0 for row in rows)
+
+
+@pytest.mark.parametrize("changed", ["data", "validation"])
+def test_data_changed_after_submit_is_not_trained_on(
+    tmp_path: Path, tiny_model: Path, data: Path, changed: str
+) -> None:
+    run, config = run_of(tmp_path, tiny_model, data, settings())
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(data.read_bytes() + b"\n")
+    update = {changed: other, f"{changed}_sha256": file_sha256(data)}
+    with pytest.raises(StoreError, match=r"other\.jsonl: the data was changed") as caught:
+        train(config.model_copy(update=update), run, watch())
+    assert "--new" in caught.value.hint
+    assert not run.metrics_file.exists()
+
+
 def test_it_learns(tmp_path: Path, tiny_model: Path, data: Path) -> None:
     run, config = run_of(
         tmp_path, tiny_model, data, settings(max_steps=60, learning_rate=2e-2, checkpoint_steps=60)
@@ -251,7 +308,8 @@ def test_the_best_checkpoint_on_validation_is_kept(
     tmp_path: Path, tiny_model: Path, data: Path
 ) -> None:
     run, config = run_of(tmp_path, tiny_model, data, settings(learning_rate=0.3, max_steps=8))
-    config = config.model_copy(update={"validation": data})
+    held_out = {"validation": data, "validation_sha256": file_sha256(data)}
+    config = config.model_copy(update=held_out)
     train(config, run, watch())
     rows = [row for row in run.rows(run.metrics_file) if row["kind"] == "validation"]
     assert [row["step"] for row in rows] == [2, 4, 6, 8]

@@ -53,6 +53,8 @@ def save(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer", at: P
     part.mkdir(parents=True)
     save_file(adapter_weights(model), part / "adapter_model.safetensors")
     tensors = {"rng": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        tensors["rng-cuda"] = torch.cuda.get_rng_state()
     for index, state in enumerate(optimizer.state_dict()["state"].values()):
         tensors |= {f"{index}.{name}": value.cpu() for name, value in state.items()}
     save_file(tensors, part / "optimizer.safetensors")
@@ -94,10 +96,9 @@ def restore(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer") ->
         progress = read_progress(folder / "progress.json")
         try:
             if progress is not None:
-                _restore_optimizer(folder / "optimizer.safetensors", optimizer)
-                load_adapter_weights(model, folder / "adapter_model.safetensors")
+                _apply(folder, model, optimizer)
                 return progress
-        except (OSError, SafetensorError, KeyError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             # Damaged by hand or by the disk: the one before it is worth more than giving up.
             run.append(
                 run.events_file,
@@ -106,15 +107,58 @@ def restore(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer") ->
     return Progress()
 
 
-def _restore_optimizer(file: Path, optimizer: "torch.optim.Optimizer") -> None:
+def drop_rows_after(run: RunFolder, step: int) -> None:
+    """Take out of the metrics what an attempt did after its last checkpoint: it is done again.
+
+    The file is replaced whole, so that somebody who reads it sees the old one or the new one.
+    """
+    run.check_fence()
+    rows = list(run.rows(run.metrics_file))
+    kept = [row for row in rows if row.get("step", 0) <= step]
+    if len(kept) == len(rows):
+        return
+    part = run.metrics_file.with_name(f"{run.metrics_file.name}.part-{os.getpid()}")
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+    part.write_text("".join(lines), encoding="utf-8")
+    part.replace(run.metrics_file)
+
+
+def _apply(folder: Path, model: Model, optimizer: "torch.optim.Optimizer") -> None:
+    """Put a checkpoint into model, optimizer and random generators: all of it, or nothing.
+
+    Raises:
+        ValueError: the checkpoint is of another model or adapter.
+        OSError, SafetensorError, KeyError: a file can't be read.
+    """
     import torch
     from safetensors.torch import load_file
 
-    tensors = load_file(file)
-    torch.set_rng_state(tensors.pop("rng"))
+    weights = load_file(folder / "adapter_model.safetensors")
+    tensors = load_file(folder / "optimizer.safetensors")
+    generators = {key: tensors.pop(key) for key in ("rng", "rng-cuda") if key in tensors}
+    ours = adapter_weights(model)
+    if {name: w.shape for name, w in weights.items()} != {
+        name: w.shape for name, w in ours.items()
+    }:
+        raise ValueError("its weights have other names or shapes than the model's")
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+    moments = {i: row["exp_avg"].shape for i, row in state.items()}
+    if moments != {i: weight.shape for i, weight in enumerate(trained)}:
+        raise ValueError("its optimizer state has other shapes than the model's weights")
+    torch.set_rng_state(generators["rng"])
+    if "rng-cuda" in generators and torch.cuda.is_available():
+        torch.cuda.set_rng_state(generators["rng-cuda"])
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    load_adapter_weights(model, folder / "adapter_model.safetensors")
+
+
+def newest_progress(run: RunFolder) -> Progress:
+    """How far the last checkpoint is; zeros when there is none."""
+    steps = whole_steps(run)
+    found = read_progress(folder_of(run, steps[-1]) / "progress.json") if steps else None
+    return found or Progress()

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer
-from ftctl.errors import JobFailed
+from ftctl.errors import JobFailed, StoreError
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
@@ -50,10 +52,14 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
         JobFailed: the loss is no longer a number.
         DataInvalid: an example can't be trained on.
         UsageError: the model can't be loaded.
+        StoreError: a data file isn't the one that was submitted.
     """
     from accelerate import Accelerator
     from torch.optim import AdamW
 
+    _require_unchanged(config.data, config.data_sha256)
+    if config.validation is not None and config.validation_sha256 is not None:
+        _require_unchanged(config.validation, config.validation_sha256)
     watch.report("loading", f"loading {config.model}")
     base = find_base(config.model, config.home)
     tokenizer = load_tokenizer(base)
@@ -80,6 +86,7 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
         validation = Validation(held_out, tokenizer, pad_id, plan)
 
     at = checkpoint.restore(run, model, optimizer.optimizer)
+    checkpoint.drop_rows_after(run, at.step)
     if at.step:
         _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
     at = _loop(
@@ -180,6 +187,22 @@ def _step(loop: _Loop, examples: Sequence[Example], rate: float) -> tuple[float,
     loop.optimizer.step()
     loop.optimizer.zero_grad()
     return total, norm, trained
+
+
+def _require_unchanged(file: Path, sha256: str) -> None:
+    try:
+        found = file_sha256(file)
+    except OSError as error:
+        raise StoreError(
+            f"{file}: the data can't be read ({error.strerror or error})",
+            hint="submit the job again with --new",
+        ) from None
+    if found != sha256:
+        raise StoreError(
+            f"{file}: the data was changed after the job was submitted (its sha256 is {found}, "
+            f"not {sha256})",
+            hint="submit the job again with --new",
+        )
 
 
 def _seed_everything(seed: int) -> None:
