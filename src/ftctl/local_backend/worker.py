@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from ftctl.errors import FtctlError
-from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.checkpoint import Progress, newest_progress
 from ftctl.local_backend.executors.process import describe_self
 from ftctl.local_backend.run_folder import (
     ExitRecord,
@@ -73,6 +73,14 @@ class _Reporter:
                 self._run.write(self._run.status_file, status)
             except Fenced:
                 self.fenced = True
+            except OSError as error:  # a full disk: the next heartbeat may get through
+                _log(f"status.json: {error}")
+
+
+def _log(text: str) -> None:
+    """To the worker's log; a disk that is full for the run is full for its log, too."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text.rstrip() + "\n")
 
 
 def main(run_path: Path) -> int:
@@ -84,7 +92,6 @@ def main(run_path: Path) -> int:
     reporter = _Reporter(run, config)
     signal.signal(signal.SIGTERM, reporter.ask_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is not for us
-    started = time.monotonic()
     ending = _attempt(run, config, reporter)
     reporter.end()
     record = ExitRecord(
@@ -96,13 +103,22 @@ def main(run_path: Path) -> int:
         at=datetime.now(UTC),
         steps=ending.progress.step,
         trained_tokens=ending.progress.trained_tokens,
-        seconds=time.monotonic() - started,
+        seconds=ending.progress.seconds,
     )
-    with contextlib.suppress(Fenced):  # then a newer attempt has the last word
-        level = "info" if ending.outcome == "succeeded" else "error"
-        run.append(run.events_file, {"level": level, "message": ending.message})
-        run.write(run.exit_file(config.attempt), record)
-    return 0 if ending.outcome == "succeeded" else 1
+    return 0 if _write_down(run, record) and ending.outcome == "succeeded" else 1
+
+
+def _write_down(run: RunFolder, record: ExitRecord) -> bool:
+    """The attempt's last words; False when the disk doesn't take them."""
+    level = "info" if record.outcome == "succeeded" else "error"
+    try:
+        with contextlib.suppress(Fenced):  # then a newer attempt has the last word
+            run.write(run.exit_file(record.attempt), record)
+            run.append(run.events_file, {"level": level, "message": record.message})
+    except OSError as error:
+        _log(f"{record.message} (and this could not be kept: {error})")
+        return run.exit_file(record.attempt).exists()
+    return True
 
 
 @dataclass(frozen=True)
@@ -130,25 +146,43 @@ def _attempt(run: RunFolder, config: WorkerConfig, reporter: _Reporter) -> _Endi
 
 def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _Ending:
     """What a failure means to the person who submitted the job."""
-    import torch
-
-    from ftctl.local_backend.train import Interrupted
-
-    if isinstance(error, Interrupted | _StopWhileQueued | Fenced):
+    at = newest_progress(run)
+    resume = f"ftctl resume {config.job_id}"
+    if isinstance(error, Fenced | _StopWhileQueued) or type(error).__name__ == "Interrupted":
+        where = f", at the checkpoint of step {at.step}" if at.step else ", before any checkpoint"
         if run.cancel_file.exists():
-            return _Ending("cancelled", "cancelled, at a checkpoint")
-        hint = f"ftctl resume {config.job_id}"
-        return _Ending("interrupted", "stopped from outside, at a checkpoint", hint, "interrupted")
+            return _Ending("cancelled", f"cancelled{where}", progress=at)
+        message = f"stopped from outside{where}"
+        return _Ending("interrupted", message, resume, "interrupted", at)
     if isinstance(error, FtctlError):
-        return _Ending("failed", error.message, error.hint, error.kind)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return _Ending("failed", f"out of memory: {error}", _SMALLER, "out_of_memory")
-    traceback.print_exception(error)
+        return _Ending("failed", error.message, error.hint, error.kind, at)
+    if _is_out_of_memory(error):
+        return _Ending("failed", f"out of memory: {error}", _SMALLER, "out_of_memory", at)
+    _log("".join(traceback.format_exception(error)))
+    if _is_of_the_disk(error):
+        message = f"the run folder could not be written or read: {error}"
+        return _Ending("failed", message, f"free space, then {resume}", "store_error", at)
     hint = f"this is a bug in ftctl; the traceback is in {run.log_file}"
-    return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug")
+    return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug", at)
 
 
 _SMALLER = "submit again with --set micro_batch_size=1, or a smaller model"
+# What torch's allocators say, in RuntimeErrors of no class of their own.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
+    )
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Whether the system refused a file; safetensors passes that on as text of its own class."""
+    return (isinstance(error, OSError) and error.errno is not None) or (
+        type(error).__name__ == "SafetensorError" and "os error" in str(error).lower()
+    )
 
 
 class _StopWhileQueued(Exception):

@@ -1,0 +1,85 @@
+"""How an attempt ended, in words that are true and say what to do."""
+
+import errno
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ftctl.job import Hyperparameters
+from ftctl.local_backend import checkpoint
+from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+from ftctl.local_backend.train import Interrupted
+from ftctl.local_backend.worker import _ending_of
+
+
+class SafetensorError(Exception):
+    """As safetensors names its own; importing that one takes a while."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> WorkerConfig:
+    return WorkerConfig(
+        attempt=1,
+        job_id="job-test",
+        name="test",
+        model="m",
+        data=tmp_path / "d",
+        data_sha256="0" * 64,
+        validation=None,
+        validation_sha256=None,
+        method="sft",
+        tuning="lora",
+        hyperparameters=Hyperparameters(),
+        home=tmp_path,
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run", attempt=1)
+
+
+def reach(run: RunFolder, step: int) -> Progress:
+    at = Progress(step=step, trained_tokens=step * 10, seconds=2.5)
+    folder = checkpoint.folder_of(run, step)
+    folder.mkdir(parents=True)
+    (folder / "progress.json").write_text(json.dumps(asdict(at)), encoding="utf-8")
+    return at
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "store_error"),
+        (OSError(errno.EFBIG, "File too large"), "store_error"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "store_error"),
+        (MemoryError(), "out_of_memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out_of_memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out_of_memory"),
+        (RuntimeError("shapes differ"), "bug"),
+        (ImportError("libtorch.so: cannot open shared object file"), "bug"),
+    ],
+)
+def test_the_cause_is_named_and_the_progress_kept(
+    error: Exception, kind: str, run: RunFolder, config: WorkerConfig
+) -> None:
+    at = reach(run, 20)
+    ending = _ending_of(error, run, config)
+    assert (ending.outcome, ending.kind, ending.progress) == ("failed", kind, at)
+    if kind == "store_error":
+        assert ending.hint == "free space, then ftctl resume job-test"
+
+
+def test_a_cancelled_job_speaks_of_a_checkpoint_only_when_there_is_one(
+    run: RunFolder, config: WorkerConfig
+) -> None:
+    run.path.mkdir()
+    run.cancel_file.touch()
+    assert _ending_of(Interrupted(), run, config).message == "cancelled, before any checkpoint"
+    reach(run, 20)
+    ending = _ending_of(Interrupted(), run, config)
+    assert ending.message == "cancelled, at the checkpoint of step 20"
+    assert ending.progress.trained_tokens == 200
