@@ -45,7 +45,7 @@ def test_a_stop_token_ends_one_row_and_not_the_others(tiny_model: Path) -> None:
     stop = free[0][3]
     stopped = generate(model, asked, stop_ids=frozenset({stop}), max_new_tokens=12)
     for row, answer in zip(free, stopped, strict=True):
-        assert answer == row[: row.index(stop)] if stop in row else row
+        assert answer == (row[: row.index(stop)] if stop in row else row)
     assert len(stopped[0]) <= 3
 
 
