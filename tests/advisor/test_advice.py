@@ -147,13 +147,34 @@ def test_a_card_too_small_is_ruled_out_with_its_memory() -> None:
     assert any("needs about" in line.reason and "has 2" in line.reason for line in memory)
 
 
-def test_an_idle_card_above_the_budget_is_out_at_any_volume() -> None:
-    for volume in (1e3, 1e8):
-        advice = ask(budget_usd_per_month=100, requests_per_month=volume, **MISSED)
-        assert {line.route for line in advice.rejected if line.gate == "budget"} == {
-            "hosted",
-            "self_hosted",
-        }
+def test_a_budget_is_the_most_that_is_spent() -> None:
+    facts: dict[str, Any] = {
+        "task_kind": "classification",
+        "baseline_score": 0.62,
+        "target_score": 0.9,
+        "data_rows": 2000,
+        "requests_per_month": 200_000,
+        "runs_gpus": True,
+    }
+    assert ask(**facts).leading == "self_hosted"
+    advice = ask(**facts, budget_usd_per_month=100)
+    assert advice.decision == "prompt"
+    assert all(route.usd_per_month.low <= 100 for route in advice.routes)
+    closed = [line for line in advice.rejected if line.gate == "budget"]
+    assert {line.route for line in closed} == {"hosted", "self_hosted"}
+    for line in closed:
+        assert line.usd_per_month is not None
+        assert line.usd_per_month.low > 100
+        assert f"costs at least {line.usd_per_month.low:,.0f} USD a month" in line.reason
+        assert "the budget is 100" in line.reason
+
+
+def test_where_no_route_fits_the_budget_the_cheapest_is_named() -> None:
+    advice = ask(budget_usd_per_month=10, requests_per_month=1e6, **MISSED)
+    assert (advice.decision, advice.leading, advice.routes) == ("none", "none", ())
+    # 1,000 tokens in and 200 out on gpt-6-luna: 200 USD a million requests.
+    assert "No route fits the budget of 10 USD a month" in advice.reason
+    assert "the cheapest is a prompt (openai gpt-6-luna), at least 200" in advice.reason
 
 
 def test_several_tasks_and_regions_are_warned_of() -> None:

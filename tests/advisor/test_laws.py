@@ -89,6 +89,11 @@ def own_share(facts: Facts, catalog: Catalog = CATALOG) -> float:
     return float(sum(e.share for e in ranked if e.route.label == "self_hosted"))
 
 
+def within_budget(*cases: Facts) -> bool:
+    """Whether the budget, which volume spends and which is harder than any law, closes nothing."""
+    return not any(line.gate == "budget" for case in cases for line in verdict(case).rejected)
+
+
 def owns(facts: Facts) -> bool:
     return bool(verdict(facts).decision == "self_hosted")
 
@@ -104,6 +109,7 @@ def less_volume_never_moves_toward_own_gpus(facts: Facts) -> None:
     assume(facts.requests_per_month is not None)
     assert facts.requests_per_month is not None
     less = changed(facts, requests_per_month=facts.requests_per_month / 100)
+    assume(within_budget(facts, less))
     assert own_share(less) <= own_share(facts)
     assert owns(facts) or not owns(less)
 
@@ -112,6 +118,7 @@ def more_volume_never_moves_away_from_own_gpus(facts: Facts) -> None:
     assume(facts.requests_per_month is not None)
     assert facts.requests_per_month is not None
     more = changed(facts, requests_per_month=facts.requests_per_month * 100)
+    assume(within_budget(facts, more))
     assert own_share(more) >= own_share(facts)
     assert owns(more) or not owns(facts)
 
@@ -141,6 +148,7 @@ def a_base_that_retires_before_the_horizon_is_gone(facts: Facts) -> None:
         accounts={"openai": {"since": "2025-01-01", "last_used": "2026-11-20"}},
         privacy="public",
         data_rows=2000,
+        budget_usd_per_month=None,
     )
     for months in (1.0, 6.0):
         situation = settle(changed(customer, horizon_months=months), None, CATALOG, TODAY)

@@ -123,6 +123,9 @@ def _none(
     _ranked: Sequence[Ranked],
     rejected: Sequence[Rejected],
 ) -> str:
+    dear = [line for line in rejected if line.usd_per_month is not None]
+    if first is None and dear and not situation.rest_met:
+        return _too_dear(situation, dear)
     if first is None and not situation.rest_met:
         gates = ", ".join(dict.fromkeys(line.gate for line in rejected))
         return f"No route passes the gates ({gates}); each is listed with its reason."
@@ -133,6 +136,18 @@ def _none(
             "there is nothing that tuning would earn."
         )
     return "The best prompt already meets quality, latency and cost: do nothing."
+
+
+def _too_dear(situation: Situation, dear: Sequence[Rejected]) -> str:
+    cost, line = min(
+        ((line.usd_per_month, line) for line in dear if line.usd_per_month is not None),
+        key=lambda pair: pair[0].low,
+    )
+    budget = situation.facts.budget_usd_per_month or 0.0
+    return (
+        f"No route fits the budget of {budget:,.4g} USD a month: the cheapest is "
+        f"{_ROUTE_WORDS[line.route]} ({line.provider} {line.model}), at least {cost.low:,.4g}."
+    )
 
 
 def _prompt(

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
+from ftctl.advisor.draws import Draws
+from ftctl.advisor.money import Money
 from ftctl.advisor.routes import Route, candidates
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
 from ftctl.catalog.types import Gpu
+from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.memory import serving_memory, training_memory, verdict
-from ftctl.estimation.money import HOURS_PER_MONTH, dedicated_usd
 from ftctl.estimation.speed import answer_floor_s, token_floor_s
 from ftctl.policy import Account, availability, privacy_allows
 
@@ -41,7 +43,7 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
             (kept if _comparable(route) else second).append(route)
         else:
             gate, reason = verdict_
-            closed.append((route, _rejected(route, gate, reason)))
+            closed.append((route, _rejected(situation, route, gate, reason)))
             if gate == "budget" and route.hosting == "own":
                 too_dear.add(route.label)
     if not any(route.label == "hosted" for route in kept):
@@ -72,13 +74,14 @@ def _same_kind(route: Route, kept: Route) -> bool:
     return same_vendor and route.model.open_weights and kept.model.open_weights
 
 
-def _rejected(route: Route, gate: str, reason: str) -> Rejected:
+def _rejected(situation: Situation, route: Route, gate: str, reason: str) -> Rejected:
     return Rejected(
         route=route.label,
         provider=route.provider.name,
         model=route.model.name,
         gate=gate,
         reason=reason,
+        usd_per_month=_monthly(situation, route) if gate == "budget" else None,
     )
 
 
@@ -212,22 +215,21 @@ def _floor_arithmetic(size: int, answer: float, floor: float, target: float, gpu
 
 
 def _budget(situation: Situation, route: Route) -> str | None:
-    """A card that idles costs the same at any volume; above the budget, it is out."""
+    """A budget is the most anybody would spend: out is what costs more even at its low end."""
     budget = situation.facts.budget_usd_per_month
     if budget is None:
         return None
-    if route.hosting == "own" and route.gpu is not None and not situation.runs_gpus:
-        floor = route.gpu.price.low * HOURS_PER_MONTH
-        what = f"one always-on {route.gpu.title}"
-    elif route.label == "hosted" and route.price is None:
-        month = dedicated_usd(route.provider, 1)
-        floor = month.low if month else 0.0
-        what = f"one always-on endpoint at {route.provider.title}"
-    else:
+    cost = _monthly(situation, route)
+    if cost.low <= budget:
         return None
-    if floor <= budget:
-        return None
-    return f"{what} costs at least {floor:,.0f} USD a month; the budget is {budget:,.0f}"
+    return (
+        f"costs at least {cost.low:,.0f} USD a month (P10; likely {cost.likely:,.0f}); "
+        f"the budget is {budget:,.0f}"
+    )
+
+
+def _monthly(situation: Situation, route: Route) -> Estimate:
+    return Money(Draws(situation)).of(route).interval()
 
 
 def _price(_situation: Situation, route: Route) -> str | None:
@@ -261,6 +263,6 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("context", _context),
     ("memory", _memory),
     ("latency", _latency),
-    ("budget", _budget),
     ("price", _price),
+    ("budget", _budget),
 )

@@ -184,7 +184,10 @@ class RouteReport(BaseModel):
 
 
 class Rejected(BaseModel):
-    """A route that a gate closed, with the number that closed it."""
+    """A route that a gate closed, with the number that closed it.
+
+    `usd_per_month` is what it would cost; None unless the budget closed it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -193,6 +196,7 @@ class Rejected(BaseModel):
     model: str
     gate: str
     reason: str
+    usd_per_month: Estimate | None = None
 
 
 class Flip(BaseModel):
