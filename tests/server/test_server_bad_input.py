@@ -170,6 +170,19 @@ def test_a_file_above_the_limit_is_refused_declared_or_not(
     assert error_of(client.post(JOBS, content=b" " * (11 * 2**20)), 413)
 
 
+def test_a_disk_that_takes_no_file_is_said_plainly(
+    client: TestClient, clean_environment: Path
+) -> None:
+    (clean_environment / "server").mkdir(parents=True, exist_ok=True)
+    (clean_environment / "server" / "files").write_text("in the way", encoding="utf-8")
+    sent = client.post(
+        "/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": "fine-tune"}
+    )
+    error = error_of(sent, 500)
+    assert (error["type"], error["code"]) == ("server_error", "store_error")
+    assert "could not be kept" in error["message"]
+
+
 def test_a_bug_is_answered_with_a_request_id_and_logged_with_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """Uploaded files on disk: the bytes, and beside them a JSON document that makes them exist."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -96,7 +97,8 @@ class FileStore:
         except OSError as error:
             raise StoreError(f"the file could not be kept: {error.strerror}") from None
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that fails is already told
+                part.unlink(missing_ok=True)
         return file
 
     def newest_first(self, purpose: str | None = None) -> list[StoredFile]:
