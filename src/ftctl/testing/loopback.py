@@ -7,6 +7,7 @@ for all vendors. Keys are never kept: a request remembers only whether its key w
 import fnmatch
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -122,8 +123,7 @@ class Loopback:
         self._key = key
         self._prefix = prefix
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(
             target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
         )
@@ -221,6 +221,16 @@ class Loopback:
         for latency in self.latency:
             if fnmatch.fnmatchcase(request.route, latency.route):
                 time.sleep(getattr(latency, when))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is part of the game; anything else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def form_fields(request: Request) -> dict[str, tuple[str | None, bytes]]:
