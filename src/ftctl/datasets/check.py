@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
-from ftctl.datasets.examine import examine
+from ftctl.datasets.examine import Examined, examine
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import LINE_CAP_BYTES, Line, LineReader
 from ftctl.datasets.report import Collector, Report, TokenEstimate
@@ -122,6 +122,8 @@ class _FileCheck:
         self._collector = collector
         self._progress = progress
         self._format: str | None = None
+        self._begun = False  # whether a line that isn't blank was seen
+        self._held: tuple[Line, Examined] | None = None  # a first line that may go on below
 
     def add(self, findings: Iterator[tuple[int, Finding]]) -> None:
         """Collect findings with their lines."""
@@ -147,10 +149,11 @@ class _FileCheck:
                     self._collector.add(self.file, line.number, finding)
                 if not self.lines_readable:
                     break
+            self._release()
             if reader.damage:
                 said = f"the compressed data is damaged after line {last}: {reader.damage}"
                 self.add(iter([(max(last, 1), Finding("compressed/unread", "", said))]))
-            elif self.lines_readable and not self.examples:
+            elif self.lines_readable and not self._begun:
                 self.add(iter([(1, Finding("empty-file", "", "the file has no examples"))]))
         self.add(self.lines.iter_findings())
         self._progress.file_done(self.size_bytes)
@@ -158,6 +161,7 @@ class _FileCheck:
     def _line(self, line: Line) -> Iterator[Finding]:
         if not line.whole:
             self.examples += 1
+            self._begun = True
             said = f"the line has {line.size_bytes:,} bytes; above {LINE_CAP_BYTES:,} none is read"
             yield Finding("too-long/prompt", open_path(line.data), said)
             return
@@ -166,23 +170,48 @@ class _FileCheck:
         if first is not None and first.key == "blank-line":
             yield first
             return
-        if first is not None and not self.examples and _spans_lines(line, first):
-            self.lines_readable = False
-            yield Finding("not-jsonl", "", "one JSON value over several lines")
+        if self._held is not None and not seen.row:
+            self._not_jsonl(self._held[0])
             return
-        self.examples += 1
+        self._release()
+        if first is not None and not self._begun and _spans_lines(line, first):
+            self._begun = True
+            if line.data.strip() == b"[" or line.data.lstrip()[:2] == b"[{":
+                self._not_jsonl(line)
+            else:
+                self._held = (line, seen)  # the next line tells
+            return
+        self._begun = True
+        self.examples += seen.row
         yield from seen.findings
         if seen.row:
-            yield from self._one_format(seen.format)
+            known = seen.format is not None or seen.chat is not None
+            yield from self._one_format(seen.format, known=known)
         if seen.chat is not None:
             self.lines.add(line.number, seen.chat)
         self.total_tokens += seen.tokens
         if seen.tokens > self.max_tokens:
             self.max_tokens, self.max_tokens_line = seen.tokens, line.number
 
-    def _one_format(self, found: Format | None) -> Iterator[Finding]:
+    def _not_jsonl(self, first: Line) -> None:
+        self._held = None
+        self.lines_readable = False
+        self.add(
+            iter([(first.number, Finding("not-jsonl", "", "one JSON value over several lines"))])
+        )
+
+    def _release(self) -> None:
+        """What began like a value over several lines was one broken line: others follow it."""
+        if self._held is not None:
+            line, seen = self._held
+            self._held = None
+            self.add((line.number, finding) for finding in seen.findings)
+
+    def _one_format(self, found: Format | None, *, known: bool) -> Iterator[Finding]:
         """`format` once a file, `format-two` where a line leaves the format of the first."""
         name = found.name if found else CHAT
+        if self._format is None and not known:
+            return  # a row of no known format says nothing of the file's
         if self._format is None:
             self._format = name
             if found and found.key:

@@ -20,7 +20,7 @@ HEAD_BYTES = 64 * 2**10
 CHUNK_BYTES = 2**20
 
 # What a file that can't be read as lines begins with. Source: the Unicode standard (marks), and
-# each format's specification; the last four are JSON's first character in wide code units.
+# each format's specification.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -29,11 +29,10 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"PK\x03\x04", "zip"),
-    (b"{\x00\x00\x00", "UTF-32"),
-    (b"\x00\x00\x00{", "UTF-32"),
-    (b"{\x00", "UTF-16"),
-    (b"\x00{", "UTF-16"),
 )
+# JSON begins with ASCII, so wide code units without a mark show as NULs at the same places of
+# every unit: (bytes in a unit, place of the one that isn't NUL, name).
+_WIDE = ((4, 0, "UTF-32"), (4, 3, "UTF-32"), (2, 0, "UTF-16"), (2, 1, "UTF-16"))
 
 
 class Line(NamedTuple):
@@ -89,8 +88,9 @@ class LineReader:
         self.bom = self._first.startswith(b"\xef\xbb\xbf")
         if self.bom:
             self._first = self._first[3:]
-        self.oddity = next((name for magic, name in _MAGIC if self._first.startswith(magic)), "")
-        self.cr_only = b"\n" not in self._first and re.search(rb"\r[^\r]", self._first) is not None
+        self.oddity = _oddity(self._first)
+        before, _, _ = self._first.partition(b"\n")
+        self.cr_only = len(re.findall(rb"\r(?=[^\r])", before)) > (before != self._first)
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +121,8 @@ class LineReader:
         number = 1
         chunk = self._first
         while chunk:
+            if self.cr_only:  # but for a line end or two that another program added
+                chunk = chunk.replace(b"\r\n", b"\r").replace(b"\n", b"\r")
             first, *others = chunk.split(end)
             growing.add(first)
             for piece in others:
@@ -139,6 +141,17 @@ class LineReader:
             return b""
         except OSError as error:
             raise _unreadable(self.path, error) from None
+
+
+def _oddity(first: bytes) -> str:
+    marked = next((name for magic, name in _MAGIC if first.startswith(magic)), "")
+    head = first[:8]
+    if marked or len(head) < 8:
+        return marked
+    for size, place, name in _WIDE:
+        if all((byte == 0) == (i % size != place) for i, byte in enumerate(head)):
+            return name
+    return ""
 
 
 class _Growing:

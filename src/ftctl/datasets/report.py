@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.table import Ruling, Severity, rule_on
 from ftctl.datasets.rules.types import Finding
+from ftctl.datasets.scan import masked_text
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ud800-\udfff]")
 
@@ -147,5 +148,6 @@ class Collector:
 
 
 def _printable(text: str) -> str:
-    """Text without what could move a cursor, hide, or not be encoded."""
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Text without what could move a cursor, hide, not be encoded, or give a secret away."""
+    plain = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return masked_text(plain)

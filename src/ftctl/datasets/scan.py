@@ -167,11 +167,25 @@ PATTERNS: tuple[Pattern, ...] = (
 _GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
 
 
+def masked_text(text: str) -> str:
+    """The text with everything that `scan_text` finds in it masked."""
+    shown, last = [], 0
+    for start, end, hit in _found(text):
+        shown += [text[last:start], hit.masked]
+        last = end
+    return "".join([*shown, text[last:]])
+
+
 def scan_text(text: str) -> list[Hit]:
     """Personal data and secrets in a text, in order of appearance.
 
     A secret inside what another pattern took already (a token after `api_key=`) counts once.
     """
+    return [hit for _, _, hit in _found(text)]
+
+
+def _found(text: str) -> list[tuple[int, int, Hit]]:
+    """Hits with where they begin and end, in order of appearance."""
     gates = [gate for gate in _GATES if gate in text]
     if _LONG_NUMBER.search(text):
         gates += _DIGITS
@@ -185,7 +199,7 @@ def scan_text(text: str) -> list[Hit]:
             if not taken and row.confirmed(match[0]):
                 hit = Hit(row.category, row.kind, start, mask(row.kind, match[0]))
                 hits.append((start, end, hit))
-    return [hit for _, _, hit in sorted(hits, key=lambda found: found[0])]
+    return sorted(hits, key=lambda found: found[0])
 
 
 def mask(kind: str, text: str) -> str:

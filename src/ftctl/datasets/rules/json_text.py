@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -66,8 +67,8 @@ class _StrictParser:
             return made
         self.suspicious = True
         repeated = _Repeated(made)
-        names = [key for key, _ in pairs]
-        repeated.keys_twice = tuple(key for key in made if names.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        repeated.keys_twice = tuple(key for key in made if times[key] > 1)
         return repeated
 
     def _constant(self, name: str) -> float:

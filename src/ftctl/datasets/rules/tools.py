@@ -129,12 +129,15 @@ def _schema_problem(schema: bytes) -> str:
 @functools.lru_cache(maxsize=512)
 def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema ships no types
     from jsonschema import Draft7Validator
+    from jsonschema.validators import extend
     from referencing import Registry
 
     if not schema or _schema_problem(schema):
         return None
+    # Patterns are left out: one of `^(a+)+$` keeps Python's engine busy for years.
+    timely = extend(Draft7Validator, {"pattern": None, "patternProperties": None})  # type: ignore[no-untyped-call]
     # An empty registry: a `$ref` never makes us fetch anything.
-    return Draft7Validator(msgspec.json.decode(schema), registry=Registry())
+    return timely(msgspec.json.decode(schema), registry=Registry())
 
 
 RULES = (shape, names, definitions)
