@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -110,15 +111,15 @@ def test_a_killed_watcher_leaves_the_job_and_any_other_picks_it_up(
 ) -> None:
     words = [str(word) for word in submit_words(tiny_model, data, 60, "--wait")]
     watcher = subprocess.Popen(
-        [sys.executable, "-m", "ftctl.cli", *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "ftctl.cli", *words], stderr=subprocess.PIPE, text=True
     )
-    assert watcher.stdout is not None
-    for line in watcher.stdout:
-        if "step" in line:
+    assert watcher.stderr is not None
+    for line in watcher.stderr:
+        if re.search(r"step \d+ of", line):
             break
     os.kill(watcher.pid, signal.SIGKILL)
     watcher.wait()
-    watcher.stdout.close()
+    watcher.stderr.close()
     (job,) = cli("jobs", "--json").json()["jobs"]
     assert job["state"] == "running"
     watched = cli("watch", "--all")
@@ -136,8 +137,8 @@ def test_ctrl_c_stops_the_watching_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert watcher.stdout is not None
-    watcher.stdout.readline()
+    assert watcher.stderr is not None
+    watcher.stderr.readline()
     watcher.send_signal(signal.SIGINT)
     _, said = watcher.communicate(timeout=60)
     assert watcher.returncode == 130
@@ -147,7 +148,7 @@ def test_ctrl_c_stops_the_watching_and_says_how_to_go_on(
 
 
 def test_cancelled_and_resumed(cli: Cli, tiny_model: Path, data: Path) -> None:
-    job = cli(*submit_words(tiny_model, data, 200)).stdout.strip()
+    job = cli(*submit_words(tiny_model, data, 400)).stdout.strip()
     for record in ftctl.watch([job]):
         if record.progress.get("step", 0) >= 12:
             break
