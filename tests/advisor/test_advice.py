@@ -369,3 +369,9 @@ def test_priorities_can_change_the_answer() -> None:
         sum(r.share for r in advice.routes if "tune" in r.adaptation) for advice in (quality, cost)
     ]
     assert tuned[0] > tuned[1]
+
+
+def test_where_prompting_is_ruled_out_no_measurement_is_asked_for() -> None:
+    facts = Facts.parse({"prompt_limit": True, "data_rows": 1000, "privacy": "stays_inside"})
+    advice = advise(facts, as_of=date(2026, 11, 24))
+    assert advice.decision == "self_hosted"

@@ -86,9 +86,10 @@ def decide(situation: Situation) -> Verdict:
     if not ranked:
         return Verdict("none", "none", 1.0, ranked, rejected, ranking)
     first = _leader(situation, ranked)
-    tuning = any(entry.route.tuned for entry in ranked)
+    # Quality decides only between routes that tune and routes that don't.
+    open_question = len({entry.route.tuned for entry in ranked}) == 2
     decision: Decision = first.route.label
-    if not situation.measured and tuning and not situation.needs_knowledge:
+    if not situation.measured and open_question and not situation.needs_knowledge:
         decision = "measure_first"
     elif first.share < SURE and not situation.needs_knowledge:
         decision = "too_close"

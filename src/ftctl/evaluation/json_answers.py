@@ -51,7 +51,7 @@ def compare_fields(answer: str, reference: str) -> FieldComparison:
 
 def _fields(text: str) -> dict[Path, Json]:
     try:
-        value: Json = json.loads(text, parse_constant=_no_constant)
+        value: Json = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("the answer is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -61,6 +61,13 @@ def _fields(text: str) -> dict[Path, Json]:
     if isinstance(value, dict):
         return dict(_leaves(value))
     raise ValueError(f"the answer is JSON, but no object: {type(value).__name__}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
 
 
 def _leaves(value: dict[str, Json]) -> Iterator[tuple[Path, Json]]:
