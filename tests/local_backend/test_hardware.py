@@ -19,11 +19,11 @@ def test_the_faster_format_of_a_timed_batch_is_chosen(
     cpuinfo.write_text("flags : avx2 avx512f avx512_bf16", encoding="utf-8")
 
     def batch(dtype: Any) -> None:
-        time.sleep(0.01 if faster in str(dtype) else 0.2)
+        time.sleep(0.01 if faster in str(dtype) else 0.5)
 
     dtype, reason = pick_dtype("cpu", batch, cpuinfo)
     assert faster in str(dtype)
-    assert reason.startswith(f"{chosen}: one batch took 0.")
+    assert reason.startswith(f"{chosen}: one batch took")
 
 
 @pytest.mark.medium

@@ -66,7 +66,11 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     settings = config.hyperparameters
     examples = load_examples(config.data, tokenizer, settings.max_length or _LONGEST)
-    plan = run.read(run.plan_file, Plan)
+    try:
+        plan = run.read(run.plan_file, Plan)
+    except StoreError as error:  # a new one differs at most in what was timed
+        _tell(run, f"{error.message}; planned anew")
+        plan = None
     if plan is None:
         watch.report("loading", "timing one batch to choose format and number of steps")
         plan = make_plan(base, settings, examples, pad_id)
