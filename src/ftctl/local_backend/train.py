@@ -66,17 +66,8 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     settings = config.hyperparameters
     examples = load_examples(config.data, tokenizer, settings.max_length or _LONGEST)
-    try:
-        plan = run.read(run.plan_file, Plan)
-    except StoreError as error:  # a new one differs at most in what was timed
-        _tell(run, f"{error.message}; planned anew")
-        plan = None
-    if plan is None:
-        watch.report("loading", "timing one batch to choose format and number of steps")
-        plan = make_plan(base, settings, examples, pad_id)
-        run.write(run.plan_file, plan)
-        _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}")
-        _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
+    plan = _plan(run, watch, lambda: make_plan(base, settings, examples, pad_id))
+    _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
 
     _seed_everything(plan.seed)
     accelerator = Accelerator(cpu=plan.device == "cpu")
@@ -207,6 +198,21 @@ def _require_unchanged(file: Path, sha256: str) -> None:
             f"not {sha256})",
             hint="submit the job again with --new",
         )
+
+
+def _plan(run: RunFolder, watch: Watch, make: Callable[[], Plan]) -> Plan:
+    """The plan of the first attempt, kept for every later one."""
+    try:
+        plan = run.read(run.plan_file, Plan)
+    except StoreError as error:  # a new one differs at most in what was timed
+        _tell(run, f"{error.message}; planned anew")
+        plan = None
+    if plan is None:
+        watch.report("loading", "timing one batch to choose format and number of steps")
+        plan = make()
+        run.write(run.plan_file, plan)
+        _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}")
+    return plan
 
 
 def _seed_everything(seed: int) -> None:
