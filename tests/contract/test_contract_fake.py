@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from ftctl.catalog.load import load_catalog
+from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
 from ftctl.providers.fake import FakeProvider
+from ftctl.providers.registry import get_provider
 from ftctl.testing.contract import RemoteContract
 from ftctl.testing.under_test import Refusal, Verb
 
@@ -68,3 +71,9 @@ def test_the_fake_outlives_its_process(tmp_path: Path) -> None:
     assert words == ["validating", "queued", "running", "succeeded", "succeeded"]
     under_test.driver().resume(job, 2)
     assert under_test.driver().poll(job).provider_status == "validating"
+
+
+def test_the_fake_is_there_for_who_asks_by_name(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert isinstance(get_provider("fake", settings), FakeProvider)
+    assert "fake" not in load_catalog().provider_names()
