@@ -103,3 +103,52 @@ def test_wide_characters_without_a_mark_are_recognised(
 
 
 HUGE = b"x" * (LINE_CAP_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}},
+        {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+        {"additionalProperties": False, "patternProperties": {"^(a+)+$": {}}},
+    ],
+    ids=["pattern", "patterns first", "patterns last"],
+)
+def test_a_pattern_that_never_ends_is_not_tried(schema: dict[str, object]) -> None:
+    from ftctl.datasets.rules.tools import arguments_problem
+
+    wrong = {"type": "object", "required": ["needed"], **schema}
+    hard = "a" * 60 + "!"
+    assert "required" in arguments_problem(wrong, {"x": hard, hard: 1})
+
+
+@pytest.mark.parametrize(
+    ("secret", "hidden"),
+    [
+        ("sk-proj-" + "a1B2" * 12, "a1B2a1B2"),
+        ("AIza" + "SyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q", "C3d4E5f6"),
+        ("npm_" + "a1B2c3D4" * 4 + "e5F6", "a1B2c3D4a1"),
+        ("http://bob:hunter2@example.org/a.png", "hunter2"),
+    ],
+)
+def test_no_message_path_or_hint_gives_a_secret_away(
+    tmp_path: Path, secret: str, hidden: str
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"messages": [{"role": secret, "content": "x"}]},
+        {"messages": [{"role": "user", "content": "x"}], secret: 1},
+        {"messages": [{"role": "user", "content": "x", "weight": secret}]},
+        {"messages": [{"role": "user", "content": [{"type": secret}]}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": secret}}],
+                }
+            ]
+        },
+    ]
+    data = b"\n".join(json.dumps(row).encode() for row in rows)
+    report = checked(tmp_path, data)
+    assert len(report.issues) > len(rows)
+    assert hidden not in report.model_dump_json()

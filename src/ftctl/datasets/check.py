@@ -176,7 +176,7 @@ class _FileCheck:
         self._release()
         if first is not None and not self._begun and _spans_lines(line, first):
             self._begun = True
-            if line.data.strip() == b"[" or line.data.lstrip()[:2] == b"[{":
+            if line.data.lstrip()[:1] == b"[":
                 self._not_jsonl(line)
             else:
                 self._held = (line, seen)  # the next line tells
@@ -245,4 +245,7 @@ def _spans_lines(line: Line, broken: Finding) -> bool:
     """Whether a first line that isn't JSON opens a value that goes on below."""
     text = line.data.strip()
     opens = broken.key == "json" and line.ended and "a comma after" not in broken.message
-    return opens and (text[:1] == b"[" or (text[:1] == b"{" and text[-1:] in b"{[,:"))
+    return opens and (
+        text[:2] in (b"[", b"[{", b"[[", b'["', b"[ ")
+        or (text[:1] == b"{" and text[-1:] in b"{[,:")
+    )

@@ -167,8 +167,12 @@ PATTERNS: tuple[Pattern, ...] = (
 _GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
 
 
+_URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@")
+
+
 def masked_text(text: str) -> str:
-    """The text with everything that `scan_text` finds in it masked."""
+    """The text with everything that `scan_text` finds in it masked, and users in URLs."""
+    text = _URL_USER.sub(r"\1…@", text)
     shown, last = [], 0
     for start, end, hit in _found(text):
         shown += [text[last:start], hit.masked]

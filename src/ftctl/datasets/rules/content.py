@@ -121,7 +121,7 @@ def images(example: Example) -> Iterator[Finding]:
             count += 1
             yield Finding("image-needs-vision", path, "an image, which text models can't see")
             if message.role != "user":
-                yield Finding("image-role", path, f"an image in a {message.role} message")
+                yield Finding("image-role", path, f"an image in a {shown(message.role)} message")
             if count == MAX_IMAGES + 1:
                 told = f"more than {MAX_IMAGES} images in an example"
                 yield Finding("image-count", f"{message.path}.content", told)
@@ -157,7 +157,7 @@ def weights(example: Example) -> Iterator[Finding]:
         key = _weight_problem(message)
         path = f"{message.path}.weight"
         if key:
-            on = message.role or "roleless"
+            on = shown(message.role) if message.role else "roleless"
             said = f"weight {shown(message.fields['weight'])} on a message of role {on}"
             yield Finding(key, path, said)
         elif message in silent:

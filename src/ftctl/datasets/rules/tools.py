@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, shown
+from ftctl.datasets.scan import masked_text
 
 MAX_TOOLS = 128  # source: OpenAI API specification, before 2026-08
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -98,7 +99,9 @@ def arguments_problem(schema: JsonObject, arguments: JsonObject) -> str:
     if error is None:
         return ""
     where = ".".join(str(step) for step in error.absolute_path) or "the arguments"
-    return f"{where[:64]}: {error.validator} isn't met ({shown(error.validator_value)})"
+    return (
+        f"{masked_text(where)[:64]}: {error.validator} isn't met ({shown(error.validator_value)})"
+    )
 
 
 def _encoded(schema: JsonObject) -> bytes:
@@ -119,8 +122,8 @@ def _schema_problem(schema: bytes) -> str:
         Draft7Validator.check_schema(msgspec.json.decode(schema))
     except SchemaError as error:
         where = ".".join(str(step) for step in error.absolute_path)
-        at = f" at {where[:64]}" if where else ""
-        return f"no valid JSON Schema{at}: {error.message[:80]}"
+        at = f" at {masked_text(where)[:64]}" if where else ""
+        return f"no valid JSON Schema{at}: {masked_text(error.message[:4096])[:80]}"
     except (RecursionError, ValueError, TypeError, OverflowError, re.error):
         return "no JSON Schema that can be read"
     return ""
@@ -134,8 +137,20 @@ def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema ships no type
 
     if not schema or _schema_problem(schema):
         return None
+    original = Draft7Validator.VALIDATORS["additionalProperties"]
+
+    def nothing(*_: object) -> tuple[()]:
+        return ()
+
+    def additional(validator: object, value: object, instance: object, within: JsonObject) -> Any:  # noqa: ANN401
+        # Which properties are additional is told by the patterns beside it.
+        return () if "patternProperties" in within else original(validator, value, instance, within)
+
     # Patterns are left out: one of `^(a+)+$` keeps Python's engine busy for years.
-    timely = extend(Draft7Validator, {"pattern": None, "patternProperties": None})  # type: ignore[no-untyped-call]
+    timely = extend(  # type: ignore[no-untyped-call]
+        Draft7Validator,
+        {"pattern": nothing, "patternProperties": nothing, "additionalProperties": additional},
+    )
     # An empty registry: a `$ref` never makes us fetch anything.
     return timely(msgspec.json.decode(schema), registry=Registry())
 

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ftctl.datasets.scan import masked_text
+
+_SCANNED = 4096  # characters looked at before a value is cut for a message
+
 JsonObject = dict[str, object]
 
 
@@ -92,6 +96,8 @@ def shown(value: object, limit: int = 40) -> str:
     """A value as it may stand in a message: quoted, on one line, cut short."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
         return "a very large whole number"
+    if isinstance(value, str):
+        value = masked_text(value[:_SCANNED])  # before it is cut: half a key matches no pattern
     text = repr(value) if isinstance(value, str | int | float | bool | None) else kind(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
@@ -106,6 +112,7 @@ def kind(value: object) -> str:
 
 def join(path: str, key: str) -> str:
     """The path of a key below a path; a key that is no plain word is quoted."""
+    key = masked_text(key[:_SCANNED])
     if not re.fullmatch(r"[A-Za-z_][\w-]{0,63}", key, re.ASCII):
         shown = key if len(key) <= 64 else f"{key[:64]}…"
         return f"{path}[{json.dumps(shown)}]"
