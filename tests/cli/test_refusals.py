@@ -151,6 +151,12 @@ def test_data_that_breaks_a_rule_is_refused_with_the_line(
     assert no_job_was_made()
 
 
+def test_a_mistyped_folder_is_no_hub_id(cli: Cli, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    told(submit(cli, data, "--model", "models/tiny"), 2, "no such folder")
+    assert no_job_was_made()
+
+
 @pytest.mark.parametrize("verb", ["watch", "job", "logs", "cancel", "resume"])
 def test_an_unknown_job_is_told(cli: Cli, verb: str) -> None:
     told(cli(verb, "job-nothing"), 1, "no job job-nothing", "ftctl jobs")

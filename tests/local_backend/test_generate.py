@@ -1,13 +1,15 @@
 """Answers in batches are the answers one by one, and those of transformers' own loop."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ftctl.datasets.render import load_tokenizer, prompt_text
+from ftctl.errors import UsageError
 from ftctl.local_backend.chat import load_model
 from ftctl.local_backend.generate import common_prefix, generate
-from ftctl.local_backend.model import load_base
+from ftctl.local_backend.model import adapter_base, load_base
 
 # Seconds each on an idle machine; a busy one must not fail them.
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
@@ -56,3 +58,15 @@ def test_chat_shows_the_answer_as_it_grows(tiny_model: Path, tmp_path: Path) -> 
     answer = model.chat(messages, max_new_tokens=20, on_text=pieces.append)
     assert answer.startswith("".join(pieces))
     assert model.answer([messages], max_new_tokens=20) == [answer]
+
+
+def test_an_adapter_whose_base_was_converted_elsewhere_is_found_by_its_name(
+    tmp_path: Path,
+) -> None:
+    gone = {"base_model_name_or_path": str(tmp_path / "gone" / "cache")}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(gone), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"run\.json: can't tell"):
+        adapter_base(tmp_path)
+    run = {"config": {"model": "smollm2-135m-instruct"}}
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    assert adapter_base(tmp_path) == "smollm2-135m-instruct"

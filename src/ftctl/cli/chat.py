@@ -26,6 +26,8 @@ def command(
     """
     from ftctl.api.model_handle import find_model
 
+    if out.json and prompt is None and sys.stdin.isatty():
+        raise UsageError("--json needs a PROMPT", hint='ftctl chat MODEL "your question" --json')
     model = find_model(target)
     messages: list[dict[str, str]] = []
     if system:
@@ -59,7 +61,8 @@ def _questions(prompt: str | None) -> Iterator[str]:
         return
     while True:
         try:
-            question = input("> ").strip()
+            click.echo("> ", nl=False, err=True)
+            question = input().strip()
         except EOFError:
             return
         if question:

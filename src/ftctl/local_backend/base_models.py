@@ -58,6 +58,11 @@ def find_base(model: str, home: Path) -> Path | str:
             )
         return _converted(path.resolve(), home)
     if _HUB_ID.fullmatch(model):
+        if path.parent.is_dir():  # `models/tiny` beside a folder `models`: a slip, not a hub id
+            raise UsageError(
+                f"{model}: no such folder, though {path.parent}/ is here",
+                hint=f"ls {path.parent}, or work elsewhere if you mean the hub's {model}",
+            )
         return model
     row = load_catalog().get_model(model)
     if row.package is not None:

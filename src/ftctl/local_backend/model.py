@@ -129,17 +129,24 @@ def merged(model: Model) -> Iterator[None]:
 def adapter_base(folder: Path) -> str:
     """The base model that an adapter folder names.
 
+    A folder that isn't on this machine any more (one converted from GGUF under another home)
+    gives way to the name the job was submitted with, which stands in `run.json`.
+
     Raises:
         UsageError: the adapter's configuration can't be read.
     """
     file = folder / "adapter_config.json"
     try:
-        return str(json.loads(file.read_bytes())["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError) as error:
+        named = str(json.loads(file.read_bytes())["base_model_name_or_path"])
+        if Path(named).is_absolute() and not Path(named).exists():
+            file = folder / "run.json"
+            named = str(json.loads(file.read_bytes())["config"]["model"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{file}: can't tell the base model ({error})",
             hint="fetch the adapter again: ftctl fetch ID -o DIR",
         ) from None
+    return named
 
 
 def load_tuned(base: Path | str, adapter: Path, dtype: "torch.dtype", device: str) -> Model:
