@@ -21,7 +21,8 @@ PATIENCE_S = 45.0  # a machine that needs longer for one pass skips the few-shot
 NOTICE = "This program is free software under the GNU GPL, version 2 or any later version."
 # Two passes over the data, or what fits in the time on a slow machine; only the upper half of
 # the layers, which is faster and on this task as good (docs/log.md).
-SETTINGS = ("epochs=2", "max_minutes=4.5", "last_layers=15", "learning_rate=0.002")
+LAYERS_AND_RATE = ("last_layers=15", "learning_rate=0.002")
+SETTINGS = ("epochs=2", "max_minutes=3", "checkpoint_steps=20", *LAYERS_AND_RATE)
 
 
 def main() -> int:
