@@ -147,7 +147,7 @@ def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema ships no type
         return () if "patternProperties" in within else original(validator, value, instance, within)
 
     # Patterns are left out: one of `^(a+)+$` keeps Python's engine busy for years.
-    timely = extend(  # type: ignore[no-untyped-call]
+    timely = extend(
         Draft7Validator,
         {"pattern": nothing, "patternProperties": nothing, "additionalProperties": additional},
     )
