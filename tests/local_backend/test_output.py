@@ -64,7 +64,12 @@ def test_a_folder_of_the_user_s_that_looks_like_a_part_stays(tmp_path: Path, sou
     assert mine.exists()
 
 
-def test_many_fetches_at_once_end_with_one_whole_adapter(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_many_fetches_at_once_end_with_one_whole_adapter(
+    tmp_path: Path, source: Path, there: bool
+) -> None:
+    if there:
+        (tmp_path / "adapter").mkdir()
     failed: list[BaseException] = []
 
     def fetch() -> None:

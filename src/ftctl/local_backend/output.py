@@ -1,11 +1,13 @@
 """What a finished run leaves: a PEFT folder, a model card, the run record, a manifest."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,28 @@ def copy_output(source: Path, target: Path) -> None:
             hint="ftctl resume ID writes it again from the last checkpoint",
         )
     target = target.resolve()  # `.` and `..` have no name to put a part beside
+    with _one_fetch_at_a_time(source):
+        _copy(source, target)
+
+
+@contextlib.contextmanager
+def _one_fetch_at_a_time(source: Path) -> Iterator[None]:
+    """A second fetch of the same output waits: it must not judge a folder that is half there."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        yield
+        return
+    handle = os.open(source, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy(source: Path, target: Path) -> None:
     if _is_copy(source, target):
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -154,8 +178,6 @@ def copy_output(source: Path, target: Path) -> None:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        if _is_copy(source, target):  # another fetch was first
-            return
         raise StoreError(
             f"{target}: could not be written ({_reason(error)}); the job and its adapter are "
             "untouched",
