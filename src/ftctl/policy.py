@@ -212,6 +212,21 @@ def require_privacy(
     return verdict
 
 
+def require_unlisted_privacy(provider: str, privacy: Privacy | None, base_url: str | None) -> None:
+    """Let rows go to a provider that no catalog row describes, unless they mustn't go anywhere.
+
+    Raises:
+        PrivacyForbids: the rows must stay inside or are regulated.
+    """
+    here = base_url is not None and is_loopback(base_url)
+    if privacy in ("stays_inside", "regulated") and not here:
+        raise PrivacyForbids(
+            f"not sent: the rows are `{privacy}`, and nothing is known of where {provider} "
+            "keeps them.",
+            hint="ftctl submit --provider local keeps rows here",
+        )
+
+
 def is_gateway(provider: Provider, base_url: str | None) -> bool:
     """Whether a base URL is somebody else's than the vendor's own."""
     if base_url is None:

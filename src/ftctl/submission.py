@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ftctl.catalog.load import load_catalog
 from ftctl.datasets.check import check
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.read import LineReader
@@ -30,8 +31,9 @@ from ftctl.errors import (
 )
 from ftctl.estimation.quote import Quote, quote
 from ftctl.job import JobRecord, JobSpec, JobState
-from ftctl.policy import require_open, require_privacy
+from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
 from ftctl.providers.base import Capabilities, Provider, RemoteFile
+from ftctl.providers.registry import is_plugin
 from ftctl.store import Store
 from ftctl.watcher import adopt, utc_now
 
@@ -49,10 +51,16 @@ def require_route(spec: JobSpec, *, as_of: date) -> list[str]:
         ProviderClosed: the route takes no new jobs on that day.
         PrivacyForbids: the policy keeps these rows where they are.
     """
+    if _unlisted(spec.provider):
+        return [f"{spec.provider} stands in no catalog: its prices, dates and limits are unknown"]
     availability = require_open(spec.provider, as_of=as_of, base_url=spec.base_url)
     require_privacy(spec.provider, spec.privacy, spec.base_url)
     uncertain = availability.gateway or availability.open_to_you is None
     return [availability.reason] if uncertain else []
+
+
+def _unlisted(provider: str) -> bool:
+    return load_catalog().find_provider(provider) is None and is_plugin(provider)
 
 
 def require_capable(spec: JobSpec, capabilities: Capabilities) -> None:
@@ -60,7 +68,10 @@ def require_capable(spec: JobSpec, capabilities: Capabilities) -> None:
 
     Raises:
         Unsupported: names what it can do instead.
+        PrivacyForbids: the rows would go where nothing is known of how they are kept.
     """
+    if _unlisted(spec.provider) and not capabilities.data_stays_here:
+        require_unlisted_privacy(spec.provider, spec.privacy, spec.base_url)
     declared: list[tuple[str, str, frozenset[str]]] = [
         ("method", spec.method, frozenset(capabilities.methods)),
         ("tuning", spec.tuning, frozenset(capabilities.tunings)),
@@ -98,23 +109,21 @@ def require_clean(spec: JobSpec, capabilities: Capabilities, *, allow_scan_hits:
             )
 
 
-def require_valid(spec: JobSpec) -> Report:
-    """Check the data against the provider's rules.
+def require_valid(spec: JobSpec, dialect: str) -> Report:
+    """Check the data against the rules of the provider's dialect.
 
     Raises:
         DataInvalid: names the first error and how many there are.
     """
-    report = check(
-        [spec.data], providers=[spec.provider], method=spec.method, validation=spec.validation
-    )
+    report = check([spec.data], providers=[dialect], method=spec.method, validation=spec.validation)
     first = next((issue for issue in report.issues if issue.severity == "error"), None)
     if first is not None:
         where = f"{first.file}:{first.line}" + (f" {first.path}" if first.path else "")
         raise DataInvalid(
             f"{where}: {first.message} ({first.rule}); {report.errors} errors in all",
-            hint=f"ftctl data check {spec.data} --for {spec.provider}",
+            hint=f"ftctl data check {spec.data} --for {dialect}",
         )
-    if spec.provider == "local":
+    if dialect == "local":
         for file in filter(None, (spec.data, spec.validation)):
             _require_chat_lines(file)
     return report

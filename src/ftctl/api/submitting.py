@@ -190,7 +190,7 @@ def preflight(
     require_capable(spec, provider.capabilities)
     provider.check(spec)
     tell("checking the data")
-    report = require_valid(spec)
+    report = require_valid(spec, provider.capabilities.dialect)
     require_clean(spec, provider.capabilities, allow_scan_hits=allow_scan_hits)
     quoted = quote_for(spec, report)
     require_affordable(spec, quoted)

@@ -48,6 +48,10 @@ class Catalog(BaseModel):
         """
         return _get(self.providers, name, "provider", "ftctl providers")
 
+    def find_provider(self, name: str) -> Provider | None:
+        """The provider of that name or alias, or None."""
+        return _find(self.providers, name)
+
     def get_model(self, name: str) -> Model:
         """The base model of that name, alias or hub id.
 

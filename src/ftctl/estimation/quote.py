@@ -31,19 +31,19 @@ def quote(
     """What training on so many rows costs at a provider, and how long it takes at home.
 
     Args:
-        provider: A name or alias of the catalog.
+        provider: A name or alias of the catalog; another one's price is unknown.
         model: A name of the catalog; for another one the price and the time are unknown.
         rows: Training examples.
         tokens: Tokens in the training file.
         epochs: Passes over the file; the provider's own choice, as a range, when left out.
         catalog: Facts to ask; the shipped ones when left out.
         cores: CPU cores that a local job would use.
-
-    Raises:
-        UsageError: no such provider.
     """
     catalog = catalog or load_catalog()
-    vendor = catalog.get_provider(provider)
+    vendor = catalog.find_provider(provider)
+    if vendor is None:
+        trained = _trained_tokens(provider, rows, tokens, epochs)
+        return Quote(cost=None, time=None, trained_tokens=trained)
     base = catalog.find_model(model)
     trained = _trained_tokens(vendor.name, rows, tokens, epochs)
     if vendor.name == "local":

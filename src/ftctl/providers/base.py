@@ -26,6 +26,7 @@ class Capabilities:
         returns_weights: Whether the tuned weights can be brought home.
         data_stays_here: Whether no row leaves this machine.
         lists_lag: Whether a job that was just made may not be found for a while.
+        dialect: Whose rules the data must keep, as `ftctl data check --for` names them.
     """
 
     methods: frozenset[Method]
@@ -37,6 +38,7 @@ class Capabilities:
     returns_weights: bool
     data_stays_here: bool
     lists_lag: bool
+    dialect: str = "openai"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class LocalProvider:
         returns_weights=True,
         data_stays_here=True,
         lists_lag=False,
+        dialect="local",
     )
 
     def __init__(self, home: Path) -> None:

@@ -10,6 +10,11 @@ from ftctl.providers.base import Provider
 _GROUP = "ftctl.providers"
 
 
+def is_plugin(name: str) -> bool:
+    """Whether a provider comes from an installed package, or is the fake one: no catalog row."""
+    return name == "fake" or bool(entry_points(group=_GROUP, name=name))
+
+
 def get_provider(name: str, settings: Settings, base_url: str | None = None) -> Provider:
     """The driver of a provider.
 
