@@ -1,4 +1,4 @@
-"""The catalog: dated facts from the TOML files beside this module, read once."""
+"""The catalog: dated facts from the TOML files beside this module, and the user's own rows."""
 
 import difflib
 import tomllib
@@ -6,21 +6,46 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.catalog.types import (
+    Fee,
     Gpu,
+    Hardware,
     InferencePrice,
     Model,
+    OutputTerms,
     Phase,
     Provider,
     TrainingPrice,
 )
+from ftctl.catalog.user import with_user_rows
+from ftctl.config import load_settings
 from ftctl.errors import UsageError
+from ftctl.job import Method, Tuning
 
 STALE_DAYS = 90
+
+# One file a vendor, in the order in which they are listed.
+VENDORS = (
+    "local",
+    "openai",
+    "azure",
+    "mistral",
+    "huggingface",
+    "together",
+    "fireworks",
+    "nebius",
+    "bedrock",
+    "google",
+    "anthropic",
+    "cohere",
+)
+_FILES = ("models.toml", *(f"vendors/{vendor}.toml" for vendor in VENDORS), "gpus.toml")
+_STRICTEST_FIRST = ("no", "unknown", "not_competing", "yes")
 
 Named = TypeVar("Named", bound=Provider | Model | Gpu)
 
@@ -35,6 +60,8 @@ class Catalog(BaseModel):
     gpus: tuple[Gpu, ...]
     inference: tuple[InferencePrice, ...]
     training: tuple[TrainingPrice, ...]
+    fees: tuple[Fee, ...] = ()
+    hardware: tuple[Hardware, ...] = ()
 
     def provider_names(self) -> list[str]:
         """Every name a provider is known by, aliases included."""
@@ -87,9 +114,19 @@ class Catalog(BaseModel):
                 return row
         return None
 
-    def find_training_price(self, provider: str, model: Model) -> TrainingPrice | None:
-        """What a million trained tokens cost, or None where no price is known."""
-        rows = [row for row in self.training if row.provider == provider]
+    def find_training_price(
+        self, provider: str, model: Model, method: Method = "sft", tuning: Tuning = "lora"
+    ) -> TrainingPrice | None:
+        """What a million trained tokens cost, or None where no price is known.
+
+        A row for the model comes before one for its size; qlora is billed as lora.
+        """
+        billed = "full" if tuning == "full" else "lora"
+        rows = [
+            row
+            for row in self.training
+            if (row.provider, row.method, row.tuning) == (provider, method, billed)
+        ]
         for row in rows:
             if row.model == model.name:
                 return row
@@ -99,15 +136,43 @@ class Catalog(BaseModel):
         bands = [row for row in rows if row.max_parameters and size <= row.max_parameters]
         return min(bands, key=lambda row: row.max_parameters or 0) if bands else None
 
+    def output_terms(self, model: Model, provider: str) -> OutputTerms | None:
+        """The stricter of the model's licence and its host's terms; None where neither is known."""
+        host = self.get_provider(provider)
+        known = [row for row in (model.outputs_trainable, host.outputs_trainable) if row]
+        return min(known, key=lambda row: _STRICTEST_FIRST.index(row.trainable), default=None)
+
 
 @cache
-def load_catalog() -> Catalog:
-    """The catalog as shipped, read and checked once per process."""
+def load_shipped() -> Catalog:
+    """The catalog as shipped, without the user's rows; read and checked once per process."""
     folder = files("ftctl.catalog")
-    rows: dict[str, Any] = {}
-    for name in ("providers", "models", "prices", "gpus"):
-        rows |= tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    rows: dict[str, list[Any]] = {}
+    for name in _FILES:
+        read = tomllib.loads(folder.joinpath(name).read_text(encoding="utf-8"))
+        for section, found in read.items():
+            rows.setdefault(section, []).extend(found)
     return Catalog.model_validate(rows)
+
+
+def load_catalog() -> Catalog:
+    """The shipped facts, with the rows of the user's own catalog file in their place.
+
+    Raises:
+        UsageError: a setting or a row of that file is wrong; names file and key.
+    """
+    path = load_settings().home / "catalog.toml"
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:  # no such file, the usual case
+        return load_shipped()
+    return _overridden(path, changed)
+
+
+@cache
+def _overridden(path: Path, changed: int) -> Catalog:  # noqa: ARG001 - part of the cache's key
+    shipped = load_shipped()
+    return shipped.model_copy(update=with_user_rows(dict(shipped), path))
 
 
 def stale(checked: date, day: date) -> bool:

@@ -5,11 +5,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.job import Method
+from ftctl.job import Method, Tuning
 
-Confidence = Literal["vendor", "third_party", "measured", "derived", "unverified"]
+# `user` marks a row of the user's own catalog file, and no shipped one.
+Confidence = Literal["vendor", "third_party", "measured", "derived", "unverified", "user"]
 Who = Literal["everybody", "existing", "active", "nobody"]
 ServingKind = Literal["per_token", "dedicated", "own"]
+Trainable = Literal["yes", "not_competing", "no", "unknown"]
+FeeKind = Literal["minimum", "storage", "training_hour"]
 
 
 class Fact(BaseModel):
@@ -40,6 +43,7 @@ class Serving(Fact):
     """Where a tuned model answers, and what the machine behind it costs.
 
     `self_serve` is false where one must ask for it, `complete` where the price leaves a part out.
+    After `idle_hours` without a request the machine is taken away and costs nothing; None: never.
     """
 
     kind: ServingKind
@@ -47,6 +51,7 @@ class Serving(Fact):
     complete: bool = True
     gpu: str | None = None
     usd_per_gpu_hour: float | None = Field(None, gt=0)
+    idle_hours: float | None = Field(None, gt=0)
     note: str = ""
 
 
@@ -57,10 +62,21 @@ class Residency(Fact):
     says: str
 
 
+class OutputTerms(Fact):
+    """May a model's answers train another model? By its licence, or by its host's terms.
+
+    `not_competing`: only a model that doesn't compete with theirs. No legal advice.
+    """
+
+    trainable: Trainable
+    says: str
+
+
 class Provider(Fact):
     """A place that fine-tunes, local included.
 
-    `hosts` are the vendor's own host names: any other base URL is a gateway.
+    `hosts` are the vendor's own host names: any other base URL is a gateway. `max_file_mb` is
+    the largest training file, in MB.
     """
 
     name: str
@@ -70,10 +86,13 @@ class Provider(Fact):
     phases: tuple[Phase, ...]
     methods: tuple[Method, ...]
     min_rows: int = Field(ge=1)
+    max_rows: int | None = Field(None, ge=1)
+    max_file_mb: float | None = Field(None, gt=0)
     weights_returned: bool
     after_closing: str = ""
     serving: Serving
     residency: Residency
+    outputs_trainable: OutputTerms | None = None
     way_out: str
 
 
@@ -90,7 +109,7 @@ class Shape(Fact):
 
 
 class Tunable(Fact):
-    """Where a base model can be tuned, until when, and until when the result answers.
+    """Where a base model can be tuned, from when until when, and how long the result answers.
 
     `existing_only`: only for accounts that used the provider's fine-tuning before `as_of`.
     """
@@ -98,20 +117,26 @@ class Tunable(Fact):
     provider: str
     existing_only: bool = False
     methods: tuple[Method, ...] = ("sft",)
+    starts: date | None = None
     until: date | None = None
     serves_until: date | None = None
+
+    def open_on(self, day: date) -> bool:
+        """Whether jobs may start on this base that day."""
+        return (self.starts or date.min) <= day < (self.until or date.max)
 
 
 class Model(Fact):
     """A base model: open weights, or a vendor's.
 
-    `parameters` counts weights; `context` is in tokens. `package` is the package on the index
-    that ships the weights.
+    `parameters` counts weights, all experts of a mixture; `context` is in tokens. `package` is the
+    package on the index that ships the weights; `generation` the family's, `3.1` of Llama 3.1.
     """
 
     name: str
     title: str
     family: str
+    generation: str = ""
     aliases: tuple[str, ...] = ()
     parameters: int | None = None
     context: int | None = None
@@ -124,6 +149,7 @@ class Model(Fact):
     replacement: str | None = None
     shape: Shape | None = None
     tunable: tuple[Tunable, ...] = ()
+    outputs_trainable: OutputTerms | None = None
 
     def alive(self, day: date) -> bool:
         """Whether the model answers on that day."""
@@ -148,7 +174,33 @@ class TrainingPrice(Fact):
     provider: str
     model: str | None = None
     max_parameters: int | None = None
+    method: Method = "sft"
+    tuning: Tuning = "lora"
     usd: float = Field(ge=0)
+
+
+class Fee(Fact):
+    """What is billed besides tokens, in USD; `low_usd` where sources disagree.
+
+    `minimum`: a job costs at least this; `storage`: a tuned model a month; `training_hour`: an
+    hour of training, where that is what the vendor bills.
+    """
+
+    provider: str
+    kind: FeeKind
+    method: Method | None = None
+    usd: float = Field(ge=0)
+    low_usd: float | None = Field(None, ge=0)
+
+
+class Hardware(Fact):
+    """A machine that a provider rents by the minute to run a training job on."""
+
+    provider: str
+    name: str
+    gpu: str
+    count: int = Field(1, ge=1)
+    usd_per_hour: float = Field(gt=0)
 
 
 class HourlyPrice(Fact):

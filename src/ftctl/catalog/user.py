@@ -1,0 +1,136 @@
+"""The user's own rows: a quote, a negotiated price, a date; each takes the place of a shipped one.
+
+`catalog.toml` in FTCTL_HOME, or the file that the setting `catalog` names, has the sections of
+the shipped files. A row names what it is about, `as_of` and `source`, and only what differs.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ftctl.catalog.types import (
+    Fact,
+    Fee,
+    Gpu,
+    Hardware,
+    InferencePrice,
+    Model,
+    Provider,
+    TrainingPrice,
+)
+from ftctl.errors import UsageError
+
+SECTIONS: Mapping[str, type[Fact]] = {
+    "providers": Provider,
+    "models": Model,
+    "gpus": Gpu,
+    "inference": InferencePrice,
+    "training": TrainingPrice,
+    "fees": Fee,
+    "hardware": Hardware,
+}
+# What a row is about: two rows equal in these say different things of the same.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "providers": ("name",),
+    "models": ("name",),
+    "gpus": ("name",),
+    "inference": ("provider", "model", "tuned"),
+    "training": ("provider", "model", "max_parameters", "method", "tuning"),
+    "fees": ("provider", "kind", "method"),
+    "hardware": ("provider", "name"),
+}
+_EXAMPLE = '[[training]] provider = "together", model = "…", usd = 0.40, as_of = 2026-11-24, source'
+
+
+def row_key(section: str, row: Fact) -> str:
+    """What a row is about, in words: `together llama-3.1-8b-instruct sft lora`."""
+    values = [getattr(row, name) for name in _KEYS[section]]
+    return " ".join("tuned" if v is True else str(v) for v in values if v not in (None, False))
+
+
+def with_user_rows(
+    shipped: Mapping[str, tuple[Fact, ...]], path: Path
+) -> dict[str, tuple[Fact, ...]]:
+    """The shipped sections with the rows of the user's file in their place, or before them.
+
+    Raises:
+        UsageError: the file can't be read, or a row is wrong; names file, row and key.
+    """
+    merged = dict(shipped)
+    for section, rows in _read(path).items():
+        if section not in SECTIONS:
+            raise UsageError(
+                f"{path}: unknown section [[{section}]]", hint="known are " + ", ".join(SECTIONS)
+            )
+        if not isinstance(rows, list):
+            raise UsageError(f"{path}: [{section}] must be [[{section}]]: rows", hint=_EXAMPLE)
+        for number, given in enumerate(rows, 1):
+            place = f"{path}: [[{section}]] {number}"
+            merged[section] = _with_row(section, merged[section], given, place)
+    _require_references(merged, path)
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", hint=_EXAMPLE) from None
+
+
+def _with_row(
+    section: str, rows: tuple[Fact, ...], given: dict[str, Any], place: str
+) -> tuple[Fact, ...]:
+    kind = SECTIONS[section]
+    keys = _KEYS[section]
+    wanted = [given.get(key, kind.model_fields[key].get_default()) for key in keys]
+    index = next(
+        (i for i, row in enumerate(rows) if [getattr(row, key) for key in keys] == wanted), None
+    )
+    base = {} if index is None else rows[index].model_dump()
+    for name in ("as_of", "source"):
+        if name not in given:
+            raise UsageError(f"{place}: `{name}` is missing", hint=_EXAMPLE)
+    try:
+        made = kind.model_validate(base | _as_users(given) | {"confidence": "user"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{place}: `{where}`: {first['msg']}", hint=_EXAMPLE) from None
+    if index is None:
+        return (made, *rows)
+    return (*rows[:index], made, *rows[index + 1 :])
+
+
+def _as_users(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with every fact inside it, such as `serving`, marked as the user's."""
+    outer = {name: given[name] for name in ("as_of", "source")}
+
+    def marked(value: object) -> object:
+        if isinstance(value, dict):
+            return outer | value | {"confidence": "user"}
+        return [marked(part) for part in value] if isinstance(value, list) else value
+
+    return {name: marked(value) for name, value in given.items()}
+
+
+def _require_references(sections: Mapping[str, Iterable[Fact]], path: Path) -> None:
+    """Refuse a row about a provider, model or card that there is none of."""
+    known = {name: {row.model_dump()["name"] for row in sections[name]} for name in _NAMED}
+    for section in ("inference", "training", "fees", "hardware"):
+        for row in sections[section]:
+            for field, target in (("provider", "providers"), ("model", "models"), ("gpu", "gpus")):
+                name = getattr(row, field, None)
+                if name is not None and name not in known[target]:
+                    raise UsageError(
+                        f"{path}: [[{section}]] {row_key(section, row)}: no {field} {name!r}",
+                        hint=f"use a name of `ftctl {target}`, or add it under [[{target}]]",
+                    )
+
+
+_NAMED = ("providers", "models", "gpus")
