@@ -1,0 +1,1 @@
+"""What a job's curves show and what its error means, in plain words; pure."""
