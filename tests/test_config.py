@@ -9,13 +9,15 @@ import pytest
 from command_line import Cli
 
 from ftctl.config import (
+    find_base_url,
     find_credential,
     find_network_settings,
     load_settings,
     mask_url,
     quiet_environment,
+    require_base_url,
 )
-from ftctl.errors import UsageError
+from ftctl.errors import Refused, UsageError
 
 KEY = "sk-planted-0123456789abcdef"
 
@@ -137,6 +139,88 @@ def test_a_credential_never_shows_its_key(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_urls_are_shown_without_passwords(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com/v1",
+        "https://gateway.example:8443/openai/v1/",
+        "http://127.0.0.1:8321/v1",
+        "http://LOCALHOST:1/v1",
+        "http://[::1]:8321/v1",
+        "https://10.0.0.7/v1",
+    ],
+)
+def test_a_safe_base_url_stays_as_it_is(url: str) -> None:
+    assert require_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://gateway.example/v1",
+        "http://10.0.0.7/v1",
+        "http://localhost.evil.example/v1",
+        "http://127.0.0.1.evil.example/",
+        "http://0.0.0.0:8321/v1",
+        "http://2130706433/v1",
+        "HTTP://gateway.example/v1",
+    ],
+)
+def test_http_to_another_machine_is_refused(url: str) -> None:
+    with pytest.raises(Refused, match=r"--base-url: .*to another machine") as caught:
+        require_base_url(url, origin="--base-url")
+    assert caught.value.exit_code == 3
+    assert "https" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("gateway.example/v1", "isn't a base URL"),
+        ("ftp://gateway.example/v1", "isn't a base URL"),
+        ("file:///etc/passwd", "isn't a base URL"),
+        ("https:///v1", "isn't a base URL"),
+        ("https://host:port/v1", "isn't a base URL"),
+        ("https://[::1/v1", "isn't a base URL"),
+        ("https://host\\@evil.example/v1", "isn't a base URL"),
+        ("https://host /v1", "isn't a base URL"),
+        ("https://ho\nst/v1", "isn't a base URL"),
+        ("https://höst/v1", "isn't a base URL"),
+        ("", "isn't a base URL"),
+        (f"https://me:{KEY}@host/v1", "user or password"),
+        (f"https://{KEY}@host/v1", "user or password"),
+        (f"http://me:{KEY}@127.0.0.1/v1", "user or password"),
+        ("https://@host/v1", "user or password"),
+        (f"https://host/v1?key={KEY}", "query or fragment"),
+        (f"https://host/v1#{KEY}", "query or fragment"),
+        ("https://host/v1?", "query or fragment"),
+        (f"https:/me:{KEY}@host", "isn't a base URL"),
+        (f"https:///me:{KEY}@host", "isn't a base URL"),
+    ],
+)
+def test_what_is_no_base_url_is_said_without_its_secrets(url: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        require_base_url(url)
+    assert KEY not in f"{caught.value} {caught.value.hint}"
+
+
+def test_the_gateway_of_the_environment_is_checked_and_shown(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_base_url("openai") is None
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://gateway.example/v1")
+    assert find_base_url("openai") == "https://gateway.example/v1"
+    assert find_base_url("mistral") is None
+    shown = cli("config", "show", "--json").json()["settings"]["base_url_openai"]
+    assert shown["origin"] == "environment (OPENAI_BASE_URL)"
+    monkeypatch.setenv("OPENAI_BASE_URL", f"https://me:{KEY}@gateway.example/v1")
+    ran = cli("config", "show")
+    assert ran.returncode == 2
+    assert "OPENAI_BASE_URL: '***@gateway.example/v1'" in ran.stderr
+    findings = {f["name"]: f for f in cli("doctor", "--json").json()["findings"]}
+    assert findings["OPENAI_BASE_URL"]["status"] == "problem"
 
 
 def test_network_variables_are_found_in_both_spellings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class Finding(BaseModel):
 def command(out: Output) -> None:
     """Look at this machine, its credentials and the installed extras.
 
-    Nothing is imported, sent or changed. Exit 1 only when our own folder can't be used.
+    Nothing is sent or changed. Exit 1 only when our own folder can't be used.
 
     Example: ftctl doctor --json
     """
@@ -203,23 +203,40 @@ def look_at_training() -> Iterator[Finding]:
 
 
 def look_at_credentials() -> Iterator[Finding]:
-    """Which vendors' keys are set; a key itself is never shown."""
-    from ftctl.config import CREDENTIAL_VARIABLES, find_credential
+    """Where each vendor's key comes from, and whether there is a keyring; no key is shown."""
+    from ftctl.config import (
+        CREDENTIAL_VARIABLES,
+        credential_states,
+        keyring_state,
+        load_settings,
+    )
 
-    for provider, variables in CREDENTIAL_VARIABLES.items():
-        credential = find_credential(provider)
-        yield Finding(
-            area="credential",
-            name=provider,
-            status="ok" if credential else "missing",
-            says=f"{credential.origin} is set" if credential else "no key",
-            fix="" if credential else f"export {variables[0]}=…, when you want to use it",
-        )
+    for state in credential_states(load_settings().home):
+        name, variables = state.provider, CREDENTIAL_VARIABLES.get(state.provider, ())
+        if state.problem is not None:
+            says, fix = state.problem.message, state.problem.hint
+            yield Finding(area="credential", name=name, status="problem", says=says, fix=fix)
+        elif state.origin is not None:
+            says = f"{state.origin} is set" if state.origin in variables else state.origin
+            yield Finding(area="credential", name=name, status="ok", says=says)
+        else:
+            ways = [*(f"export {v}=…" for v in variables[:1]), f"ftctl config set-key {name}"]
+            fix = f"{' or '.join(ways)}, when you want to use it"
+            yield Finding(area="credential", name=name, status="missing", says="no key", fix=fix)
+    keyring = keyring_state()
+    yield Finding(
+        area="credential",
+        name="keyring",
+        status="ok" if keyring.usable else "missing",
+        says=keyring.says,
+        fix=keyring.fix,
+    )
 
 
 def look_at_network() -> Iterator[Finding]:
-    """Proxies and certificates that every request goes through."""
-    from ftctl.config import find_network_settings
+    """Proxies and certificates that every request goes through, and gateways."""
+    from ftctl.config import BASE_URL_VARIABLES, find_base_url, find_network_settings
+    from ftctl.errors import FtctlError
 
     settings = find_network_settings()
     if not settings:
@@ -234,3 +251,12 @@ def look_at_network() -> Iterator[Finding]:
             says=f"{value} doesn't exist" if absent else value,
             fix=f"point {name} at a certificate file, or unset it" if absent else "",
         )
+    for provider, variable in BASE_URL_VARIABLES.items():
+        try:
+            url = find_base_url(provider)
+        except FtctlError as error:
+            said, fix = error.message, error.hint
+            yield Finding(area="network", name=variable, status="problem", says=said, fix=fix)
+        else:
+            if url is not None:
+                yield Finding(area="network", name=variable, status="ok", says=url)

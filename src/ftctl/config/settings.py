@@ -1,8 +1,4 @@
-"""Settings and credentials; every value remembers where it comes from.
-
-Precedence: flag, environment, project file (`ftctl.toml` here or in a folder above), user file,
-default. Keys are read from the vendors' own variables when they are needed and never written.
-"""
+"""Settings: found in flags, environment and files; every value remembers where it comes from."""
 
 import contextlib
 import math
@@ -10,10 +6,11 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ftctl.config.addresses import mask_url
 from ftctl.errors import UsageError
 
 PROJECT_FILE = "ftctl.toml"
@@ -58,15 +55,6 @@ class Settings:
             "settle_s": self.settle_s,
         }
         return {name: Setting(value, self.origins[name]) for name, value in values.items()}
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A provider's key, and the variable that held it; the key is never part of the repr."""
-
-    provider: str
-    key: str = field(repr=False)
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -207,78 +195,3 @@ def _seconds(raw: object, folder: Path) -> float:  # noqa: ARG001 - same shape a
     if not 0 < seconds < math.inf:
         raise ValueError("a number of seconds above 0")
     return seconds
-
-
-# The vendors' own variables, the first that is set wins.
-CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
-    "openai": ("OPENAI_API_KEY",),
-    "mistral": ("MISTRAL_API_KEY",),
-    "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
-    "together": ("TOGETHER_API_KEY",),
-    "fireworks": ("FIREWORKS_API_KEY",),
-}
-
-
-# Where the vendors' own clients look for a gateway.
-_BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL"}
-
-
-def find_base_url(provider: str) -> str | None:
-    """The base URL that the vendor's own environment variable names, or None."""
-    return os.environ.get(_BASE_URL_VARIABLES.get(provider, ""), "").strip() or None
-
-
-def find_credential(provider: str) -> Credential | None:
-    """The provider's key from the vendor's own environment variable, or None."""
-    for variable in CREDENTIAL_VARIABLES.get(provider, ()):
-        key = os.environ.get(variable, "").strip()
-        if key:
-            return Credential(provider, key, variable)
-    return None
-
-
-def quiet_environment() -> dict[str, str]:
-    """Variables that switch off the telemetry of the libraries we use."""
-    return {
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DISABLE_TELEMETRY": "1",  # what older Hugging Face libraries look at
-        "DO_NOT_TRACK": "1",
-    }
-
-
-def switch_off_telemetry() -> None:
-    """Set these variables in this process; to be called before a library reads them."""
-    os.environ.update(quiet_environment())
-
-
-# Read by the HTTP clients of every vendor; we pass them on and show them, and set none.
-NETWORK_VARIABLES = (
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-)
-
-
-def find_network_settings() -> dict[str, str]:
-    """The proxy and certificate variables that are set, credentials in them masked."""
-    names = [form for name in NETWORK_VARIABLES for form in (name, name.lower())]
-    return {name: mask_url(os.environ[name]) for name in names if os.environ.get(name)}
-
-
-def mask_url(url: str) -> str:
-    """The URL without its user and password, and without a password in its query."""
-    scheme, slashes, rest = url.partition("//")
-    if not slashes:
-        scheme, rest = "", url
-    if "@" in rest and not rest.startswith("/"):
-        rest = "***@" + rest.rpartition("@")[2]
-    before, query, after = rest.partition("?")
-    if query:
-        pairs = after.split("&")
-        after = "&".join(p.split("=")[0] + "=***" if "pass" in p.lower() else p for p in pairs)
-    return scheme + slashes + before + query + after
