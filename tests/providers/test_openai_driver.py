@@ -70,7 +70,7 @@ def test_a_short_name_is_sent_as_the_dated_one(
 def test_found_by_its_marker_on_any_page(
     vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str], filtered: bool
 ) -> None:
-    vendor.metadata_filter = filtered
+    vendor.metadata = "filtered" if filtered else "kept"
     wanted = start("job-wanted")
     for n in range(120):
         start(f"job-{n}")

@@ -58,7 +58,7 @@ def status_error(
         credential: Its key is blotted out of whatever the vendor says.
     """
     kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidRequest)
-    said = _vendor_words(body).replace(credential.key, "***")
+    said = vendor_words(body, credential)
     message = f"asked to {doing}, {who} answered {status}" + (f": {said}" if said else "")
     error = kind(message, hint=_hint(status, credential, headers))
     if isinstance(error, RateLimited):
@@ -151,11 +151,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _vendor_words(body: object) -> str:
-    """The vendor's message: OpenAI's shape, or the `detail` of FastAPI's."""
+def vendor_words(body: object, credential: Credential) -> str:
+    """What an error document says, the key blotted out: OpenAI's shape, or FastAPI's `detail`."""
     if not isinstance(body, Mapping):
         return ""
     inner = body.get("error", body)
     source = inner if isinstance(inner, Mapping) else body
-    said = source.get("message") or source.get("detail") or ""
-    return " ".join(str(said).split())[:_LONGEST_MESSAGE]
+    said = str(source.get("message") or source.get("detail") or "")
+    return printable(said.replace(credential.key, "***"))[:_LONGEST_MESSAGE]
+
+
+def printable(text: str) -> str:
+    """A stranger's text on one line, without signs that move a cursor or turn the writing round."""
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())

@@ -6,17 +6,19 @@ environment are honoured by its HTTP client.
 """
 
 import functools
+import json
 import re
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from ftctl.config import NETWORK_VARIABLES, Credential, find_credential
+from ftctl.config import CREDENTIAL_VARIABLES, NETWORK_VARIABLES, Credential, find_credential
 from ftctl.errors import CredentialsMissing, ExtraMissing, Unavailable, UsageError
 from ftctl.providers import openai_wire as wire
-from ftctl.providers.http_errors import connection_error, status_error
+from ftctl.providers.http_errors import connection_error, status_error, vendor_words
 from ftctl.providers.openai_limits import require_url
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 TIMEOUT_S = 60.0
-_PAGE = 100
+PAGE = 100
 
 _Doc = TypeVar("_Doc", bound=wire.Document)
 _Row = TypeVar("_Row", bound=wire.Item)
@@ -39,11 +41,13 @@ class Connection:
     Args:
         who: Whom messages name.
         base_url: Where to ask.
+        provider: Whose key opens it.
     """
 
-    def __init__(self, who: str, base_url: str) -> None:
+    def __init__(self, who: str, base_url: str, provider: str = "openai") -> None:
         self._who = who
         self._base_url = base_url
+        self._provider = provider
 
     def require(self) -> None:
         """Refuse when it can't be asked at all.
@@ -69,7 +73,7 @@ class Connection:
         """
         seen: set[str] = set()
         page_of = wire.page_of(row)
-        query: dict[str, Any] = {"limit": _PAGE}
+        query: dict[str, Any] = {"limit": PAGE}
         while True:
             content = self.ask(doing, lambda c: page(c, query))  # noqa: B023 - called at once
             found = self._parsed(doing, page_of, content)
@@ -82,7 +86,7 @@ class Connection:
                 if found.has_more is None:
                     return
                 raise Unavailable(f"asked to {doing}, {self._who} sends the same page for ever")
-            query = {"limit": _PAGE, "after": found.data[-1].id}
+            query = {"limit": PAGE, "after": found.data[-1].id}
 
     def one(
         self,
@@ -97,10 +101,7 @@ class Connection:
         try:
             return document.model_validate_json(content)
         except ValidationError:
-            raise Unavailable(
-                f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-                hint="is this the base URL of an API that speaks OpenAI's wire? ftctl doctor",
-            ) from None
+            raise self._no_answer(doing) from None
 
     def ask(
         self,
@@ -117,12 +118,24 @@ class Connection:
             Unavailable: no whole answer; what was asked may have been done.
             ProviderError: a definite no. No message holds the key.
         """
+        with self.asking(doing) as client:
+            return call(client).content
+
+    @contextmanager
+    def asking(self, doing: str) -> "Iterator[OpenAI]":
+        """The SDK's client, whose errors become ours; the same as `ask` raises.
+
+        Args:
+            doing: What is asked, after "asked to".
+        """
         client = self._client
+        import httpx2
         import openai
 
         credential = self._credential()
+        broken = functools.partial(connection_error, who=self._who, doing=doing, url=self._base_url)
         try:
-            return call(client).content
+            yield client
         except openai.APIStatusError as error:
             raise status_error(
                 who=self._who,
@@ -132,15 +145,24 @@ class Connection:
                 body=error.body,
                 credential=credential,
             ) from None
-        except openai.APIConnectionError as error:
-            raise connection_error(
-                who=self._who, doing=doing, url=self._base_url, error=error
-            ) from None
+        except (openai.APIConnectionError, httpx2.RequestError) as error:  # the latter: a stream
+            raise broken(error=error) from None
+        except openai.APIError as error:  # told in the middle of a stream
+            said = vendor_words(error.body, credential)
+            raise Unavailable(f"asked to {doing}, {self._who} broke off: {said}") from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise self._no_answer(doing) from None
         except ValueError as error:  # an id that can't stand in a URL; its text may hold anything
             raise UsageError(
                 f"{self._who} can't be asked to {doing} ({type(error).__name__})",
                 hint="check the id and the base URL",
             ) from None
+
+    def _no_answer(self, doing: str) -> Unavailable:
+        return Unavailable(
+            f"asked to {doing}, {self._who} sent something that isn't the API's answer",
+            hint="is this the base URL of an API that speaks OpenAI's wire? ftctl doctor",
+        )
 
     @functools.cached_property
     def _client(self) -> "OpenAI":
@@ -164,11 +186,12 @@ class Connection:
         )
 
     def _credential(self) -> Credential:
-        found = find_credential("openai")
+        found = find_credential(self._provider)
         if found is None:
+            variable = CREDENTIAL_VARIABLES[self._provider][0]
             raise CredentialsMissing(
-                f"{self._who} needs a key, and OPENAI_API_KEY isn't set",
-                hint="export OPENAI_API_KEY=…; for `ftctl serve` it is the server's token",
+                f"{self._who} needs a key, and {variable} isn't set",
+                hint=f"export {variable}=…; for `ftctl serve` it is the server's token",
             )
         if not re.fullmatch(r"[!-~]+", found.key):
             raise CredentialsMissing(

@@ -9,12 +9,13 @@ import base64
 import binascii
 import json
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ftctl import __version__
 from ftctl.job import JobEvent, JobSpec, JobState, Snapshot
+from ftctl.providers.http_errors import printable
 
 MARKER = "ftctl_marker"
 NAME = "ftctl_name"
@@ -40,6 +41,10 @@ EVENT_TYPE: dict[str, Literal["message", "metrics"]] = {"message": "message", "m
 _DATA_CODES = {"invalid_n_examples", "invalid_training_file", "invalid_validation_file"}
 
 
+# The vendor's words are shown to people and kept.
+Words = Annotated[str, AfterValidator(printable)]
+
+
 class Document(BaseModel):
     """A JSON document of the vendor; what isn't read here is passed over."""
 
@@ -49,7 +54,7 @@ class Document(BaseModel):
 class Item(Document):
     """A document that lists hold: an id tells it apart."""
 
-    id: str = Field(min_length=1)
+    id: str = Field(pattern=r"^[!-~]+$", max_length=512)
 
 
 Row = TypeVar("Row", bound=Item)
@@ -65,19 +70,19 @@ class Page(Document, Generic[Row]):
 class Trouble(Document):
     """Why a job failed; on a healthy job an object in which all is null."""
 
-    code: str | None = None
-    message: str | None = None
-    param: str | None = None
+    code: Words | None = None
+    message: Words | None = None
+    param: Words | None = None
 
 
 class Job(Item):
     """A fine-tuning job as the vendor tells it; times are Unix seconds."""
 
-    status: str
-    model: str = ""
+    status: Words
+    model: Words = ""
     created_at: float | None = None
     finished_at: float | None = None
-    fine_tuned_model: str | None = None
+    fine_tuned_model: Words | None = None
     error: Trouble | None = None
     training_file: str | None = None
     validation_file: str | None = None
@@ -110,7 +115,7 @@ class Event(Item):
 
     created_at: float = 0.0
     level: str = "info"
-    message: str = ""
+    message: Words = ""
     type: str | None = None
     data: Any = None
 

@@ -7,6 +7,7 @@ for all vendors. Keys are never kept: a request remembers only whether its key w
 import fnmatch
 import json
 import re
+import ssl
 import sys
 import threading
 import time
@@ -113,9 +114,12 @@ class Loopback:
     Args:
         key: The key that is right; None takes any.
         prefix: What the base URL's path is.
+        tls: What it speaks TLS with; plain HTTP when None.
     """
 
-    def __init__(self, key: str | None = None, prefix: str = "/v1") -> None:
+    def __init__(
+        self, key: str | None = None, prefix: str = "/v1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.latency: list[Latency] = []
@@ -123,7 +127,12 @@ class Loopback:
         self._key = key
         self._prefix = prefix
         self._lock = threading.RLock()
+        self._scheme = "http" if tls is None else "https"
         self._server = _Server(("127.0.0.1", 0), _handler(self))
+        if tls is not None:  # the handshake is the handler's: no client holds up the others
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
         )
@@ -131,7 +140,7 @@ class Loopback:
     @property
     def base_url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_port}{self._prefix}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}{self._prefix}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -228,8 +237,8 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is part of the game; anything else is told."""
-        if not isinstance(sys.exception(), ConnectionError):
+        """A client that was killed, or left a handshake, is part of the game; the rest is told."""
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 

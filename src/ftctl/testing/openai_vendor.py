@@ -4,10 +4,12 @@ A job moves one status on with each retrieve, or when `move` says so.
 """
 
 import secrets
+import ssl
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from typing_extensions import override
 
@@ -48,7 +50,9 @@ class OpenAIVendor(Loopback):
         by_polls: Whether each retrieve moves a job on; else only `move` does.
         lists_lag_s: Seconds for which lists don't show a new job.
         lists_lag_requests: Lists that don't show a new job.
-        metadata_filter: Whether the list of jobs honours `metadata[k]=v`; gateways may not.
+        metadata: Whether a job's metadata are kept and the list of jobs is filtered by them; a
+            gateway may keep them only, or drop them.
+        tls: What it speaks TLS with; plain HTTP when None.
 
     Attributes:
         creates: How many jobs were made for each marker.
@@ -62,14 +66,15 @@ class OpenAIVendor(Loopback):
         by_polls: bool = True,
         lists_lag_s: float = 0.0,
         lists_lag_requests: int = 0,
-        metadata_filter: bool = True,
+        metadata: Literal["filtered", "kept", "dropped"] = "filtered",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(key)
+        super().__init__(key, tls=tls)
         self.statuses = statuses
         self.by_polls = by_polls
         self.lists_lag_s = lists_lag_s
         self.lists_lag_requests = lists_lag_requests
-        self.metadata_filter = metadata_filter
+        self.metadata = metadata
         self.files: dict[str, VendorFile] = {}
         self.jobs: dict[str, VendorJob] = {}
         self.models: dict[str, Json] = {name: _model(name, "system") for name in TUNABLE}
@@ -211,6 +216,8 @@ class OpenAIVendor(Loopback):
         enough = training.content.count(b"\n") >= _MIN_EXAMPLES
         script = list(self.statuses if enough else ("validating_files", "failed"))
         document = _job(asked, script.pop(0))
+        if self.metadata == "dropped":
+            document["metadata"] = None
         job = VendorJob(document, script)
         job.events.append(_event(f"Created fine-tuning job: {document['id']}"))
         self.jobs[document["id"]] = job
@@ -230,7 +237,7 @@ class OpenAIVendor(Loopback):
     def _selected(self, document: Json, query: Mapping[str, str]) -> bool:
         wanted = {k[9:-1]: v for k, v in query.items() if k.startswith("metadata[")}
         metadata = document["metadata"] or {}
-        return not self.metadata_filter or all(metadata.get(k) == v for k, v in wanted.items())
+        return self.metadata == "kept" or all(metadata.get(k) == v for k, v in wanted.items())
 
 
 def _page(oldest_first: Sequence[Json], request: Request) -> Answer:
