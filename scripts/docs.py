@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ftctl.catalog.load import load_catalog
+from ftctl.catalog.load import load_shipped
 from ftctl.catalog.types import Provider
 from ftctl.cli.main import COMMANDS, ftctl
 
@@ -82,7 +82,7 @@ def providers() -> str:
         "# Providers",
         "Written by `make docs` from the catalog. `ftctl providers --as-of DATE` answers for a "
         "day.",
-        *(provider(row) for row in load_catalog().providers),
+        *(provider(row) for row in load_shipped().providers),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -97,10 +97,19 @@ def provider(row: Provider) -> str:
         for phase in row.phases
     ]
     weights = "come home" if row.weights_returned else "stay with the vendor"
-    lines += ["", f"Methods: {', '.join(row.methods)}. Weights {weights}."]
+    lines += ["", f"Methods: {', '.join(row.methods) or 'none'}. Weights {weights}."]
+    lines += [f"Takes {limits(row)} (as of {row.as_of}: {row.source})."]
+    lines += [f"Residency: {row.residency.says} (as of {row.residency.as_of}: {row.residency.source})."]
     lines += [f"Afterwards: {row.after_closing}."] if row.after_closing else []
     lines += [f"Way out: {row.way_out}."]
     return "\n".join(lines)
+
+
+def limits(row: Provider) -> str:
+    """How much data a job may have."""
+    most = f" to {row.max_rows:,}" if row.max_rows else " or more"
+    size = f", files up to {row.max_file_mb:,.0f} MB" if row.max_file_mb else ""
+    return f"{row.min_rows}{most} examples{size}"
 
 
 def cell(text: str) -> str:

@@ -41,8 +41,14 @@ VENDORS = (
     "nebius",
     "bedrock",
     "google",
+    "tinker",
+    "alibaba",
     "anthropic",
     "cohere",
+    "ai21",
+    "databricks",
+    "watsonx",
+    "anyscale",
 )
 _FILES = ("models.toml", *(f"vendors/{vendor}.toml" for vendor in VENDORS), "gpus.toml")
 _STRICTEST_FIRST = ("no", "unknown", "not_competing", "yes")
