@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ftctl.api.advising import advise, check
     from ftctl.api.evaluating import evaluate
     from ftctl.api.job_handle import Job, get_job, jobs, watch
+    from ftctl.api.migrating import migrate
     from ftctl.api.model_handle import chat
     from ftctl.api.submitting import submit
     from ftctl.errors import FtctlError
@@ -25,6 +26,7 @@ _HOMES = {
     "evaluate": "ftctl.api.evaluating",
     "get_job": "ftctl.api.job_handle",
     "jobs": "ftctl.api.job_handle",
+    "migrate": "ftctl.api.migrating",
     "submit": "ftctl.api.submitting",
     "watch": "ftctl.api.job_handle",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "evaluate",
     "get_job",
     "jobs",
+    "migrate",
     "submit",
     "watch",
 ]

@@ -11,6 +11,10 @@ Method = Literal["sft", "dpo", "rft"]
 Tuning = Literal["lora", "qlora", "full"]
 Privacy = Literal["public", "contractual", "regulated", "stays_inside"]
 
+# The local backend's peak rate for LoRA where none is asked. OpenAI publishes no rate for its
+# multiplier to multiply; by our choice a multiplier of 1 stands for this one.
+DEFAULT_LEARNING_RATE = 2e-4
+
 
 class JobState(enum.StrEnum):
     """Our own words for where a job stands; the vendor's raw word is `provider_status`."""
@@ -39,6 +43,11 @@ class JobState(enum.StrEnum):
         """Whether the job is on disk here but not yet known to be at the provider."""
         return self in OPEN
 
+    @property
+    def watched(self) -> bool:
+        """Whether the job is at a provider and hasn't ended, so that a look may show something."""
+        return self in WATCHED
+
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 OPEN = frozenset({JobState.CREATED, JobState.UPLOADING, JobState.SUBMITTING})
@@ -56,6 +65,7 @@ _OBSERVED = frozenset(
         *TERMINAL,
     }
 )
+WATCHED = _OBSERVED - TERMINAL
 
 LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CREATED: frozenset({JobState.UPLOADING, JobState.FAILED, JobState.CANCELLED}),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.job import Hyperparameters
+from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters
 from ftctl.local_backend.data import Batch, Example, collate, shared_prefix, steps_per_epoch
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
 from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
@@ -104,7 +104,7 @@ def make_plan(
         steps_reason=steps_reason,
         batch_size=batch_size,
         micro_batch_size=micro,
-        learning_rate=settings.learning_rate or 2e-4,
+        learning_rate=settings.learning_rate or DEFAULT_LEARNING_RATE,
         warmup_steps=max(1, round(total * warmup)),
         weight_decay=settings.weight_decay or 0.0,
         checkpoint_steps=settings.checkpoint_steps or max(10, math.ceil(total / 5)),

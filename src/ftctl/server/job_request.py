@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from ftctl.job import Hyperparameters, JobRecord
+from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobRecord
 from ftctl.server.errors import ApiError
 
 KEPT_AS = "openai-request"  # the key in a job's metadata
-LEARNING_RATE = 2e-4  # what a multiplier of 1 means here: the local backend's own default
 
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Value = Annotated[str, StringConstraints(max_length=512)]
@@ -109,7 +108,7 @@ class CreateJob(Wire):
         return Hyperparameters(
             epochs=asked.n_epochs,
             batch_size=asked.batch_size,
-            learning_rate=None if factor is None else LEARNING_RATE * factor,
+            learning_rate=None if factor is None else DEFAULT_LEARNING_RATE * factor,
             seed=self.seed,
         )
 

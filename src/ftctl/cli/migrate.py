@@ -1,0 +1,93 @@
+"""`ftctl migrate`: the same job at another provider, in one command."""
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+from ftctl.cli.submit import read_settings
+from ftctl.cli.watching import job_document
+from ftctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftctl.api.migrating import Migration
+
+
+@make_command("migrate", short_help="Run a job's data and settings at another provider.")
+@click.argument("job_id", metavar="ID")
+@click.option("--to", required=True, metavar="PROVIDER", help="Where to run it.")
+@click.option("--model", help="The base model there, where the old one isn't tuned.")
+@click.option(
+    "--set", "changed", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
+)
+@click.option("--name", help="What to call the new job.")
+@click.option("--base-url", help="A gateway that speaks the new provider's wire.")
+@click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
+@click.option(
+    "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
+)
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge availability by another day."
+)
+@click.option("--dry-run", is_flag=True, help="Show the difference and submit nothing.")
+@click.option("--yes", is_flag=True, help="Submit without asking.")
+def command(
+    out: Output,
+    job_id: str,
+    *,
+    changed: tuple[str, ...],
+    as_of: datetime | None,
+    dry_run: bool,
+    yes: bool,
+    **asked: Any,  # noqa: ANN401 - click's options by name
+) -> None:
+    """Run a job's data, method and settings at another provider.
+
+    Shows what maps, what changes and what is dropped, the new price and how long the new model
+    will answer; submits after consent. Running it again makes no second job.
+
+    Example: ftctl migrate job-7f3k2m9xab --to local --model qwen2.5-0.5b-instruct --dry-run
+    """
+    from ftctl.api.migrating import plan_migration
+    from ftctl.api.submitting import submit_job
+
+    day = as_of.date() if as_of else None
+    plan = plan_migration(
+        job_id, hyperparameters=read_settings(changed), as_of=day, on_step=out.note, **asked
+    )
+    if not out.json:
+        _show(out, plan)
+    job = None
+    if not dry_run:
+        _require_consent(yes=yes)
+        job = submit_job(
+            plan.spec, allow_scan_hits=asked["allow_scan_hits"], as_of=day, on_step=out.note
+        )
+    if out.json:
+        body = plan.model_dump(mode="json")
+        rows = [d.model_dump() | {"kind": d.kind} for d in plan.differences]
+        made = job_document(job.record) if job else None
+        out.document({"schema": "ftctl.migration/1", **body, "differences": rows, "job": made})
+    elif job is not None:
+        out.line(job.id)
+        out.note(f"watch it: ftctl watch {job.id}")
+
+
+def _require_consent(*, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nothing was submitted: nobody is here to ask", hint="--yes submits it")
+    if not click.confirm("submit it?", err=True):
+        raise click.exceptions.Exit(1)
+
+
+def _show(out: Output, plan: "Migration") -> None:
+    rows = [(d.setting, d.before or "", d.after or "(dropped)", d.why) for d in plan.differences]
+    out.table(("setting", "before", "after", "why"), rows, title=f"{plan.source} moves")
+    cost = plan.quote.cost
+    price = f"{cost.low:.2f} to {cost.high:.2f} USD" if cost else "unknown"
+    out.plain(f"price: {price}\nlifetime: {plan.lifetime}")

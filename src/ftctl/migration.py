@@ -1,0 +1,166 @@
+"""What becomes of a job's settings at another provider: pure, before anything is asked or sent."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.errors import UsageError
+from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobSpec, Tuning
+from ftctl.policy import availability
+from ftctl.providers.base import Capabilities
+
+_RATE_RULE = (
+    f"a multiplier of 1 stands for {DEFAULT_LEARNING_RATE:g}; OpenAI publishes no base rate"
+)
+
+_MOST_SUGGESTED = 5
+
+
+class Difference(BaseModel):
+    """One line of the diff: what a setting was, what it becomes (None: dropped), and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    setting: str
+    before: str | None
+    after: str | None
+    why: str = ""
+
+    @property
+    def kind(self) -> Literal["kept", "changed", "dropped"]:
+        """What happens to the setting."""
+        if self.after is None:
+            return "dropped"
+        return "kept" if self.before == self.after else "changed"
+
+
+def translate(
+    spec: JobSpec,
+    to: str,
+    capabilities: Capabilities,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    as_of: date,
+    catalog: Catalog | None = None,
+) -> tuple[JobSpec, tuple[Difference, ...]]:
+    """The same job at another provider, and what differs.
+
+    Args:
+        spec: The job as it was asked.
+        to: The new provider, by its name.
+        capabilities: What its driver says it can do.
+        model: The base model there; the same one when left out.
+        base_url: A gateway there; the old one's is never carried over.
+        as_of: The day on which the model must be open there.
+        catalog: Facts to ask; the shipped ones when left out.
+
+    Raises:
+        UsageError: the model isn't there, and none is named.
+    """
+    catalog = catalog or load_catalog()
+    base = model or _same_model(spec.model, to, as_of, catalog)
+    tuning, why = _tuning(spec.tuning, to, capabilities)
+    settings, lines = _settings(spec.hyperparameters, to, capabilities)
+    differences = [
+        Difference(
+            setting="provider",
+            before=_place(spec.provider, spec.base_url),
+            after=_place(to, base_url),
+        ),
+        Difference(setting="model", before=spec.model, after=base),
+        Difference(setting="method", before=spec.method, after=spec.method),
+        Difference(setting="tuning", before=spec.tuning, after=tuning, why=why),
+        *lines,
+    ]
+    moved = {"provider": to, "model": base, "tuning": tuning, "base_url": base_url}
+    new = spec.model_copy(update={**moved, "hyperparameters": settings, "max_cost_usd": None})
+    return new, tuple(differences)
+
+
+def lifetime(provider: str, model: str, *, as_of: date, catalog: Catalog | None = None) -> str:
+    """One sentence: how long a model that is tuned there today will answer."""
+    catalog = catalog or load_catalog()
+    vendor = catalog.find_provider(provider)
+    if vendor is None:
+        return f"nothing is known of how long {provider} serves a tuned model"
+    if vendor.weights_returned:
+        return "no end: the weights come home"
+    ends = serves_until(vendor.name, model, catalog=catalog)
+    if ends is not None:
+        return f"it answers until {ends}, {(ends - as_of).days} days from {as_of}"
+    after = availability(vendor.name, as_of=as_of, catalog=catalog).after_closing
+    return after or f"{vendor.title} has announced no end"
+
+
+def serves_until(provider: str, model: str, *, catalog: Catalog | None = None) -> date | None:
+    """The day from which a tuned model of this base answers no more; None: none is announced."""
+    catalog = catalog or load_catalog()
+    base = catalog.find_model(model)
+    if base is None:
+        return None
+    days = [t.serves_until for t in base.tunable if t.provider == provider and t.serves_until]
+    days += [base.shutdown] if base.shutdown and not base.open_weights else []
+    return min(days, default=None)
+
+
+def _place(provider: str, base_url: str | None) -> str:
+    return provider if base_url is None else f"{provider} at {base_url}"
+
+
+def _same_model(model: str, to: str, day: date, catalog: Catalog) -> str:
+    row = catalog.find_model(model)
+    if row is None and catalog.find_provider(to) is None:
+        return model  # nobody here knows either: the provider will say
+    if row is not None and any(t.provider == to and t.open_on(day) for t in row.tunable):
+        return row.name
+    there = [
+        m for m in catalog.models if any(t.provider == to and t.open_on(day) for t in m.tunable)
+    ]
+    size = row.parameters if row is not None else None
+    there.sort(key=lambda m: abs((m.parameters or 0) - (size or 8_000_000_000)))
+    names = ", ".join(m.name for m in there[:_MOST_SUGGESTED])
+    raise UsageError(
+        f"{model} isn't tuned at {to} on {day}",
+        hint=f"name a base that is: --model, one of {names}" if names else "ftctl models",
+    )
+
+
+def _tuning(asked: Tuning, to: str, capabilities: Capabilities) -> tuple[Tuning, str]:
+    if asked in capabilities.tunings:
+        return asked, ""
+    other: Tuning = "lora" if "lora" in capabilities.tunings else min(capabilities.tunings)
+    return other, f"{to} doesn't tune by {asked}"
+
+
+def _settings(
+    asked: Hyperparameters, to: str, capabilities: Capabilities
+) -> tuple[Hyperparameters, list[Difference]]:
+    """Every setting that was made: kept, put in the other's terms, or dropped."""
+    kept: dict[str, Any] = {}
+    lines = []
+    for name, value in asked.model_dump(exclude_none=True).items():
+        before = f"{name}={value:g}"
+        for new, put, why in _in_terms_of(name, value, capabilities):
+            kept[new] = put
+            lines.append(Difference(setting=name, before=before, after=f"{new}={put:g}", why=why))
+            break
+        else:
+            why = f"{to} takes no {name}; its own choice holds"
+            lines.append(Difference(setting=name, before=before, after=None, why=why))
+    return Hyperparameters.model_validate(kept), lines
+
+
+def _in_terms_of(
+    name: str, value: float, capabilities: Capabilities
+) -> Iterator[tuple[str, float, str]]:
+    takes = capabilities.hyperparameters
+    if name in takes:
+        yield name, value, ""
+    elif name == "learning_rate" and "learning_rate_multiplier" in takes:
+        yield "learning_rate_multiplier", value / DEFAULT_LEARNING_RATE, _RATE_RULE
+    elif name == "learning_rate_multiplier" and "learning_rate" in takes:
+        yield "learning_rate", value * DEFAULT_LEARNING_RATE, _RATE_RULE

@@ -1,0 +1,81 @@
+"""One command moves a job to another provider, after showing what changes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+from ftctl.testing.openai_vendor import OpenAIVendor
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIVendor]:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    with OpenAIVendor("sk-right") as opened:
+        yield opened
+
+
+@pytest.fixture
+def old(cli: Cli, tmp_path: Path) -> str:
+    """A job at the fake provider."""
+    file = tmp_path / "train.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
+        for q in (f"Is {n} a number?" for n in range(12))
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    ran = cli(
+        *("submit", "--provider", "fake", "--data", file, "--model", "gpt-4.1-mini", "--json"),
+        *("--name", "n", "--set", "epochs=2", "--set", "lora_r=8"),
+    )
+    return str(ran.json()["id"])
+
+
+def migrate(old: str, vendor: OpenAIVendor) -> tuple[str, ...]:
+    return ("migrate", old, "--to", "openai", "--base-url", vendor.base_url)
+
+
+def test_the_difference_is_shown_and_the_job_made_once(
+    cli: Cli, old: str, vendor: OpenAIVendor
+) -> None:
+    ran = cli(*migrate(old, vendor), "--yes", "--json")
+    assert ran.returncode == 0, ran.stderr
+    shown = ran.json()
+    assert (shown["schema"], shown["source"]) == ("ftctl.migration/1", old)
+    kinds = {row["setting"]: row["kind"] for row in shown["differences"]}
+    assert (kinds["epochs"], kinds["lora_r"], kinds["provider"]) == ("kept", "dropped", "changed")
+    (made,) = vendor.jobs.values()
+    assert made.document["model"] == "gpt-4.1-mini-2025-04-14"
+    assert made.document["hyperparameters"]["n_epochs"] == 2
+    assert cli(*migrate(old, vendor), "--yes", "--json").json()["job"]["id"] == shown["job"]["id"]
+    assert len(vendor.jobs) == 1
+
+
+def test_nothing_is_submitted_unasked(cli: Cli, old: str, vendor: OpenAIVendor) -> None:
+    dry = cli(*migrate(old, vendor), "--dry-run")
+    assert dry.returncode == 0
+    assert "(dropped)" in dry.stdout
+    unasked = cli(*migrate(old, vendor))
+    assert unasked.returncode == 2
+    assert "--yes" in unasked.stderr
+    assert not vendor.jobs
+    assert not vendor.files
+
+
+def test_a_closed_door_is_closed_to_what_moves(cli: Cli, old: str) -> None:
+    ran = cli("migrate", old, "--to", "mistral", "--yes")
+    assert ran.returncode == 3
+    assert "mistral is closed" in ran.stderr
+
+
+def test_data_that_changed_since_is_not_sent(
+    cli: Cli, old: str, vendor: OpenAIVendor, tmp_path: Path
+) -> None:
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write("\n")
+    ran = cli(*migrate(old, vendor), "--yes")
+    assert ran.returncode == 2
+    assert "changed since" in ran.stderr
+    assert not vendor.jobs
