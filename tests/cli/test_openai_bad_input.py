@@ -419,6 +419,26 @@ def test_no_redirect_is_followed(
     assert not vendor.jobs
 
 
+def test_a_gateway_that_drops_metadata_is_not_paid_twice(
+    cli: Cli, submit: Callable[..., Ran], vendor: OpenAIVendor
+) -> None:
+    vendor.metadata = "dropped"
+    vendor.faults.append(Fault(CREATE, "lost"))
+    told(submit(vendor.base_url), 5, "is not known yet")
+    ran = submit(vendor.base_url)
+    assert ran.returncode == 1
+    (made,) = vendor.jobs
+    assert f"keeps no metadata, so any of its jobs {made}" in ran.stderr
+    job = the_job()
+    assert job is not None
+    assert (job.state, job.remote_id) == (JobState.NEEDS_ATTENTION, None)
+    assert f"ftctl jobs resolve {job.id} --remote" in job.message
+    assert submit(vendor.base_url).returncode == 1
+    assert len(vendor.asked(CREATE)) == 1
+    assert cli("jobs", "resolve", job.id, "--remote", made).returncode == 0
+    goes_on(submit(vendor.base_url), vendor)
+
+
 def named(strange: str) -> Callable[[Json], Json]:
     return lambda document: document | {"id": strange}
 

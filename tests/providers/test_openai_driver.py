@@ -66,25 +66,32 @@ def test_a_short_name_is_sent_as_the_dated_one(
     assert vendor.asked(JOBS)[0].json()["model"] == "gpt-4.1-mini-2025-04-14"
 
 
-@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("gateway", [True, False])
 def test_found_by_its_marker_on_any_page(
-    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str], filtered: bool
+    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str], gateway: bool
 ) -> None:
-    vendor.metadata = "filtered" if filtered else "kept"
+    driver._gateway = gateway
     wanted = start("job-wanted")
     for n in range(120):
         start(f"job-{n}")
     assert driver.find("job-wanted") == wanted
     assert driver.find("job-nobody") is None
-    assert len(vendor.asked("GET /fine_tuning/jobs")) == (2 if filtered else 4)
+    lists = vendor.asked("GET /fine_tuning/jobs")
+    assert len(lists) == (4 if gateway else 2)  # only OpenAI itself surely knows the filter
+    assert any("metadata[ftctl_marker]" in request.query for request in lists) is not gateway
 
 
-def test_a_gateway_that_refuses_the_filter_is_read_without_it(
-    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str]
+def test_a_gateway_that_drops_metadata_says_no_to_nobody(
+    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str], tmp_path: Path
 ) -> None:
+    vendor.metadata = "dropped"
+    assert driver.find("job-1") is None
     made = start("job-1")
-    vendor.faults.append(Fault("GET /fine_tuning/jobs", status=422))
-    assert driver.find("job-1") == made
+    with pytest.raises(InvalidRequest, match=f"keeps no metadata.*{made}"):
+        driver.find("job-1")
+    # Jobs that other tools made of their own files can be told apart.
+    vendor.files[vendor.jobs[made].document["training_file"]].document["filename"] = "mine.jsonl"
+    assert driver.find("job-1") is None
 
 
 def test_a_list_that_never_goes_on_is_no_answer(
@@ -121,14 +128,45 @@ def test_a_job_is_followed_from_files_to_model(
     assert driver.events(job, 2) == events[2:]
 
 
-def test_more_events_than_a_page_holds(
+def say(vendor: OpenAIVendor, job: str, *messages: object) -> None:
+    events = vendor.jobs[job].events
+    events += [events[0] | {"id": f"e-{said}", "message": str(said)} for said in messages]
+
+
+def test_of_many_events_only_the_new_ones_are_asked_for(
     driver: OpenAIProvider, start: Callable[[str], str], vendor: OpenAIVendor
 ) -> None:
     job = start("job-1")
-    (held,) = vendor.jobs.values()
-    first = held.events[0]
-    held.events += [first | {"id": f"e-{n}", "message": str(n)} for n in range(250)]
-    assert [e.message for e in driver.events(job, 1)] == [str(n) for n in range(250)]
+    say(vendor, job, *range(250))
+
+    def told(after: int) -> tuple[list[str], int]:
+        before = len(vendor.requests)
+        events = driver.events(job, after)
+        return [event.message for event in events], len(vendor.requests) - before
+
+    assert told(1) == ([str(n) for n in range(250)], 3)
+    assert told(251) == ([], 1)
+    say(vendor, job, "a", "b")
+    assert told(251) == (["a", "b"], 1)
+    assert told(252) == (["b"], 3)  # asked for what it has told: read again
+    say(vendor, job, *range(250, 400))
+    assert told(253) == ([str(n) for n in range(250, 400)], 2)
+    assert told(402) == (["399"], 5)
+    assert len(driver.events(job, 0)) == 403
+
+
+def test_what_is_said_while_we_page_is_told_next_time(
+    driver: OpenAIProvider, start: Callable[[str], str], vendor: OpenAIVendor
+) -> None:
+    job = start("job-1")
+    say(vendor, job, *range(149))
+    busy = iter(("x", "y"))
+    vendor.on_moment = lambda moment, request: (
+        say(vendor, job, next(busy)) if moment == "worked" else None
+    )
+    assert [event.message for event in driver.events(job, 1)] == [str(n) for n in range(149)]
+    vendor.on_moment = None
+    assert [event.message for event in driver.events(job, 150)] == ["x", "y"]
 
 
 def test_an_error_object_of_nulls_is_no_error(

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.base import Capabilities, RemoteFile
-from ftctl.providers.openai_connection import Connection, timeout
+from ftctl.providers.openai_connection import PAGE, Connection, timeout
 from ftctl.providers.openai_limits import pinned, require_bounds, require_tunable
 from ftctl.providers.result_folder import write_results
 
@@ -23,7 +25,16 @@ if TYPE_CHECKING:
 BASE_URL = "https://api.openai.com/v1"
 UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer: files may be 512 MB
 
+_OURS = "ftctl-"  # begins the name of every file that we send
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How many events of a job this driver has read, and the last one's id."""
+
+    count: int
+    newest: str
 
 
 class OpenAIProvider:
@@ -54,7 +65,9 @@ class OpenAIProvider:
     ) -> None:
         self._base_url = base_url or BASE_URL  # always said, or the environment's would win
         self._who = "OpenAI" if base_url is None else mask_url(base_url)
+        self._gateway = is_gateway(load_catalog().get_provider(self.name), base_url)
         self._at = Connection(self._who, self._base_url)
+        self._told: dict[str, _Told] = {}
 
     def check(self, spec: JobSpec) -> None:
         """Refuse what OpenAI would refuse, before anything is written or sent.
@@ -71,16 +84,14 @@ class OpenAIProvider:
                 hint="--method sft",
             )
         require_bounds(spec)
-        if not is_gateway(load_catalog().get_provider(self.name), self._base_url):
+        if not self._gateway:
             require_tunable(spec.model)
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Send a file, unless the vendor holds one of this content: its name is its hash."""
-        name = f"ftctl-{sha256}.jsonl"
+        name = f"{_OURS}{sha256}.jsonl"
         size = file.stat().st_size
-        for held in self._at.rows(
-            "list files", wire.File, lambda c, q: c.files.with_raw_response.list(**q)
-        ):
+        for held in self._files():
             if held.filename == name and held.bytes == size and held.status != "error":
                 _log.info("%s: holds %s already, as %s", self._who, name, held.id)
                 return RemoteFile(id=held.id, sha256=sha256)
@@ -130,17 +141,43 @@ class OpenAIProvider:
     def find(self, marker: str) -> str | None:
         """The job whose metadata carries the marker.
 
-        A gateway that ignores the filter is read page by page, one that refuses it without it.
+        OpenAI is asked for just that job. A gateway may not know the filter, or drop the metadata:
+        its whole list is read, and a job there that may be ours leaves the question open.
+
+        Raises:
+            InvalidRequest: a gateway shows a job of our data without a marker.
         """
-        try:
-            jobs = self._jobs({"metadata": {wire.MARKER: marker}})
-            return next((job.id for job in jobs if job.marker == marker), None)
-        except InvalidRequest:
-            return next((job.id for job in self._jobs({}) if job.marker == marker), None)
+        query = {} if self._gateway else {"metadata": {wire.MARKER: marker}}
+        unmarked = []
+        for job in self._jobs(query):
+            if job.marker == marker:
+                return job.id
+            if job.marker is None:
+                unmarked.append(job)
+        if self._gateway and unmarked:
+            self._require_strangers(unmarked)
+        return None
+
+    def _require_strangers(self, jobs: Sequence[wire.Job]) -> None:
+        """Refuse to call jobs other people's when they were made of a file that ftctl sent."""
+        ours = {file.id for file in self._files() if file.filename.startswith(_OURS)}
+        doubtful = [job.id for job in jobs if job.training_file in ours]
+        if doubtful:
+            raise InvalidRequest(
+                f"{self._who} keeps no metadata, so any of its jobs {', '.join(doubtful[:3])} made "
+                "of our data may be this one",
+                hint="compare their names and times there",
+            )
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job."""
         return wire.snapshot_of(self._job(remote_id))
+
+    def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
+        """Every job, newest first, as many at a time as one answer holds."""
+        jobs = self._jobs({})
+        while page := list(islice(jobs, PAGE)):
+            yield {job.id: wire.snapshot_of(job) for job in page}
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the job said, oldest first, leaving out the first `after` lines."""
@@ -149,7 +186,14 @@ class OpenAIProvider:
             wire.Event,
             lambda c, q: c.fine_tuning.jobs.with_raw_response.list_events(remote_id, **q),
         )
-        return [wire.event_of(event) for event in reversed(list(newest_first))][after:]
+        told = self._told.get(remote_id)
+        if told is None or told.count > after:
+            told = _Told(0, "")
+        # What is said while we page stands before the first page: the next look tells it.
+        fresh = list(takewhile(lambda event: event.id != told.newest, newest_first))
+        if fresh:
+            self._told[remote_id] = _Told(told.count + len(fresh), fresh[0].id)
+        return [wire.event_of(event) for event in reversed(fresh)][after - told.count :]
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
@@ -227,6 +271,11 @@ class OpenAIProvider:
             f"show job {remote_id}",
             wire.Job,
             lambda c: c.fine_tuning.jobs.with_raw_response.retrieve(remote_id),
+        )
+
+    def _files(self) -> Iterator[wire.File]:
+        return self._at.rows(
+            "list files", wire.File, lambda c, q: c.files.with_raw_response.list(**q)
         )
 
     def _jobs(self, query: dict[str, Any]) -> Iterator[wire.Job]:
