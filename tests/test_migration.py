@@ -7,7 +7,8 @@ import pytest
 
 from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters, JobSpec
-from ftctl.migration import Difference, lifetime, translate
+from ftctl.lifetime import lifetime
+from ftctl.migration import Difference, translate
 from ftctl.providers.local import LocalProvider
 from ftctl.providers.openai import OpenAIProvider
 

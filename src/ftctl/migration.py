@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.errors import UsageError
 from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobSpec, Tuning
-from ftctl.policy import availability
 from ftctl.providers.base import Capabilities
 
 _RATE_RULE = (
@@ -79,32 +78,6 @@ def translate(
     moved = {"provider": to, "model": base, "tuning": tuning, "base_url": base_url}
     new = spec.model_copy(update={**moved, "hyperparameters": settings, "max_cost_usd": None})
     return new, tuple(differences)
-
-
-def lifetime(provider: str, model: str, *, as_of: date, catalog: Catalog | None = None) -> str:
-    """One sentence: how long a model that is tuned there today will answer."""
-    catalog = catalog or load_catalog()
-    vendor = catalog.find_provider(provider)
-    if vendor is None:
-        return f"nothing is known of how long {provider} serves a tuned model"
-    if vendor.weights_returned:
-        return "no end: the weights come home"
-    ends = serves_until(vendor.name, model, catalog=catalog)
-    if ends is not None:
-        return f"it answers until {ends}, {(ends - as_of).days} days from {as_of}"
-    after = availability(vendor.name, as_of=as_of, catalog=catalog).after_closing
-    return after or f"{vendor.title} has announced no end"
-
-
-def serves_until(provider: str, model: str, *, catalog: Catalog | None = None) -> date | None:
-    """The day from which a tuned model of this base answers no more; None: none is announced."""
-    catalog = catalog or load_catalog()
-    base = catalog.find_model(model)
-    if base is None:
-        return None
-    days = [t.serves_until for t in base.tunable if t.provider == provider and t.serves_until]
-    days += [base.shutdown] if base.shutdown and not base.open_weights else []
-    return min(days, default=None)
 
 
 def _place(provider: str, base_url: str | None) -> str:

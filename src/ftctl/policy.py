@@ -235,6 +235,12 @@ def is_gateway(provider: Provider, base_url: str | None) -> bool:
     return not any(host == own or host.endswith(f".{own}") for own in provider.hosts)
 
 
+def is_vendors_own(provider: str, base_url: str | None) -> bool:
+    """Whether a job is at the vendor itself, so that the catalog's dates apply to it."""
+    row = load_catalog().find_provider(provider)
+    return row is not None and not is_gateway(row, base_url)
+
+
 def is_loopback(base_url: str) -> bool:
     """Whether a base URL points at this very machine."""
     host = urlsplit(base_url).hostname or ""

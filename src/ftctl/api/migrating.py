@@ -13,7 +13,8 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec
-from ftctl.migration import Difference, lifetime, translate
+from ftctl.lifetime import lifetime
+from ftctl.migration import Difference, translate
 from ftctl.providers.registry import get_provider
 from ftctl.submission import require_route
 

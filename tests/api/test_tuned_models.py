@@ -1,0 +1,57 @@
+"""Each tuned model has a last day, and who has one is told in time."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from ftctl.api.tuned_models import my_models
+from ftctl.config import load_settings
+from ftctl.job import JobSpec, JobState
+from ftctl.store import Store
+from ftctl.watcher import adopt
+
+TODAY = date(2026, 11, 24)
+
+
+def add(provider: str, model: str, base_url: str | None = None, *, done: bool = True) -> str:
+    spec = JobSpec(
+        provider=provider,
+        model=model,
+        data=Path("x.jsonl"),
+        data_sha256="0" * 64,
+        name="n",
+        base_url=base_url,
+    )
+    with Store(load_settings().database_url) as store:
+        job = store.add_job(spec, f"{provider} {model} {base_url}", new=True)
+        for state in (JobState.UPLOADING, JobState.SUBMITTING):
+            store.update(job.id, lambda _, state=state: {"state": state})  # type: ignore[misc]
+        adopt(store, job.id, f"remote-{job.id}")
+        if done:
+            end = {"state": JobState.SUCCEEDED, "fine_tuned_model": f"tuned-{provider}-{model}"}
+            store.update(job.id, lambda _: end)
+    return job.id
+
+
+def test_those_that_end_first_stand_on_top_and_are_warned_of() -> None:
+    add("local", "qwen2.5-0.5b-instruct")
+    add("fake", "m")
+    add("openai", "gpt-4.1-mini")
+    add("openai", "gpt-4.1-mini", "http://127.0.0.1:8321/v1")
+    add("openai", "gpt-4.1", done=False)
+    first, *others = my_models(as_of=TODAY)
+    assert (first.serves_until, first.days_left, first.ends_soon) == (date(2027, 1, 14), 51, True)
+    assert {(m.provider, m.serves_until, m.ends_soon) for m in others} == {
+        ("local", None, False),
+        ("fake", None, False),
+        ("openai", None, False),  # at a gateway, where the vendor's dates don't apply
+    }
+    assert any("127.0.0.1:8321" in m.lifetime for m in others)
+
+
+@pytest.mark.parametrize(("day", "soon"), [(date(2026, 11, 14), False), (date(2026, 11, 15), True)])
+def test_the_warning_begins_sixty_days_before(day: date, *, soon: bool) -> None:
+    add("openai", "gpt-4.1-mini")
+    (model,) = my_models(as_of=day)
+    assert model.ends_soon is soon
