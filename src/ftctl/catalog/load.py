@@ -167,7 +167,7 @@ def load_catalog() -> Catalog:
     Raises:
         UsageError: a setting or a row of that file is wrong; names file and key.
     """
-    path = load_settings().home / "catalog.toml"
+    path = load_settings().catalog
     try:
         changed = path.stat().st_mtime_ns
     except OSError:  # no such file, the usual case

@@ -37,6 +37,7 @@ class Settings:
         poll_s: Shortest time between two looks at one job, in seconds.
         settle_s: How long an unanswered create is looked for before it may be sent again, in
             seconds from when it was sent: vendors' lists lag.
+        catalog: File of the user's own prices and dates, which needn't exist.
         origins: Where each of them comes from, by its name.
     """
 
@@ -44,6 +45,7 @@ class Settings:
     database_url: str
     poll_s: float
     settle_s: float
+    catalog: Path
     origins: Mapping[str, str]
 
     def explained(self) -> dict[str, Setting[str | float]]:
@@ -53,6 +55,7 @@ class Settings:
             "database_url": mask_url(self.database_url),
             "poll_s": self.poll_s,
             "settle_s": self.settle_s,
+            "catalog": str(self.catalog),
         }
         return {name: Setting(value, self.origins[name]) for name, value in values.items()}
 
@@ -86,16 +89,21 @@ def load_settings(
         found_url = Setting(f"sqlite:///{found_home.value / 'ftctl.db'}", "default")
     found_poll = _find("poll_s", _seconds, sources) or Setting(2.0, "default")
     found_settle = _find("settle_s", _seconds, sources) or Setting(120.0, "default")
+    found_catalog = _find("catalog", _file, sources)
+    if found_catalog is None:
+        found_catalog = Setting(found_home.value / "catalog.toml", "default")
     return Settings(
         home=found_home.value,
         database_url=found_url.value,
         poll_s=found_poll.value,
         settle_s=found_settle.value,
+        catalog=found_catalog.value,
         origins={
             "home": found_home.origin,
             "database_url": found_url.origin,
             "poll_s": found_poll.origin,
             "settle_s": found_settle.origin,
+            "catalog": found_catalog.origin,
         },
     )
 
@@ -105,6 +113,7 @@ _VARIABLES = {
     "database_url": "FTCTL_DATABASE_URL",
     "poll_s": "FTCTL_POLL_S",
     "settle_s": "FTCTL_SETTLE_S",
+    "catalog": "FTCTL_CATALOG",
 }
 
 
@@ -185,6 +194,13 @@ def _path(raw: object, folder: Path) -> Path:
         raise UsageError(
             f"{raw}: this user has no home folder", hint="set FTCTL_HOME to a folder you may write"
         ) from None
+
+
+def _file(raw: object, folder: Path) -> Path:
+    path = _path(raw, folder)
+    if not path.is_file():  # named on purpose: its prices must not be left out in silence
+        raise ValueError("an existing file")
+    return path
 
 
 def _seconds(raw: object, folder: Path) -> float:  # noqa: ARG001 - same shape as the other readers
