@@ -8,7 +8,7 @@ import pytest
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
-from ftctl.local_backend.output import MANIFEST, copy_output, is_whole
+from ftctl.local_backend.output import MANIFEST, copy_output, is_whole, public_name
 
 
 @pytest.fixture
@@ -86,3 +86,9 @@ def test_many_fetches_at_once_end_with_one_whole_adapter(
     assert failed == []
     assert is_whole(tmp_path / "adapter")
     assert list(tmp_path.glob("adapter.*")) == []
+
+
+def test_a_card_names_the_base_as_others_know_it() -> None:
+    here = Path("/models/converted")
+    assert public_name("smollm2-135m-instruct", here) == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert public_name("./tiny", here) == "/models/converted"

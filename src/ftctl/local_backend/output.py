@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl import __version__
+from ftctl.catalog.load import load_catalog
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import Tokenizer
 from ftctl.errors import StoreError, UsageError
@@ -85,7 +86,7 @@ def write_output(
     }
     (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     card = _CARD.format(
-        base=base,
+        base=public_name(config.model, base),
         name=config.name,
         version=__version__,
         model=config.model,
@@ -103,6 +104,12 @@ def write_output(
     (part / MANIFEST).write_text(json.dumps(_manifest(part), indent=1), encoding="utf-8")
     shutil.rmtree(run.output, ignore_errors=True)
     part.rename(run.output)
+
+
+def public_name(model: str, base: Path | str) -> str:
+    """What others know the base by: its hub id where it has one, else where it is here."""
+    row = load_catalog().find_model(model)
+    return row.hub_id if row is not None and row.hub_id is not None else str(base)
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, str | int]]:
