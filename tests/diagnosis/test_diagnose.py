@@ -238,7 +238,9 @@ def test_few_examples_are_told_beside_everything_else() -> None:
 
 
 def test_too_little_to_tell_is_said_plainly() -> None:
-    assert first([]).sentence.startswith("No loss so far")
+    assert first([]).sentence.startswith("No loss:")
+    running = LOCAL.model_copy(update={"ended": False})
+    assert first([], running).sentence.startswith("No loss so far:")
     assert names(training(lambda x: 2.0 - x, steps=9)) == ["not_enough_metrics"]
     assert names([{"step": 1, "reward": 0.4}, {"message": "hello"}]) == ["not_enough_metrics"]
     assert names(validation(1.0, 0.9, 0.8)) == ["healthy"]

@@ -1,29 +1,40 @@
 """`ftctl job`: one job whole."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.cli.watching import job_document
 
+if TYPE_CHECKING:
+    from ftctl.diagnosis.types import Finding
+
 
 @make_command("job", short_help="Show one job whole.")
 @click.argument("job_id", metavar="ID")
 @click.option("--refresh", is_flag=True, help="Ask the provider first.")
 def command(out: Output, job_id: str, *, refresh: bool) -> None:
-    """Show one job whole: spec, state, history, cost, artifacts.
+    """Show one job whole: spec, state, history, cost, artifacts, and what its curves show.
 
     Example: ftctl job job-7f3k2m9xab --refresh
     """
+    from ftctl.api.diagnosing import diagnose_job
     from ftctl.api.job_handle import get_job
+    from ftctl.diagnosis.explanation import submit_again
 
     job = get_job(job_id)
     if refresh:
         job.refresh()
-    history = [event for _, event in job.events() if event.kind == "state"]
+    events = [event for _, event in job.events()]
+    history = [event for event in events if event.kind == "state"]
+    findings = diagnose_job(job.record, events)
     if out.json:
         told = [event.model_dump(mode="json") for event in history]
-        out.document({**job_document(job.record), "history": told})
+        shown = [finding.model_dump(mode="json") for finding in findings]
+        out.document({**job_document(job.record), "history": told, "diagnosis": shown})
         return
     rows = [
         (key, value)
@@ -38,3 +49,19 @@ def command(out: Output, job_id: str, *, refresh: bool) -> None:
     out.table(("", ""), rows)
     for event in history:
         out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.message}")
+    show_findings(out, findings)
+    again = submit_again(job.id, findings)
+    if again is not None:
+        out.plain(f"  → {again}")
+
+
+def show_findings(out: Output, findings: Sequence["Finding"]) -> None:
+    """What curves show, each with its numbers and whose rule it is."""
+    for finding in findings:
+        out.plain(f"{finding.name}: {finding.sentence}")
+        numbers = [
+            f"{measure.what} {measure.value:.4g}"
+            + (f" (step {measure.step})" if measure.step is not None else "")
+            for measure in finding.evidence
+        ]
+        out.plain(f"  {'; '.join([*numbers, f'rule: {finding.source}'])}")

@@ -13,21 +13,25 @@ from ftctl.errors import UsageError
 from ftctl.job import JobState
 
 if TYPE_CHECKING:
+    from ftctl.config import Settings
     from ftctl.estimation.quote import Quote
     from ftctl.job import JobSpec
 
 
 @make_command("submit", short_help="Check, quote and submit a fine-tuning job.")
-@click.option("--provider", required=True, help="`local`, or a name of `ftctl providers`.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Training examples.")
-@click.option("--model", required=True, help="A name of `ftctl models`, a folder or a hub id.")
+@click.option("--provider", help="`local`, or a name of `ftctl providers`.")
+@click.option("--data", type=click.Path(path_type=Path), help="Training examples.")
+@click.option("--model", help="A name of `ftctl models`, a folder or a hub id.")
+@click.option(
+    "--from", "earlier", metavar="ID", help="Take all that isn't given from an earlier job."
+)
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),
     help="Validation examples; the checkpoint that does best on them is kept.",
 )
-@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), default="sft")
-@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), default="lora")
+@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), help="sft when not given.")
+@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), help="lora when not given.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
 )
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 def command(
     out: Output,
     *,
+    earlier: str | None,
     settings: tuple[str, ...],
     max_cost: float | None,
     as_of: datetime | None,
@@ -63,32 +68,32 @@ def command(
     """Check, quote and submit a fine-tuning job; prints its id.
 
     Running the same command again goes on with the job that is under way and never makes a
-    second one; `--new` asks for another.
+    second one; `--new` asks for another. With `--from` everything that isn't given is taken from
+    an earlier job, and the name gets a suffix.
 
     Example: ftctl submit --provider local --data train.jsonl --model smollm2-135m-instruct
+    ftctl submit --from job-7f3k2m9xab --set epochs=2
     """
-    from ftctl.api.submitting import make_spec, preflight, submit
+    from ftctl.api.submitting import preflight, submit_job
     from ftctl.config import load_settings
 
     home = load_settings()
     day = as_of.date() if as_of else None
-    asked = read_settings(settings)
+    given = {"hyperparameters": read_settings(settings), "max_cost_usd": max_cost, **spec}
+    whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
     if dry_run:
-        whole = make_spec(hyperparameters=asked, max_cost_usd=max_cost, **spec)
         quoted = preflight(
             whole, settings=home, as_of=day, allow_scan_hits=allow_scan_hits, on_step=out.note
         )
         _show_dry_run(out, whole, quoted)
         return
-    job = submit(
-        hyperparameters=asked,
-        max_cost=max_cost,
+    job = submit_job(
+        whole,
         as_of=day,
         allow_scan_hits=allow_scan_hits,
         new=new,
         on_step=out.note,
         settings=home,
-        **spec,
     )
     if wait:
         if not out.json:
@@ -105,6 +110,29 @@ def command(
     if out.json:
         return
     out.note(f"{job.record.provider}: {job.record.message}; watch it: ftctl watch {job.id}")
+
+
+def _whole_spec(given: dict[str, Any]) -> "JobSpec":
+    from ftctl.api.submitting import make_spec
+
+    missing = [f"--{name}" for name in ("provider", "data", "model") if given[name] is None]
+    if missing:
+        raise UsageError(
+            f"missing {', '.join(missing)}", hint="or --from ID takes them from an earlier job"
+        )
+    return make_spec(**{name: value for name, value in given.items() if value is not None})
+
+
+def _spec_from(out: Output, home: "Settings", earlier: str, given: dict[str, Any]) -> "JobSpec":
+    from ftctl.api.job_handle import get_job, jobs
+    from ftctl.api.resubmitting import spec_from
+
+    record = get_job(earlier, settings=home).record
+    known = [job.record for job in jobs(settings=home)]
+    spec, remarks = spec_from(record, known, **given)
+    for remark in remarks:
+        out.note(remark)
+    return spec
 
 
 def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote") -> None:

@@ -33,7 +33,7 @@ def diagnose(rows: Iterable[Mapping[str, object]], run: RunFacts) -> list[Findin
     hidden = {name for finding in found for name in _HIDES.get(finding.name, ())}
     found = [finding for finding in found if finding.name not in hidden]
     if all(finding.name == "too_few_examples" for finding in found):
-        found.insert(0, _otherwise(curves))
+        found.insert(0, _otherwise(curves, run))
     return found
 
 
@@ -72,15 +72,16 @@ _HIDES: dict[FindingName, tuple[FindingName, ...]] = {
 }
 
 
-def _otherwise(curves: Curves) -> Finding:
+def _otherwise(curves: Curves, run: RunFacts) -> Finding:
     """What is said when no rule finds anything: all is well, or there is too little to tell."""
     curve, scores = curves.training, curves.validation
     if len(curve) < FEWEST_POINTS and len(scores) < FEWEST_SCORES:
         given = f"{len(curve)} training and {len(scores)} validation losses"
+        since = "" if run.ended else " so far"
         return Finding(
             name="not_enough_metrics",
-            sentence=f"{given if len(curve) or len(scores) else 'No loss'} so far: too little to "
-            f"tell anything; that takes {FEWEST_POINTS}, or {FEWEST_SCORES} of validation.",
+            sentence=f"{given if len(curve) or len(scores) else 'No loss'}{since}: too little "
+            f"to tell anything; that takes {FEWEST_POINTS}, or {FEWEST_SCORES} of validation.",
             evidence=(
                 Measure(what="training losses", value=len(curve)),
                 Measure(what="validation losses", value=len(scores)),

@@ -1,0 +1,121 @@
+"""`submit --from`: an earlier job once more, with changes, and never a third by accident."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Cli
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "train.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
+        for q in (f"Is {n} a number?" for n in range(12))
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return file
+
+
+@pytest.fixture
+def earlier(cli: Cli, data: Path) -> dict[str, Any]:
+    """A job with a setting of every kind."""
+    ran = cli(
+        "submit", "--provider", "fake", "--data", data, "--model", "m-1", "--name", "mails",
+        "--tuning", "full", "--privacy", "contractual", "--set", "epochs=3", "--set", "lora_r=8",
+        "--json",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    document: dict[str, Any] = ran.json()
+    return document
+
+
+def again(cli: Cli, job: str, *more: str | Path) -> dict[str, Any]:
+    ran = cli("submit", "--from", job, "--json", *more)
+    assert ran.returncode == 0, ran.stderr
+    document: dict[str, Any] = ran.json()
+    return document
+
+
+def test_everything_is_taken_and_what_is_given_wins(cli: Cli, earlier: dict[str, Any]) -> None:
+    job = again(cli, earlier["id"], "--set", "epochs=2", "--set", "learning_rate=0.001")
+    assert job["id"] != earlier["id"]
+    assert job["name"] == "mails-2"
+    before, after = earlier["spec"], job["spec"]
+    differ = {key for key in before if before[key] != after[key]}
+    assert differ == {"name", "hyperparameters"}
+    given = {key: value for key, value in after["hyperparameters"].items() if value is not None}
+    assert given == {"epochs": 2.0, "lora_r": 8, "learning_rate": 0.001}
+
+
+def test_flags_win(cli: Cli, earlier: dict[str, Any]) -> None:
+    words = ("--tuning", "lora", "--model", "m-2", "--name", "other", "--privacy", "public")
+    after = again(cli, earlier["id"], *words)["spec"]
+    assert [after[key] for key in ("tuning", "model", "name", "privacy")] == [*words[1::2]]
+
+
+def test_the_same_words_again_make_no_third_job(cli: Cli, earlier: dict[str, Any]) -> None:
+    first = again(cli, earlier["id"], "--set", "epochs=2")
+    assert again(cli, "mails", "--set", "epochs=2")["id"] == first["id"]
+    other = again(cli, earlier["id"], "--set", "epochs=1")
+    assert (other["name"], other["id"] != first["id"]) == ("mails-3", True)
+    fourth = again(cli, "mails-2")
+    assert fourth["name"] == "mails-4"  # no mails-2-2
+    assert again(cli, "mails-2")["id"] == fourth["id"]
+
+
+def test_data_that_changed_since_is_told_in_one_line(
+    cli: Cli, data: Path, earlier: dict[str, Any]
+) -> None:
+    with data.open("a", encoding="utf-8") as stream:
+        stream.write(data.read_text("utf-8").splitlines()[0].replace("Is 0", "Is 99") + "\n")
+    ran = cli("submit", "--from", earlier["id"], "--dry-run")
+    assert ran.returncode == 0, ran.stderr
+    told = [line for line in ran.stderr.splitlines() if "changed since" in line]
+    assert len(told) == 1
+    assert earlier["id"] in told[0]
+    named = cli("submit", "--from", earlier["id"], "--data", data, "--dry-run")
+    assert "changed since" not in named.stderr
+
+
+def test_data_that_is_gone_is_named_with_the_way_out(
+    cli: Cli, data: Path, earlier: dict[str, Any]
+) -> None:
+    data.rename(data.with_name("moved.jsonl"))
+    ran = cli("submit", "--from", earlier["id"])
+    assert ran.returncode == 2
+    assert "--data FILE" in ran.stderr
+    moved = again(cli, earlier["id"], "--data", data.with_name("moved.jsonl"))
+    assert moved["spec"]["data_sha256"] == earlier["spec"]["data_sha256"]
+
+
+def test_it_stays_at_its_base_url_whatever_the_environment_says(
+    cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spec_of(*words: str | Path) -> dict[str, Any]:
+        ran = cli("submit", *words, "--dry-run", "--json", "--as-of", "2026-11-24")
+        assert ran.returncode == 0, ran.stderr
+        document: dict[str, Any] = ran.json()["spec"]
+        return document
+
+    at = "http://127.0.0.1:9/v1"
+    job = cli("submit", "--provider", "fake", "--data", data, "--model", "m", "--json").json()
+    monkeypatch.setenv("FAKE_BASE_URL", at)
+    assert job["base_url"] is None
+    assert spec_of("--from", job["id"])["base_url"] is None
+    assert spec_of("--from", job["id"], "--base-url", at)["base_url"] == at
+
+
+def test_what_is_missing_without_an_earlier_job_is_named(cli: Cli, data: Path) -> None:
+    ran = cli("submit", "--data", data)
+    assert ran.returncode == 2
+    assert "missing --provider, --model" in ran.stderr
+    assert "--from" in ran.stderr
+
+
+def test_an_unknown_setting_names_the_nearest(cli: Cli, earlier: dict[str, Any]) -> None:
+    ran = cli("submit", "--from", earlier["id"], "--set", "epoch=2")
+    assert ran.returncode == 2
+    assert "did you mean epochs" in ran.stderr
