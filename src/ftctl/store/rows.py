@@ -1,0 +1,71 @@
+"""From a request to a job's first record, from one record to the next, and from record to row."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from ftctl.errors import IllegalMove
+from ftctl.job import LEGAL_MOVES, JobRecord, JobSpec, JobState
+
+Change = Callable[[JobRecord], dict[str, Any]]
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no characters that people confuse
+
+
+def changed(now: JobRecord, change: Change) -> JobRecord:
+    """The job after a change.
+
+    Raises:
+        IllegalMove: the change is to a state that can't follow the present one.
+    """
+    new = now.model_copy(update=change(now))
+    if new.state != now.state and new.state not in LEGAL_MOVES[now.state]:
+        raise IllegalMove(
+            f"{now.id} is {now.state}; it can't become {new.state}", hint=f"ftctl job {now.id}"
+        )
+    return new
+
+
+def columns(record: JobRecord) -> dict[str, Any]:
+    """What is searched, in step with the record."""
+    return {
+        "state": record.state.value,
+        "name": record.name,
+        "provider": record.provider,
+        "base_url": record.base_url,
+        "record": record.model_dump_json(),
+    }
+
+
+def text(at: datetime) -> str:
+    """A time in UTC, of one width, so that text sorts as time does."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def new_record(spec: JobSpec, estimate: dict[str, Any] | None) -> JobRecord:
+    """A job that nobody has begun to submit."""
+    job_id = "job-" + "".join(secrets.choice(_ALPHABET) for _ in range(10))
+    return JobRecord(
+        id=job_id,
+        name=spec.name,
+        provider=spec.provider,
+        base_url=spec.base_url,
+        remote_id=None,
+        marker=job_id,
+        state=JobState.CREATED,
+        provider_status=None,
+        message="created here, not submitted yet",
+        model=spec.model,
+        method=spec.method,
+        fine_tuned_model=None,
+        attempt=1,
+        created_at=datetime.now(UTC),
+        observed_at=None,
+        stale_because=None,
+        estimate=estimate,
+        actual=None,
+        progress={},
+        error=None,
+        spec=spec,
+    )
