@@ -13,7 +13,7 @@ from ftctl.providers.base import Provider
 from ftctl.providers.fake import FakeProvider
 from ftctl.providers.registry import get_provider
 from ftctl.testing.contract import RemoteContract
-from ftctl.testing.under_test import Refusal, Verb
+from ftctl.testing.under_test import RETRY_AFTER_S, Refusal, Verb
 
 
 class FakeUnderTest:
@@ -40,7 +40,7 @@ class FakeUnderTest:
         return len(self._fake.jobs)
 
     def refuse(self, verb: Verb, how: Refusal) -> None:
-        self._script(troubles={verb: (how,)})
+        self._script(troubles={verb: (how,)}, retry_after_s=RETRY_AFTER_S)
 
     def lose_the_answer(self) -> None:
         self._script(troubles={"create": ("answer_lost",)})

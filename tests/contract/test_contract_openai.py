@@ -14,7 +14,7 @@ from ftctl.providers.openai import OpenAIProvider
 from ftctl.testing.contract import RemoteContract
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor, without_model
-from ftctl.testing.under_test import Refusal, Verb
+from ftctl.testing.under_test import RETRY_AFTER_S, Refusal, Verb
 
 STATUS: dict[Refusal, int] = {
     "auth": 401,
@@ -62,9 +62,8 @@ class OpenAIUnderTest:
         return len(self._vendor.jobs)
 
     def refuse(self, verb: Verb, how: Refusal) -> None:
-        # A filter that is refused is left out: both lists must be.
-        times = 2 if (verb, how) == ("find", "invalid") else 1
-        self._vendor.faults.append(Fault(ROUTE[verb], status=STATUS[how], times=times))
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if how == "rate_limited" else {}
+        self._vendor.faults.append(Fault(ROUTE[verb], status=STATUS[how], headers=headers))
 
     def lose_the_answer(self) -> None:
         self._vendor.faults.append(Fault("POST /fine_tuning/jobs", "lost"))

@@ -5,7 +5,7 @@ nothing is trained.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -50,6 +50,7 @@ class FakeScript(BaseModel):
             `answer_lost` makes the job and fails all the same.
         hidden_looks: How many times a new job isn't found: lists lag.
         names_a_model: Whether a job that succeeded names its model.
+        retry_after_s: How long `rate_limited` asks to wait, in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ class FakeScript(BaseModel):
     troubles: dict[str, tuple[Trouble, ...]] = {}
     hidden_looks: int = 0
     names_a_model: bool = True
+    retry_after_s: float | None = None
 
 
 class FakeJob(BaseModel):
@@ -167,6 +169,11 @@ class FakeProvider:
             error=reason if state is JobState.FAILED else None,
         )
 
+    def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
+        """All jobs on one page; each is looked at."""
+        self._trouble("list_jobs")
+        yield {job.id: self.poll(job.id) for job in self.jobs}
+
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """One line for each look so far."""
         job = self._job("events", remote_id)
@@ -235,7 +242,10 @@ class FakeProvider:
         self.script = script.model_copy(update={"troubles": left})
         kind = _ERRORS.get(waiting[0])
         if kind is not None:
-            raise kind(f"fake: scripted for {verb}", hint="run the same command again")
+            error = kind(f"fake: scripted for {verb}", hint="run the same command again")
+            if isinstance(error, RateLimited):
+                error.retry_after_s = script.retry_after_s
+            raise error
         return waiting[0]
 
     def _keep(self, job: FakeJob) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from ftctl.errors import FtctlError, NotFound, Unavailable
+from ftctl.errors import FtctlError, NotFound, RateLimited, Unavailable
 from ftctl.job import JobRecord, JobState
 from ftctl.store import Store
 from ftctl.submission import submit
@@ -26,6 +26,7 @@ from ftctl.testing.under_test import (
     CERTAIN,
     CRASHES,
     REFUSALS,
+    RETRY_AFTER_S,
     VERBS,
     Crash,
     Crashing,
@@ -269,6 +270,26 @@ class RemoteContract(ProviderContract):
         assert stale.state is job.state
         assert stale.stale_because
         assert refresh(store, under_test.driver(), stale).stale_because is None
+
+    def test_how_long_to_wait_is_told(self, under_test: RemoteUnderTest) -> None:
+        """Whoever asks again may wait as long as the vendor wants."""
+        remote_id = start(under_test)
+        under_test.refuse("poll", "rate_limited")
+        with pytest.raises(RateLimited) as caught:
+            under_test.driver().poll(remote_id)
+        assert caught.value.retry_after_s == RETRY_AFTER_S
+
+    def test_a_job_that_stays_unknown_is_lost_and_comes_back(
+        self, under_test: RemoteUnderTest, store: Store
+    ) -> None:
+        """It is looked for all the same; once seen again, it is what the vendor says."""
+        job = refresh(store, under_test.driver(), self.go_on(under_test, store))
+        for _ in range(3):
+            under_test.refuse("poll", "not_found")
+            job = refresh(store, under_test.driver(), job)
+        assert job.state is JobState.LOST
+        under_test.finish(job.remote_id or "")
+        assert refresh(store, under_test.driver(), job).state is JobState.SUCCEEDED
 
     def test_an_unknown_word_is_kept_and_decides_nothing(
         self, under_test: RemoteUnderTest, store: Store

@@ -28,6 +28,7 @@ REFUSALS: dict[Refusal, type[FtctlError]] = {
     "rate_limited": RateLimited,
     "unavailable": Unavailable,
 }
+RETRY_AFTER_S = 7.0  # how long `rate_limited` asks to wait
 # A create that is refused so was certainly not done; anything else leaves it open.
 CERTAIN: tuple[Refusal, ...] = ("auth", "invalid", "not_found", "retired", "rate_limited")
 Verb = Literal["upload", "create", "find", "poll", "events", "cancel", "fetch", "tuned_model"]
