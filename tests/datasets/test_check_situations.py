@@ -1,14 +1,15 @@
 """Situations in a file, and who minds them: one letter each for openai, mistral and local."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
 from ftctl.datasets.check import check
-from ftctl.datasets.read import LINE_CAP_BYTES
 from ftctl.datasets.report import Report
 from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.errors import UsageError
 
 
 def chat(question: object = "2+2?", answer: object = "4") -> bytes:
@@ -56,9 +57,28 @@ def test_a_broken_first_line_hides_no_other(tmp_path: Path, first: bytes) -> Non
 
 
 @pytest.mark.parametrize(
+    "start",
+    [
+        [b'{"messages": [', b'{"messages": ['],
+        [b"[", b"{"],
+        [b"{", b"[", b"", b"}"],
+        [b"[", chat()],
+        [b'[{"messages":', b'"x",'],
+        json.dumps(json.loads(chat()), indent=1).encode().split(b"\n"),
+    ],
+)
+def test_broken_lines_hide_no_other(tmp_path: Path, start: list[bytes]) -> None:
+    report = checked(tmp_path, b"\n".join([*start, *good(10), BAD_ROW]))
+    assert letters(report, 1, "json") == "EEE"
+    assert letters(report, len(start) + 11, "content-type") == "EEE"
+    assert "not-jsonl" not in report.rule_counts
+
+
+@pytest.mark.parametrize(
     "text",
     [
         json.dumps(json.loads(chat()), indent=1),
+        "\n".join(json.dumps(json.loads(row), indent=1) for row in good(3)),
         "[\n" + ",\n".join(row.decode() for row in good(3)) + "\n]",
         "[\n\n" + json.dumps(json.loads(chat()), indent=1) + "]",
     ],
@@ -67,6 +87,12 @@ def test_one_value_over_several_lines_is_told_once(tmp_path: Path, text: str) ->
     report = checked(tmp_path, text.encode())
     assert letters(report, 1, "not-jsonl") == "EEW"
     assert "json" not in report.rule_counts
+
+
+def test_a_large_array_is_recognised_by_its_beginning(tmp_path: Path) -> None:
+    row = json.dumps(json.loads(chat("é" * 1000)), indent=1)
+    report = checked(tmp_path, f"[{','.join([row] * 2500)}]".encode())
+    assert report.rule_counts == {"not-jsonl": 2}
 
 
 def test_a_broken_line_is_no_example(tmp_path: Path) -> None:
@@ -100,9 +126,6 @@ def test_wide_characters_without_a_mark_are_recognised(
     text = before + '{"messages": "Привет"}\n'
     (issue,) = (i for i in checked(tmp_path, text.encode(encoding)).issues if i.rule == "encoding")
     assert encoding[:6].upper() in issue.message
-
-
-HUGE = b"x" * (LINE_CAP_BYTES + 1)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +175,115 @@ def test_no_message_path_or_hint_gives_a_secret_away(
     report = checked(tmp_path, data)
     assert len(report.issues) > len(rows)
     assert hidden not in report.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "packed", "wanted"),
+    [
+        ("x.jsonl.gz", True, "EE-"),
+        ("x.JSONL.GZ", True, "EE-"),
+        ("x.jsonl", True, "EEW"),
+        ("x.jsonl.gz", False, "WWW"),
+    ],
+)
+def test_gzip_is_minded_locally_only_when_the_name_lies(
+    tmp_path: Path, name: str, packed: bool, wanted: str
+) -> None:
+    data = b"\n".join(good(12))
+    report = checked(tmp_path, gzip.compress(data) if packed else data, name)
+    assert letters(report, 1, "compressed") == wanted
+    assert report.examples == 12
+
+
+TRL_ROWS: list[tuple[dict[str, object], str, str]] = [
+    ({"text": None}, "text", "content"),
+    ({"text": 5}, "text", "content-type"),
+    ({"prompt": "a", "completion": None}, "completion", "content"),
+    ({"prompt": [], "completion": "b"}, "prompt", "content"),
+    ({"prompt": "a", "chosen": None, "rejected": "b"}, "chosen", "content"),
+    ({"prompt": "a", "completions": ["b", None]}, "completions[1]", "message-type"),
+    (
+        {"prompt": [{"role": "user", "content": None}], "completion": "b"},
+        "prompt[0].content",
+        "content",
+    ),
+    (
+        {"prompt": "a", "completion": [{"role": "bot", "content": "b"}]},
+        "completion[0].role",
+        "role",
+    ),
+    ({"instruction": "a", "output": None}, "output", "content"),
+]
+
+
+@pytest.mark.parametrize(("row", "path", "rule"), TRL_ROWS)
+def test_a_row_of_another_trainer_needs_its_values(
+    row: dict[str, object], path: str, rule: str, tmp_path: Path
+) -> None:
+    sound = dict.fromkeys(row, "a")
+    report = checked(tmp_path, b"\n".join(json.dumps(each).encode() for each in (sound, row)))
+    assert [(i.line, i.path) for i in report.issues if i.rule == rule] == [(2, path)]
+    assert letters(report, 2, rule) == "EEE"
+
+
+SECRET = "sk-proj-" + "a1B2" * 12
+ASSISTANT: dict[str, object] = {"role": "assistant", "content": "4"}
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ({"text": f"my key: {SECRET}"}, "text"),
+        ({"prompt": [{"role": "user", "content": SECRET}], "completion": "a"}, "prompt[0].content"),
+        ({"messages": [{**ASSISTANT, "refusal": SECRET}]}, "messages[0].refusal"),
+        ({"messages": [{**ASSISTANT, "name": SECRET}]}, "messages[0].name"),
+        (
+            {"messages": [{**ASSISTANT, "function_call": {"name": "f", "arguments": SECRET}}]},
+            "messages[0].function_call.arguments",
+        ),
+        (
+            {"messages": [{**ASSISTANT, "tool_calls": [{"function": {"arguments": SECRET}}]}]},
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+        (
+            {"messages": [ASSISTANT], "tools": [{"function": {"description": SECRET}}]},
+            "tools[0].function.description",
+        ),
+        ({"messages": [ASSISTANT], "metadata": {"trace": [SECRET]}}, "metadata.trace[0]"),
+        ([{"messages": SECRET}], "[0].messages"),
+        (b'{"messages": [{"content": "' + SECRET.encode(), ""),
+    ],
+)
+def test_a_secret_is_found_wherever_it_stands(tmp_path: Path, line: object, path: str) -> None:
+    data = line if isinstance(line, bytes) else json.dumps(line).encode()
+    report = checked(tmp_path, b"\n".join([*good(12), data]))
+    assert [i.path for i in report.issues if i.rule == "secret"] == [path]
+    assert "a1B2a1B2" not in report.model_dump_json()
+
+
+def test_a_secret_as_a_repeated_key_is_not_told(tmp_path: Path) -> None:
+    report = checked(tmp_path, f'{{"{SECRET}": 1, "{SECRET}": 2}}'.encode())
+    assert {"duplicate-key", "secret"} <= set(report.rule_counts)
+    assert "a1B2a1B2" not in report.model_dump_json()
+
+
+def test_answers_without_a_prompt_do_not_contradict_each_other(tmp_path: Path) -> None:
+    rows = [json.dumps({"messages": [{**ASSISTANT, "content": f"a {i}"}]}) for i in range(12)]
+    held = tmp_path / "held.jsonl"
+    held.write_text("\n".join([rows[3], rows[4].replace("a 4", "new")]))
+    file = tmp_path / "x.jsonl"
+    file.write_text("\n".join(rows))
+    report = check([file], validation=held)
+    assert "conflicting-answers" not in report.rule_counts
+    overlap = [(Path(i.file).name, i.line) for i in report.issues if i.rule == "train-val-overlap"]
+    assert overlap == [("x.jsonl", 4), ("held.jsonl", 1)]
+
+
+def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
+    file, link = tmp_path / "x.jsonl", tmp_path / "y.jsonl"
+    file.write_bytes(b"\n".join(good(12)))
+    link.symlink_to(file)
+    with pytest.raises(UsageError, match="twice"):
+        check([file, file])
+    with pytest.raises(UsageError, match="twice"):
+        check([file], validation=link)

@@ -1,16 +1,18 @@
 """Check dataset files against every rule of the providers asked for, in one pass."""
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
-from ftctl.datasets.examine import Examined, examine
+from ftctl.datasets.examine import examine
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import LINE_CAP_BYTES, Line, LineReader
 from ftctl.datasets.report import Collector, Report, TokenEstimate
 from ftctl.datasets.rules.json_text import open_path
+from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.rules.types import Finding
 from ftctl.errors import Unsupported, UsageError
@@ -52,6 +54,7 @@ def check(
     if not files:
         raise UsageError("no file to check", hint="ftctl data check FILE")
     every = [*files, validation] if validation is not None else list(files)
+    _require_different(every)
     collector = Collector(every, providers, max_errors)
     progress = _Progress(every, on_progress)
     checked = [_FileCheck(file, collector, progress) for file in every]
@@ -82,6 +85,16 @@ def _known(providers: Sequence[str]) -> tuple[str, ...]:
     if not providers:
         raise UsageError("no provider to check for", hint=f"--for {','.join(PROVIDERS)}")
     return tuple(dict.fromkeys(providers))
+
+
+def _require_different(files: Sequence[Path]) -> None:
+    seen: set[tuple[int, int]] = set()
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):  # reading it tells what is wrong
+            found = file.stat()
+            if (found.st_dev, found.st_ino) in seen:
+                raise UsageError(f"{file} is given twice", hint="name each file once")
+            seen.add((found.st_dev, found.st_ino))
 
 
 def _total_tokens(checks: Sequence["_FileCheck"]) -> TokenEstimate:
@@ -123,7 +136,6 @@ class _FileCheck:
         self._progress = progress
         self._format: str | None = None
         self._begun = False  # whether a line that isn't blank was seen
-        self._held: tuple[Line, Examined] | None = None  # a first line that may go on below
 
     def add(self, findings: Iterator[tuple[int, Finding]]) -> None:
         """Collect findings with their lines."""
@@ -141,15 +153,19 @@ class _FileCheck:
             self.add((1, finding) for finding in _whole_file(reader))
             self.lines_readable = not reader.oddity
             last = 0
-            for line in reader:
+            lines = iter(reader)
+            head, opening = beginning(lines)
+            if opening is not None:
+                self._begun, self.lines_readable = True, False
+                said = "one JSON value over several lines"
+                self.add(iter([(opening.number, Finding("not-jsonl", "", said))]))
+                head, lines = [], iter(())
+            for line in chain(head, lines):
                 last = line.number
                 if last % _PROGRESS_LINES == 0:
                     self._progress.show(reader.read_bytes)
                 for finding in self._line(line):
                     self._collector.add(self.file, line.number, finding)
-                if not self.lines_readable:
-                    break
-            self._release()
             if reader.damage:
                 said = f"the compressed data is damaged after line {last}: {reader.damage}"
                 self.add(iter([(max(last, 1), Finding("compressed/unread", "", said))]))
@@ -170,17 +186,6 @@ class _FileCheck:
         if first is not None and first.key == "blank-line":
             yield first
             return
-        if self._held is not None and not seen.row:
-            self._not_jsonl(self._held[0])
-            return
-        self._release()
-        if first is not None and not self._begun and _spans_lines(line, first):
-            self._begun = True
-            if line.data.lstrip()[:1] == b"[":
-                self._not_jsonl(line)
-            else:
-                self._held = (line, seen)  # the next line tells
-            return
         self._begun = True
         self.examples += seen.row
         yield from seen.findings
@@ -192,20 +197,6 @@ class _FileCheck:
         self.total_tokens += seen.tokens
         if seen.tokens > self.max_tokens:
             self.max_tokens, self.max_tokens_line = seen.tokens, line.number
-
-    def _not_jsonl(self, first: Line) -> None:
-        self._held = None
-        self.lines_readable = False
-        self.add(
-            iter([(first.number, Finding("not-jsonl", "", "one JSON value over several lines"))])
-        )
-
-    def _release(self) -> None:
-        """What began like a value over several lines was one broken line: others follow it."""
-        if self._held is not None:
-            line, seen = self._held
-            self._held = None
-            self.add((line.number, finding) for finding in seen.findings)
 
     def _one_format(self, found: Format | None, *, known: bool) -> Iterator[Finding]:
         """`format` once a file, `format-two` where a line leaves the format of the first."""
@@ -228,9 +219,14 @@ def _whole_file(reader: LineReader) -> Iterator[Finding]:
         yield Finding("encoding", "", f"the file is {reader.oddity}, not UTF-8")
     elif reader.oddity:
         yield Finding("compressed/unread", "", f"the file is compressed ({reader.oddity})")
-    if reader.gzipped:
-        named = "" if reader.path.suffix == ".gz" else ", whatever its name says"
-        yield Finding("compressed", "", f"the file is compressed (gzip){named}")
+    named_gz = reader.path.suffix.lower() == ".gz"
+    if reader.gzipped and named_gz:
+        yield Finding("compressed", "", "the file is compressed (gzip)")
+    elif reader.gzipped:
+        said = "the file is compressed (gzip), whatever its name says"
+        yield Finding("compressed/misnamed", "", said)
+    elif named_gz and not reader.oddity:
+        yield Finding("compressed/not", "", "the name says gzip, the file is plain text")
     if reader.bom:
         yield Finding("bom", "", "a byte order mark at the start")
     if reader.cr_only:
@@ -239,13 +235,3 @@ def _whole_file(reader: LineReader) -> Iterator[Finding]:
         yield Finding("file-extension", "", f"the name ends in {reader.path.suffix or 'nothing'}")
     if reader.size_bytes > MAX_FILE_BYTES:
         yield Finding("file-size", "", f"{reader.size_bytes:,} bytes; {MAX_FILE_BYTES:,} are taken")
-
-
-def _spans_lines(line: Line, broken: Finding) -> bool:
-    """Whether a first line that isn't JSON opens a value that goes on below."""
-    text = line.data.strip()
-    opens = broken.key == "json" and line.ended and "a comma after" not in broken.message
-    return opens and (
-        text[:2] in (b"[", b"[{", b"[[", b'["', b"[ ")
-        or (text[:1] == b"{" and text[-1:] in b"{[,:")
-    )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from ftctl.datasets.fingerprints import Fingerprints, answer_of, estimate_tokens, fingerprints
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
-from ftctl.datasets.rules import content, structure, tool_calls, tools
+from ftctl.datasets.rules import content, structure, tool_calls, tools, trl
 from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
 from ftctl.datasets.shapes import shape_of
 
@@ -23,7 +24,6 @@ _UNFINISHED = re.compile(
 )
 _CACHED_BYTES = 4096
 
-_TEXT_RULES = (content.special_tokens, content.privacy)
 _SHAPE_RULES = (
     *structure.RULES,
     content.content,
@@ -89,21 +89,24 @@ def examine(data: bytes, *, ended: bool = True) -> Examined:
 def _examine(data: bytes, ended: bool) -> Examined:
     parsed = parse_line(data, ended=ended)
     if not parsed.valid:
-        return Examined(tuple(parsed.findings))
+        return Examined((*parsed.findings, *privacy_of_text(data)))
     row = parsed.value
     if not isinstance(row, dict):
-        return Examined((*parsed.findings, _not_object(row)))
+        return Examined((*parsed.findings, _not_object(row), *privacy(row)))
     found = format_of(row)
     if found is not None and found.name != CHAT:
-        return Examined(tuple(parsed.findings), True, found, None, -(-len(data) // 4))
+        told = (*parsed.findings, *trl.values(row), *privacy(row))
+        return Examined(told, True, found, None, -(-len(data) // 4))
     findings = parsed.findings
     if other := second_format(row):
         findings.append(Finding("format-two", other, f"{other} beside messages"))
     broken = list(structure.iter_messages_problems(row))
     example = read_example(row)
     findings += broken
-    for rule in _TEXT_RULES if is_plain(row) else _SHAPE_RULES + _TEXT_RULES:
+    for rule in () if is_plain(row) else _SHAPE_RULES:
         findings += rule(example)
+    findings += content.special_tokens(example)
+    findings += privacy(row)
     tokens, prompt_tokens = estimate_tokens(example)
     findings += _too_long(tokens, prompt_tokens)
     chat = None if broken else _chat_line(example, findings)

@@ -11,9 +11,9 @@ from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, fingerprints
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example
-from ftctl.datasets.scan import scan_text
 from ftctl.datasets.shapes import families, shape_of
 from ftctl.errors import DataInvalid
 
@@ -103,6 +103,9 @@ class _Measured:
         self._texts(example)
 
     def _texts(self, example: Example) -> None:
+        for _, hits in iter_hits(example.row):
+            self.pii_hits += sum(hit.category == "pii" for hit in hits)
+            self.secret_hits += sum(hit.category == "secret" for hit in hits)
         last = max((m.index for m in example.messages if m.role == "assistant"), default=-1)
         size_in = size_out = 0
         prompt: list[str] = []
@@ -113,9 +116,6 @@ class _Measured:
             else:
                 size_in += size
                 prompt.append(f"{message.role}\n{text}\n")
-            for hit in scan_text(text):
-                self.pii_hits += hit.category == "pii"
-                self.secret_hits += hit.category == "secret"
         self.inputs.append(-(-(size_in + _tools_bytes(example)) // BYTES_PER_TOKEN))
         self.outputs.append(-(-size_out // BYTES_PER_TOKEN))
         if self.prefix is None:

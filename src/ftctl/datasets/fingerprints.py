@@ -18,7 +18,8 @@ ESTIMATE_ERROR = "13 % above on mixed English text; -22 % (emoji) to +146 % (Hin
 
 _CACHED_CHARACTERS = 1024
 # Not between digits, where they mean something: 1,440 is not 1440, and 3.5 is not 35.
-_PUNCTUATION = re.compile(r"(?<!\d)[.,;:!?…\"'`“”‘’«»„¿¡]+|[.,;:!?…\"'`“”‘’«»„¿¡]+(?!\d)")
+_MARKS = r".,;:!?…\"'`“”‘’«»„¿¡"
+_PUNCTUATION = re.compile(rf"[{_MARKS}](?:(?!\d)|(?<!\d.))[{_MARKS}]*", re.DOTALL)
 
 
 class Fingerprints(NamedTuple):
@@ -47,7 +48,8 @@ def fingerprints(example: Example) -> Fingerprints:
     if tools:
         prompt_parts.append(canonical(tools))
     answer_text = _message_text(answer) if answer else ""
-    prompt = "\x1e".join(prompt_parts)
+    # Answers without a prompt share nothing: each is told apart by what it says.
+    prompt = "\x1e".join(prompt_parts) if before else f"\x1d{answer_text}"
     systems = [str(m.fields.get("content")) for m in example.messages if m.role == "system"]
     return Fingerprints(
         exact=_hash(canonical(example.row)),

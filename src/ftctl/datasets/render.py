@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ftctl.config import switch_off_telemetry
+from ftctl.datasets.rules.tools import decoded_tools, is_flat
 from ftctl.errors import DataInvalid, ExtraMissing, UsageError
 
 Message = Mapping[str, Any]
@@ -141,13 +142,13 @@ def render(
 
 
 def _rendered(
-    tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Any] | None, *, opening: bool
+    tokenizer: Tokenizer, messages: Sequence[Message], tools: object, *, opening: bool
 ) -> str:
     from jinja2 import TemplateError
 
     try:
         return tokenizer.apply_chat_template(
-            _plain(messages), tools=tools or None, tokenize=False, add_generation_prompt=opening
+            _plain(messages), tools=_tools(tools), tokenize=False, add_generation_prompt=opening
         )
     except (TemplateError, TypeError, KeyError) as error:
         raise DataInvalid(
@@ -157,12 +158,28 @@ def _rendered(
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Messages as templates expect them: text parts joined, null content empty, no weights."""
+    """Messages as templates expect them: text parts joined, null content empty, no weights.
+
+    A developer's message, which few templates know, is a system message.
+    """
     plain = []
     for message in messages:
         content = message.get("content")
         if isinstance(content, list):
             content = "".join(part.get("text", "") for part in content)
         kept = {key: value for key, value in message.items() if key not in ("weight", "refusal")}
-        plain.append(kept | {"content": "" if content is None else content})
+        role = "system" if message["role"] == "developer" else message["role"]
+        plain.append(kept | {"role": role, "content": "" if content is None else content})
     return plain
+
+
+def _tools(tools: object) -> list[Any] | None:
+    """Definitions as templates expect them: what is a JSON string decoded, what is flat wrapped."""
+    found = decoded_tools(tools) if isinstance(tools, str) else tools
+    wrapped = [
+        {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
+        if isinstance(tool, dict) and is_flat(tool)
+        else tool
+        for tool in (found if isinstance(found, list | tuple) else [])
+    ]
+    return wrapped or None

@@ -229,13 +229,14 @@ def scan_file(path: Path) -> ScanResult:
     result = ScanResult()
     with LineReader(path) as reader:
         for line in reader:
-            for hit in _line_hits(line.data):
+            for hit in line_hits(line.data):
                 result.counts[hit.kind] = result.counts.get(hit.kind, 0) + 1
                 result.first_lines.setdefault(hit.kind, line.number)
     return result
 
 
-def _line_hits(data: bytes) -> Iterator[Hit]:
+def line_hits(data: bytes) -> Iterator[Hit]:
+    """Personal data and secrets in a line as it is written, JSON or not."""
     text = data.decode("utf-8", errors="replace")
     if "\\" in text:
         # Only what could hide a pattern's border or letters; a faithful parse may be impossible.

@@ -1,11 +1,10 @@
-"""Rules on what messages say: content and its parts, images, weight, special tokens, privacy."""
+"""Rules on what messages say: content and its parts, images, weight, special tokens."""
 
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, kind, shown
-from ftctl.datasets.scan import scan_text
 
 MAX_IMAGES = 10  # per example; source: OpenAI vision fine-tuning guide, read 2026-11
 MAX_IMAGE_BYTES = 10 * 2**20  # same source
@@ -35,32 +34,43 @@ def _no_content(message: Message, path: str) -> Iterator[Finding]:
     if message.role == "assistant":
         if fields.get("tool_calls") or fields.get("function_call"):
             return
-        if isinstance(fields.get("refusal"), str):
+        if isinstance(fields.get("refusal"), str) and fields["refusal"]:
             said = "a refusal without content is read by OpenAI only"
             yield Finding("content/refusal", f"{message.path}.refusal", said)
             return
     what = "content is null" if "content" in fields else "no content"
-    hint = "rename the key `text` to `content`" if "text" in fields else ""
-    yield Finding("content", path, what, hint)
+    key = "content/text" if "content" not in fields and fields.get("text") else "content"
+    yield Finding(key, path, what)
 
 
 def empty(example: Example) -> Iterator[Finding]:
     """`empty-content`, `content-null-string`, `trailing-space`."""
     for message in example.messages:
-        text = message.fields.get("content")
+        text = _said(message)
         path = f"{message.path}.content"
         calls = message.role == "assistant" and message.fields.get("tool_calls")
-        if not isinstance(text, str) or message.role == "tool":
+        if text is None or message.role == "tool" or (calls and not text):
             continue
-        if calls:
-            if text.strip() == "null":
-                yield Finding("content-null-string", path, 'the text "null" beside tool calls')
+        if calls and text.strip() == "null":
+            yield Finding("content-null-string", path, 'the text "null" beside tool calls')
         elif not text and message.role == "assistant":
             yield Finding("empty-content/assistant", path, "the answer is empty")
         elif not text.strip():
             yield Finding("empty-content", path, "nothing but white space" if text else "no text")
         elif message.role == "assistant" and text != text.strip():
             yield Finding("trailing-space", path, "the answer begins or ends with white space")
+
+
+def _said(message: Message) -> str | None:
+    """The message's text, its parts joined; None when it is more than text, or none at all."""
+    value = message.fields.get("content")
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    texts = [part.get("text") for part in value if isinstance(part, dict)]
+    if not value or len(texts) != len(value):
+        return None
+    strings = [text for text in texts if isinstance(text, str)]
+    return "".join(strings) if len(strings) == len(value) else None
 
 
 def parts(example: Example) -> Iterator[Finding]:
@@ -75,6 +85,8 @@ def parts(example: Example) -> Iterator[Finding]:
         types = []
         for i, part in enumerate(value):
             types.append(part.get("type") if isinstance(part, dict) else None)
+            if types[-1] == "text" and part.get("text") == "" and len(value) > 1:
+                yield Finding("empty-content", f"{path}[{i}].text", "no text in the part")
             yield from _part(part, f"{path}[{i}]")
         if message.role == "tool":
             yield Finding("tool-content-type", path, "a tool's answer as a list of parts")
@@ -125,25 +137,27 @@ def images(example: Example) -> Iterator[Finding]:
             if count == MAX_IMAGES + 1:
                 told = f"more than {MAX_IMAGES} images in an example"
                 yield Finding("image-count", f"{message.path}.content", told)
-            yield from _image(_url(part) or "", f"{path}.image_url.url")
+            if (url := _url(part)) is not None:
+                yield from _image(url, f"{path}.image_url.url")
 
 
 def _image(url: str, path: str) -> Iterator[Finding]:
-    if url.startswith("data:"):
+    scheme = url[:8].lower()
+    if scheme.startswith("data:"):
         header, _, body = url.partition(",")
-        media_type = header[5:].split(";")[0]
+        media_type = header[5:].split(";")[0].lower()
         if media_type not in _IMAGE_TYPES:
             yield Finding("image-format", path, f"the image is {shown(media_type)}")
         if len(body) * 3 // 4 > MAX_IMAGE_BYTES:
             yield Finding("image-size", path, f"the image has {len(body) * 3 // 4:,} bytes")
-    elif url.startswith("https://"):
+    elif scheme == "https://" and len(url) > len(scheme):
         try:
             name = urlsplit(url).path.lower()
         except ValueError:
             name = ""
         if name.endswith(_OTHER_IMAGES):
             yield Finding("image-format", path, f"the image is {shown(name[-5:])}")
-    elif url:
+    else:
         yield Finding("image-source", path, f"no https:// or data: URL: {shown(url, 24)}")
 
 
@@ -160,7 +174,7 @@ def weights(example: Example) -> Iterator[Finding]:
             on = shown(message.role) if message.role else "roleless"
             said = f"weight {shown(message.fields['weight'])} on a message of role {on}"
             yield Finding(key, path, said)
-        elif message in silent:
+        if message in silent:
             said = "ftctl's own trainer heeds weight 0; TRL and AutoTrain ignore it"
             yield Finding("weight-ignored-local", path, said)
     if answers and len(silent) == len(answers):
@@ -168,7 +182,7 @@ def weights(example: Example) -> Iterator[Finding]:
 
 
 def _is_zero(weight: object) -> bool:
-    return type(weight) in (int, float) and weight == 0
+    return isinstance(weight, int | float) and weight == 0  # false too: the trainer compares alike
 
 
 def _weight_problem(message: Message) -> str:
@@ -179,9 +193,9 @@ def _weight_problem(message: Message) -> str:
         return "weight/string" if weight in ("0", "1") else "weight"
     if not isinstance(weight, int | float) or weight not in (0, 1):
         return "weight"
-    if isinstance(weight, float):
-        return "weight/float"
-    return "" if message.role == "assistant" else "weight/odd"
+    if message.role != "assistant":
+        return "weight/odd"
+    return "weight/float" if isinstance(weight, float) else ""
 
 
 def special_tokens(example: Example) -> Iterator[Finding]:
@@ -193,16 +207,3 @@ def special_tokens(example: Example) -> Iterator[Finding]:
             yield Finding("special-token/fim", path, f"the control token {found[0]}")
         elif found := _SPECIAL.search(text):
             yield Finding("special-token", path, f"the control token {found[0]}")
-
-
-def privacy(example: Example) -> Iterator[Finding]:
-    """`pii` and `secret`: found by pattern, told by kind and a masked sample."""
-    for path, _, text in example.iter_texts():
-        hits = scan_text(text)
-        if not hits:
-            continue
-        for category, name in (("pii", "personal data"), ("secret", "a secret")):
-            kinds = [f"{hit.kind} {hit.masked}" for hit in hits if hit.category == category]
-            if kinds:
-                more = f" and {len(kinds) - 3} more" if len(kinds) > 3 else ""
-                yield Finding(category, path, f"{name}: {', '.join(kinds[:3])}{more}")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ftctl.datasets.rules.types import Finding, join
+from ftctl.datasets.rules.types import Finding, join, shown
 
 DEPTH_CAP = 256
 _SPACE = " \t\r\n"  # all the white space that JSON knows
@@ -17,6 +17,8 @@ _SPACE = " \t\r\n"  # all the white space that JSON knows
 _SUSPECT = re.compile(rb"\\(?:u00[01]|u007[fF]|u[dD][89a-fA-F]|[bf])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_IN_SCHEMA = re.compile(r"(?:tools\[\d+\]\.function|functions\[\d+\])\.parameters\b")
+_SPACES = re.compile(rf"[{_SPACE}]*")
 _LEXEME = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:"]|[^\s"{}\[\],:]++', re.DOTALL)
 
 
@@ -159,12 +161,20 @@ def _broken(text: str, error: json.JSONDecodeError, *, ended: bool) -> Finding:
 def _extra(value: object, rest: str, parser: _StrictParser) -> Finding:
     if rest == ",":
         return Finding("json", "", "a comma after the object", "drop the comma at the line's end")
-    second: object = None
+    end = 0
     with contextlib.suppress(json.JSONDecodeError, RecursionError):
-        second, _ = parser.parse(rest)
-    if isinstance(value, dict) and isinstance(second, dict):
+        while isinstance(value, dict) and end < len(rest):
+            value, end = parser.parse(rest, end)
+            end = after_spaces(rest, end)
+    if isinstance(value, dict) and end == len(rest):
         return Finding("json/two-objects", "", "a second object on the same line")
     return Finding("json", "", "something comes after the JSON value", "one object a line")
+
+
+def after_spaces(text: str, start: int) -> int:
+    """The place of the first character from `start` on that isn't JSON's white space."""
+    found = _SPACES.match(text, start)
+    return found.end() if found else start
 
 
 def _depth(value: object) -> int:
@@ -188,7 +198,7 @@ def _iter_odd(value: object) -> Iterator[Finding]:
         path, node = stack.pop()
         if isinstance(node, dict):
             for key in getattr(node, "keys_twice", ()):
-                message = f"the key {key!r} comes twice in one object"
+                message = f"the key {shown(key)} comes twice in one object"
                 yield Finding("duplicate-key", join(path, key), message)
             children = [(join(path, key), child) for key, child in node.items()]
             stack += reversed(children)
@@ -199,7 +209,7 @@ def _iter_odd(value: object) -> Iterator[Finding]:
         elif isinstance(node, str):
             yield from _odd_text(path, node)
         elif isinstance(node, float) and not math.isfinite(node):
-            variant = "json-nan/schema" if path.startswith("tools") else "json-nan"
+            variant = "json-nan/schema" if _IN_SCHEMA.match(path) else "json-nan"
             yield Finding(variant, path, f"{node} is no JSON number")
 
 

@@ -14,6 +14,7 @@ MESSAGE_KEYS = frozenset(
 _REASONING = frozenset({"reasoning_content", "reasoning"})
 # Keys with a meaning, but only in messages of this role.
 _ROLE_OF = {"tool_calls": "assistant", "tool_call_id": "tool"}
+_NAMELESS = ("system", "user", "assistant")
 _MEANT = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 _NAME = re.compile(r"[^\s<|\\/>]+")
 
@@ -59,8 +60,8 @@ def message_keys(example: Example) -> Iterator[Finding]:
             elif key in _ROLE_OF and message.role in ROLES and message.role != _ROLE_OF[key]:
                 wrong = f"`{key}` on a {message.role} message"
                 yield Finding("unknown-key/misplaced", path, wrong)
-            elif key == "name" and message.role in ("system", "user", "assistant"):
-                yield Finding("unknown-key/name", path, f"`name` on a {message.role} message")
+            elif key == "refusal" or (key == "name" and message.role in _NAMELESS):
+                yield Finding("unknown-key/known", path, f"`{key}` on a {message.role} message")
 
 
 def roles(example: Example) -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def alternation(example: Example) -> Iterator[Finding]:
 
 def first_message(example: Example) -> Iterator[Finding]:
     """`first-message`: the assistant speaks before anybody else."""
-    spoken = [message for message in example.messages if message.role != "system"]
+    spoken = [m for m in example.messages if m.role not in ("system", "developer")]
     if not spoken or spoken[0].role != "assistant":
         return
     if len(example.messages) == 1:
@@ -128,8 +129,8 @@ def first_message(example: Example) -> Iterator[Finding]:
 
 def last_message(example: Example) -> Iterator[Finding]:
     """`last-message`: what comes after the last answer is never trained on."""
-    if example.messages and example.messages[-1].role in ROLES - {"assistant"}:
-        last = example.messages[-1]
+    last = example.messages[-1] if example.messages else None
+    if last and last.role in (ROLES | {"developer", "function"}) - {"assistant"}:
         yield Finding("last-message", f"{last.path}.role", f"the last message is by {last.role}")
 
 

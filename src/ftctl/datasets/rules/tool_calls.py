@@ -1,9 +1,9 @@
 """Rules on tool calls and their answers."""
 
-import json
 import re
 from collections.abc import Iterator
 
+from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.tools import arguments_problem, functions_of
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, kind, shown
 
@@ -33,7 +33,8 @@ def _one_call(call: object, path: str) -> Iterator[Finding]:
         yield Finding("tool-call-shape", f"{path}.id", "the call has no id")
     if call.get("type") != "function":
         said = f"the type is {shown(call.get('type'))}, not 'function'"
-        yield Finding("tool-call-shape/type", f"{path}.type", said)
+        key = "tool-call-shape" if "type" in call else "tool-call-shape/type"
+        yield Finding(key, f"{path}.type", said)
     function = call.get("function")
     if not isinstance(function, dict):
         yield Finding("tool-call-shape", f"{path}.function", "the call has no function")
@@ -77,10 +78,9 @@ def arguments(example: Example) -> Iterator[Finding]:
             if not isinstance(text, str):
                 continue
             path = f"{path}.arguments"
-            value = _decoded(text)
+            value, problems = _decoded(text, path)
+            yield from problems
             if not isinstance(value, dict):
-                said = "the arguments are " + (kind(value) if value is not None else "not JSON")
-                yield Finding("tool-arguments-json", path, said)
                 continue
             schema = schemas.get(str(function.get("name")))
             problem = arguments_problem(schema, value) if isinstance(schema, dict) else ""
@@ -88,12 +88,22 @@ def arguments(example: Example) -> Iterator[Finding]:
                 yield Finding("tool-arguments-schema", path, problem)
 
 
-def _decoded(text: str) -> object:
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):  # ValueError: also a number of too many digits
-        return None
-    return value
+def _decoded(text: str, path: str) -> tuple[object, list[Finding]]:
+    """Arguments as strict JSON, and what keeps them from being it."""
+    parsed = parse_line(text.encode("utf-8", "surrogatepass"))
+    keys = {finding.key for finding in parsed.findings}
+    if not parsed.valid:
+        return None, [Finding("tool-arguments-json", path, "the arguments are not JSON")]
+    if not isinstance(parsed.value, dict):
+        said = f"the arguments are {kind(parsed.value)}"
+        return None, [Finding("tool-arguments-json", path, said)]
+    problems = []
+    if "json-nan" in keys:
+        said = "NaN or Infinity in the arguments, which is no JSON"
+        problems.append(Finding("tool-arguments-json", path, said))
+    if "duplicate-key" in keys:
+        problems.append(Finding("duplicate-key", path, "a key comes twice in the arguments"))
+    return parsed.value, problems
 
 
 def ids(example: Example) -> Iterator[Finding]:

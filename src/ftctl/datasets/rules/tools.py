@@ -1,6 +1,7 @@
 """Rules on tool definitions: shape, names, schemas."""
 
 import functools
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,23 @@ def tool_name_valid(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
+def is_flat(tool: JsonObject) -> bool:
+    """Whether a definition has its function's fields at its top, as the Responses API wants."""
+    flat = isinstance(tool.get("name"), str) and "function" not in tool
+    return flat and tool.get("type") in (None, "function")
+
+
+def decoded_tools(text: object) -> list[JsonObject] | None:
+    """The definitions that a JSON string holds; None when it holds anything else."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        return None
+    return value
+
+
 def functions_of(row: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     """Path and fields of each function declared in the right shape."""
     tools = row.get("tools")
@@ -34,7 +52,7 @@ def shape(example: Example) -> Iterator[Finding]:
         return
     tools = example.row["tools"]
     if not isinstance(tools, list):
-        lenient = tools is None or isinstance(tools, str)  # loaders decode or drop these
+        lenient = tools is None or decoded_tools(tools) is not None
         key = "tools-type/shape" if lenient else "tools-type"
         yield Finding(key, "tools", f"tools is {kind(tools)}, not a list")
         return
@@ -43,12 +61,13 @@ def shape(example: Example) -> Iterator[Finding]:
     for i, tool in enumerate(tools):
         if not isinstance(tool, dict):
             yield Finding("tools-type", f"tools[{i}]", f"the tool is {kind(tool)}")
+        elif is_flat(tool):
+            yield Finding("tools-type/shape", f"tools[{i}].function", "the definition is flat")
         elif not isinstance(tool.get("function"), dict):
-            said = "the definition is flat" if "name" in tool else "no function in the definition"
-            yield Finding("tools-type/shape", f"tools[{i}].function", said)
+            yield Finding("tools-type", f"tools[{i}].function", "no function in the definition")
         elif tool.get("type") != "function":
             said = f"the type is {shown(tool.get('type'))}, not 'function'"
-            yield Finding("tools-type/shape", f"tools[{i}].type", said)
+            yield Finding("tools-type", f"tools[{i}].type", said)
 
 
 def names(example: Example) -> Iterator[Finding]:
@@ -66,7 +85,7 @@ def names(example: Example) -> Iterator[Finding]:
 def definitions(example: Example) -> Iterator[Finding]:
     """`tool-parameters`, `tool-description`, `tool-schema`."""
     for path, function in functions_of(example.row):
-        if not function.get("description"):
+        if function.get("description") is None:
             yield Finding("tool-description", f"{path}.description", "no description")
         if "parameters" not in function:
             yield Finding("tool-parameters", f"{path}.parameters", "no parameters")

@@ -35,6 +35,7 @@ class Message:
 
     index: int
     fields: JsonObject
+    within: str = "messages"
 
     @property
     def role(self) -> str:
@@ -45,7 +46,7 @@ class Message:
     @property
     def path(self) -> str:
         """Its JSON path."""
-        return f"messages[{self.index}]"
+        return f"{self.within}[{self.index}]"
 
     @property
     def calls(self) -> list[tuple[str, JsonObject]]:

@@ -1,0 +1,42 @@
+"""Rules on rows that aren't chat examples but that other local trainers read, such as TRL's."""
+
+from collections.abc import Iterator
+
+from ftctl.datasets.rules import content, structure
+from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, kind
+
+_STRUCTURED = ("instruction", "output", "conversations", "interactions", "segments", "input_ids")
+_TEXTS = ("text", "prompt", "completion", "completions", "chosen", "rejected")
+_MESSAGE_RULES = (structure.roles, content.content, content.parts)
+
+
+def values(row: JsonObject) -> Iterator[Finding]:
+    """`content` and `content-type` of what the row is trained on, text or messages."""
+    for key in (*_TEXTS, *_STRUCTURED):
+        if key in row and row[key] is None:
+            yield Finding("content", key, f"{key} is null")
+        elif key in row and key in _TEXTS:
+            yield from _value(row[key], key)
+
+
+def _value(value: object, path: str) -> Iterator[Finding]:
+    if isinstance(value, str):
+        if not value.strip():
+            yield Finding("empty-content", path, f"no text in {path}")
+    elif not isinstance(value, list):
+        yield Finding("content-type", path, f"{path} is {kind(value)}")
+    elif not value:
+        yield Finding("content", path, f"{path} is an empty list")
+    else:
+        yield from _list(value, path)
+
+
+def _list(value: list[object], path: str) -> Iterator[Finding]:
+    messages = []
+    for i, item in enumerate(value):
+        if isinstance(item, dict):
+            messages.append(Message(i, item, path))
+        elif item is None or path != "completions" or not isinstance(item, str):
+            yield Finding("message-type", f"{path}[{i}]", f"the message is {kind(item)}")
+    for rule in _MESSAGE_RULES:
+        yield from rule(Example({}, messages))
