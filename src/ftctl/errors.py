@@ -7,12 +7,12 @@ FtctlError                   what happened, where, why, and what to do next
 ├── IllegalMove              1  a job can't go from this state to that one
 ├── NotFoundHere             1  no such job in the store
 ├── Interrupted            130  a person left off; what goes on elsewhere is said
-├── CannotListen             1  the service's address is taken
 ├── Refused                  3  stopped before anything was spent or sent
 │   ├── ProviderClosed          the route takes no new jobs on this day
 │   ├── PrivacyForbids          the policy keeps these rows where they are
 │   ├── OverMaxCost             the quote is above the limit
 │   ├── CredentialsMissing      no key, or the vendor refused it
+│   ├── CannotListen            the service's address is taken
 │   ├── ExtraMissing            an optional part of ftctl isn't installed
 │   └── Unsupported             this machine or route can't do it
 ├── StoreError               1  our own records can't be read or written
@@ -80,10 +80,6 @@ class StoreError(FtctlError):
     """Our own records can't be read or written."""
 
 
-class CannotListen(FtctlError):
-    """The service's address is taken, or isn't this machine's."""
-
-
 class Refused(FtctlError):
     """Stopped before anything was spent or sent."""
 
@@ -104,6 +100,10 @@ class OverMaxCost(Refused):
 
 class CredentialsMissing(Refused):
     """No key was found for the provider."""
+
+
+class CannotListen(Refused):
+    """The service's address is taken, or isn't this machine's."""
 
 
 class ExtraMissing(Refused):

@@ -17,6 +17,7 @@ from ftctl.config import load_settings
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.server.app import build_app
+from ftctl.server.backend import Backend
 
 TOKEN = "a-token-of-the-tests"
 
@@ -40,9 +41,9 @@ def hollow_base(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(hollow_base: Path) -> Iterator[TestClient]:
     """A client with the token, of a server with a small limit whose one base is hollow."""
-    app = build_app(
-        load_settings(), token=TOKEN, bases={"hollow": str(hollow_base)}, max_upload_bytes=200_000
-    )
+    bases = {"hollow": str(hollow_base)}
+    backend = Backend.open(load_settings(), bases, max_upload_bytes=200_000)
+    app = build_app(backend, token=TOKEN)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
         yield found

@@ -124,11 +124,41 @@ def test_a_taken_port_is_one_clear_message(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = cli("serve", "--port", str(port), "--json")
-    assert ran.returncode == 1
+    assert ran.returncode == 3
     error = ran.json()["error"]
     assert error["kind"] == "cannot_listen"
-    assert f"127.0.0.1:{port}" in error["message"]
+    assert error["message"] == f"can't listen on 127.0.0.1:{port}: Address already in use"
+    assert "--port 0" in error["hint"]
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "203.0.113.5", "a..b", "x" * 300, "::zz"])
+def test_a_host_that_is_not_here_is_one_clear_message(cli: Cli, host: str) -> None:
+    ran = cli("serve", "--host", host, "--port", "0")
+    assert ran.returncode == 3
+    first, hint = ran.stderr.splitlines()
+    assert first.startswith(f"ftctl: can't listen on {host}:0: ")
+    assert "127.0.0.1" in hint
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("damage", ["store", "url", "uploads"])
+def test_a_home_that_cant_be_used_ends_the_server_before_it_says_anything(
+    cli: Cli, clean_environment: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    clean_environment.mkdir()
+    if damage == "store":
+        (clean_environment / "ftctl.db").write_text("not a database at all " * 99)
+    elif damage == "url":
+        monkeypatch.setenv("FTCTL_DATABASE_URL", "nonsense")
+    else:
+        (clean_environment / "server").write_text("in the way")
+    ran = cli("serve", "--port", "0", "--json")
+    assert ran.returncode == 1
+    assert ran.json()["error"]["kind"] == "store_error"
+    assert ran.stderr == ""
+    # A token that nobody was shown would be lost.
+    assert not (clean_environment / "server" / "token").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is an error object with the right status, never a traceback."""
 
+import json
 import logging
 import socket
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.shared import ErrorObject
 from running_server import Running
 from starlette.testclient import TestClient
 
@@ -22,6 +24,7 @@ def error_of(response: Any, status: int) -> dict[str, Any]:
     assert set(body["error"]) == {"message", "type", "param", "code"}
     assert response.headers["x-request-id"].startswith("req_")
     error: dict[str, Any] = body["error"]
+    ErrorObject.model_validate(error, strict=True)
     return error
 
 
@@ -40,6 +43,10 @@ GOOD = {"model": "hollow", "training_file": "file-22222222"}
         (b"{}", "missing_required_parameter", "model"),
         (b'{"model": 1, "training_file": "f"}', "invalid_value", "model"),
         (b'{"model": "m", "training_file": "f", "modle": 1}', "unknown_parameter", "modle"),
+        (b'{"metadata": ' * 50_000, "invalid_json", None),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "invalid_json", None),
+        (b'{"model": "m", "training_file": "f", "seed": NaN}', "invalid_value", "seed"),
+        (b'{"model": "m", "training_file": "f", "seed": 1e999}', "invalid_value", "seed"),
     ],
 )
 def test_a_broken_body(client: TestClient, body: bytes, code: str, param: str | None) -> None:
@@ -73,6 +80,12 @@ def test_a_broken_body(client: TestClient, body: bytes, code: str, param: str | 
         ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
         ({"metadata": {"k": "x" * 513}}, "metadata.k"),
         ({"metadata": {"k": 1}}, "metadata.k"),
+        ({"metadata": {"": "x"}}, "metadata"),
+        ({"metadata": {"k" * 65: "x"}}, "metadata." + "k" * 65),
+        ({"unknown" * 1000: 1}, ("unknown" * 1000)[:80]),
+        ({"hyperparameters": {"n_epochs": True}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"beta": 0.1}}, "hyperparameters.beta"),
+        ({"training_file": "/etc/passwd"}, "training_file"),
         ({"integrations": [{"type": "wandb"}]}, "integrations"),
         ({"method": {"type": "dpo"}}, "method.type"),
         ({"method": {"type": "reinforcement"}}, "method.type"),
@@ -126,6 +139,8 @@ def test_unknown_routes_and_methods(client: TestClient) -> None:
         assert error_of(client.get(path), 404)["code"] == "unknown_url"
     assert error_of(client.put("/v1/files"), 405)["code"] == "method_not_allowed"
     assert error_of(client.get("/v1/chat/completions"), 405)["code"] == "method_not_allowed"
+    for method in ("OPTIONS", "TRACE", "PROPFIND", "PATCH", "M" * 500):
+        assert error_of(client.request(method, JOBS), 405)["code"] == "method_not_allowed"
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "ten", "1.5", "", "9" * 30, "²"])
@@ -136,6 +151,68 @@ def test_limits_out_of_range(client: TestClient, limit: str) -> None:
 def test_a_cursor_that_is_nowhere(client: TestClient) -> None:
     for path in (JOBS, "/v1/files"):
         assert error_of(client.get(path, params={"after": "../x"}), 400)["param"] == "after"
+
+
+@pytest.mark.parametrize(
+    "query", ["metadata=x", "metadata[k", "metadata[]=x", f"metadata[{'k' * 65}]=v"]
+)
+def test_a_filter_that_is_not_understood_never_selects_every_job(
+    client: TestClient, query: str
+) -> None:
+    assert error_of(client.get(f"{JOBS}?{query}"), 400)["param"] == "metadata"
+
+
+def test_files_in_no_known_order(client: TestClient) -> None:
+    assert error_of(client.get("/v1/files", params={"order": "up"}), 400)["param"] == "order"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "seconds"),
+    [
+        ("created_at", "3599"),
+        ("created_at", "2592001"),
+        ("created_at", "²"),
+        ("created_at", "1e5"),
+        ("created_at", "9" * 9000),
+        ("created_at", None),
+        ("last_active_at", "4000"),
+        (None, "4000"),
+    ],
+)
+def test_an_expiry_out_of_range(
+    client: TestClient, anchor: str | None, seconds: str | None
+) -> None:
+    given = {"expires_after[anchor]": anchor, "expires_after[seconds]": seconds}
+    form = {key: value for key, value in given.items() if value is not None}
+    sent = client.post(
+        "/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": "fine-tune"} | form
+    )
+    assert error_of(sent, 400)["param"] == "expires_after"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'name="\xff\xfe"\r\n\r\nx',
+        b'name="purpose"\r\n\r\n\xff\xfe',
+        b'name="file"; filename="\xff\xfe\x00.jsonl"\r\n\r\n{}',
+        b'name="file"; filename="../../../../etc/cron.d/x"\r\n\r\n{}',
+        b'name="x"\r\nx: ' + b"y" * 20_000 + b"\r\n\r\nx",
+        b'name="x"\r\n\r\n' + b"y" * 70_000,
+    ],
+)
+def test_forms_with_strange_parts(client: TestClient, clean_environment: Path, part: bytes) -> None:
+    begin = b"--b\r\ncontent-disposition: form-data; "
+    good = b'name="purpose"\r\n\r\nfine-tune'
+    headers = {"content-type": "Multipart/Form-Data; boundary=b"}
+    body = b"\r\n".join([begin + part, begin + good, b"--b--\r\n"])
+    sent = client.post("/v1/files", content=body, headers=headers)
+    if sent.status_code != 200:
+        error_of(sent, 400)
+        return
+    # The name is a label: the bytes stand under the file's id, whatever it says.
+    kept = {file.name for file in (clean_environment / "server" / "files").iterdir()}
+    assert kept == {f"{sent.json()['id']}{end}" for end in (".json", ".jsonl")}
 
 
 def test_uploads_that_are_none(client: TestClient) -> None:
@@ -167,6 +244,13 @@ def test_a_file_above_the_limit_is_refused_declared_or_not(
     )
     assert error_of(undeclared, 413)["code"] == "request_too_large"
     assert not list((clean_environment / "server").glob("files/*"))
+    for size, status in ((200_001, 413), (200_000, 200)):
+        sent = client.post(
+            "/v1/files",
+            files={"file": ("a.jsonl", large[:size])},
+            data={"purpose": "fine-tune"},
+        )
+        assert sent.status_code == status
     assert error_of(client.post(JOBS, content=b" " * (11 * 2**20)), 413)
 
 
@@ -215,13 +299,28 @@ def test_what_only_a_socket_can_send(start_server: Callable[..., Running]) -> No
                 answer += piece
             return answer
 
-    for head in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n"):
-        answer = exchange(head)
-        assert answer.startswith(b"HTTP/1.1 400"), answer
-        assert b'{"error":{"message":' in answer
-    form = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999\r\n\r\n--b\r\n"
-    for path, rest in (("/v1/files", form), (JOBS, 'Content-Length: 9999\r\n\r\n{"model"')):
-        exchange(f"POST {path} HTTP/1.1\r\nHost: x\r\n{auth}{rest}".encode(), cut=True)
+    def head(line: str, rest: str = "") -> bytes:
+        return f"{line} HTTP/1.1\r\nHost: x\r\n{auth}{rest}\r\n".encode()
+
+    form = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999\r\n"
+    part = b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nfine-'
+    chunked = "Transfer-Encoding: chunked\r\n"
+    for sent, cut, status in (
+        (b"nonsense\r\n\r\n", False, 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n", False, 431),
+        (head(f"POST {JOBS}", "Content-Length: -1\r\n"), False, 400),
+        (head(f"POST {JOBS}", chunked) + b"ZZ\r\n", False, 400),
+        (head(f"POST {JOBS}", "Content-Length: 9999\r\n") + b'{"model"', True, 400),
+        (head(f"POST {JOBS}", chunked) + b'8\r\n{"model"\r\n', True, 400),
+        (head("POST /v1/files", form) + part, True, 400),
+        (head("CONNECT x:1", "Connection: close\r\n"), False, 404),
+    ):
+        answer, _, body = exchange(sent, cut=cut).partition(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 %d " % status), (sent[:80], answer)
+        assert b"\r\nx-request-id: req_" in answer
+        ErrorObject.model_validate(json.loads(body)["error"], strict=True)
+    kept = exchange(head("GET /v1/files", "Connection: close\r\n"))
+    assert b'"data":[]' in kept
     healthy = exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert b'{"status":"ok"}' in healthy
     log = running.log.read_text(encoding="utf-8")

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from openai import APITimeoutError, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from running_server import Running
 from starlette.testclient import TestClient
 
 from ftctl.config import load_settings
 from ftctl.local_backend.chat import load_model
 from ftctl.server.app import build_app
+from ftctl.server.backend import Backend
+from ftctl.server.openai_api.chat_request import ChatRequest
 
 pytestmark = pytest.mark.medium
 CHAT = "/v1/chat/completions"
@@ -25,7 +28,7 @@ HELLO = [{"role": "system", "content": "Name the colour."}, {"role": "user", "co
 def chatty(tiny_base: Path) -> Iterator[TestClient]:
     """A server with three names for the tiny model."""
     bases = {name: str(tiny_base) for name in ("tiny", "tiny-2", "tiny-3")}
-    app = build_app(load_settings(), token="a-token-of-the-tests", bases=bases)
+    app = build_app(Backend.open(load_settings(), bases), token="a-token-of-the-tests")
     headers = {"Authorization": "Bearer a-token-of-the-tests"}
     with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
         yield found
@@ -109,6 +112,8 @@ def test_a_stop_text_ends_the_answer_and_is_never_shown(chatty: TestClient) -> N
     [
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "boss", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user"}]}, "messages.0"),
+        ({"messages": [{"role": "tool", "content": None}]}, "messages.0"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             "messages.0.content",
@@ -120,7 +125,14 @@ def test_a_stop_text_ends_the_answer_and_is_never_shown(chatty: TestClient) -> N
         ({"response_format": {"type": "json_object"}}, "response_format.type"),
         ({"logprobs": True}, "logprobs"),
         ({"temperature": 2.5}, "temperature"),
-        ({"logit_bias": {}}, "logit_bias"),
+        ({"logit_bias": {"5": -100}}, "logit_bias"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"modalities": ["audio"]}, "modalities"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"n": True}, "n"),
+        ({"nonsense": None}, "nonsense"),
     ],
 )
 def test_what_would_change_the_answer_and_cant_is_refused(
@@ -128,7 +140,21 @@ def test_what_would_change_the_answer_and_cant_is_refused(
 ) -> None:
     response = chatty.post(CHAT, json={"model": "tiny", "messages": HELLO} | change)
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == param
+    error = response.json()["error"]
+    assert error["param"] == param
+
+
+def test_every_parameter_of_the_sdk_is_known_and_may_be_left_null() -> None:
+    known = CompletionCreateParamsBase.__annotations__.keys() - {"model", "messages"}
+    ChatRequest.model_validate({"model": "m", "messages": HELLO} | dict.fromkeys(known))
+    harmless = {
+        "n": 1,
+        "tools": [],
+        "tool_choice": "none",
+        "modalities": ["text"],
+        "logit_bias": {},
+    }
+    ChatRequest.model_validate({"model": "m", "messages": HELLO} | harmless)
 
 
 def test_errors_have_their_status_streamed_or_not(chatty: TestClient, tmp_path: Path) -> None:
@@ -141,7 +167,8 @@ def test_errors_have_their_status_streamed_or_not(chatty: TestClient, tmp_path: 
         refused = chatty.post(CHAT, json=long)
         assert refused.status_code == 400
         assert refused.json()["error"]["code"] == "context_length_exceeded"
-        assert "holds 512" in refused.json()["error"]["message"]
+        assert "tokens; tiny holds 512" in refused.json()["error"]["message"]
+        assert refused.json()["error"]["param"] == "messages"
 
 
 def test_an_answer_ends_where_the_context_does(chatty: TestClient) -> None:

@@ -1,14 +1,17 @@
 """Files, jobs and models in OpenAI's shapes, held against the types of OpenAI's own SDK."""
 
-import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from openai.pagination import SyncCursorPage, SyncPage
 from openai.types import FileDeleted, FileObject, Model
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 from tiny_model import write_data
@@ -164,6 +167,90 @@ def test_what_was_asked_is_kept_and_shown(client: TestClient, tmp_path: Path) ->
     assert set(shown["hyperparameters"].values()) == {"auto"}
 
 
+def hold_back_starts(client: TestClient) -> threading.Event:
+    """No job is validated or started until the event is set."""
+    app: Any = client.app
+    going_on = threading.Event()
+    for _ in range(2):
+        app.state.backend.tuning._starting.submit(going_on.wait, 60)
+    return going_on
+
+
+def test_a_job_keeps_its_rows_when_the_file_is_deleted(client: TestClient, tmp_path: Path) -> None:
+    file_id = upload(client, rows(4, tmp_path))
+    asked = {"model": "hollow", "training_file": file_id}
+    going_on = hold_back_starts(client)
+    job = client.post(JOBS, json=asked).json()
+    assert client.delete(f"/v1/files/{file_id}").status_code == 200
+    going_on.set()
+    assert ended(client, job["id"])["error"]["message"].startswith("Training file has 4 example(s)")
+
+
+def test_held_out_rows_are_others(client: TestClient, tmp_path: Path) -> None:
+    training, same = (upload(client, rows(12, tmp_path)) for _ in range(2))
+    for held_out in (training, same):
+        asked = {"model": "hollow", "training_file": training, "validation_file": held_out}
+        refused = client.post(JOBS, json=asked)
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == "validation_file"
+
+
+def test_jobs_of_one_file_can_be_made_at_once(client: TestClient, tmp_path: Path) -> None:
+    file_id = upload(client, rows(4, tmp_path))
+    asked = {"model": "hollow", "training_file": file_id}
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda _: client.post(JOBS, json=asked), range(6)))
+    assert [answer.status_code for answer in made] == [200] * 6
+    assert len({answer.json()["id"] for answer in made}) == 6
+    codes = {ended(client, answer.json()["id"])["error"]["code"] for answer in made}
+    assert codes == {"invalid_n_examples"}
+
+
+def test_a_job_is_cancelled_before_it_starts_and_only_once(
+    client: TestClient, tmp_path: Path
+) -> None:
+    file_id = upload(client, rows(12, tmp_path))
+    going_on = hold_back_starts(client)
+    made = client.post(JOBS, json={"model": "hollow", "training_file": file_id}).json()
+    job = f"{JOBS}/{made['id']}"
+    assert strictly(FineTuningJob, client.post(f"{job}/cancel").json())["status"] == "cancelled"
+    again = client.post(f"{job}/cancel")
+    assert again.status_code == 400
+    assert "it is cancelled" in again.json()["error"]["message"]
+    going_on.set()
+    hold_back_starts(client).set()
+    assert client.get(job).json()["status"] == "cancelled"
+
+
+def test_events_come_in_pages(client: TestClient, tmp_path: Path) -> None:
+    file_id = upload(client, rows(2, tmp_path))
+    job = client.post(JOBS, json={"model": "hollow", "training_file": file_id}).json()
+    ended(client, job["id"])
+    path = f"{JOBS}/{job['id']}/events"
+    every = [event["id"] for event in client.get(path).json()["data"]]
+    seen: list[str] = []
+    more = True
+    while more:
+        query: dict[str, Any] = {"limit": 2, "after": seen[-1]} if seen else {"limit": 2}
+        page = client.get(path, params=query).json()
+        strictly(SyncCursorPage[FineTuningJobEvent], page)
+        seen += [event["id"] for event in page["data"]]
+        more = page["has_more"]
+    assert seen == every
+    assert len(every) == 3
+
+
+def test_lists_are_envelopes_of_the_sdk(client: TestClient, tmp_path: Path) -> None:
+    file_id = upload(client, rows(2, tmp_path))
+    job = client.post(JOBS, json={"model": "hollow", "training_file": file_id}).json()
+    ended(client, job["id"])
+    strictly(SyncCursorPage[FileObject], client.get("/v1/files").json())
+    strictly(SyncCursorPage[FineTuningJob], client.get(JOBS).json())
+    strictly(SyncPage[Model], client.get("/v1/models").json())
+    empty = client.get(f"{JOBS}/{job['id']}/checkpoints").json()
+    assert strictly(SyncCursorPage[FineTuningJobCheckpoint], empty)["data"] == []
+
+
 def test_jobs_are_listed_in_pages_and_by_their_metadata(client: TestClient, tmp_path: Path) -> None:
     file_id = upload(client, rows(2, tmp_path))
     marks: list[dict[str, str] | None] = [None, {"ftctl_marker": "m1"}, {"ftctl_marker": "m2"}]
@@ -200,16 +287,6 @@ def test_bases_are_listed_looked_at_and_never_deleted(client: TestClient) -> Non
         missing = client.request(method, "/v1/models/ft:hollow:ftctl:x:2345678923")
         assert missing.status_code == 404
         assert missing.json()["error"]["code"] == "model_not_found"
-
-
-def test_checkpoints_of_a_job_without_a_run_are_an_empty_page(
-    client: TestClient, tmp_path: Path
-) -> None:
-    file_id = upload(client, rows(2, tmp_path))
-    job = client.post(JOBS, json={"model": "hollow", "training_file": file_id}).json()
-    ended(client, job["id"])
-    page = client.get(f"{JOBS}/{job['id']}/checkpoints").json()
-    assert json.loads(json.dumps(page))["data"] == []
 
 
 def test_what_a_kill_left_of_an_upload_is_swept_after_a_day(tmp_path: Path) -> None:

@@ -54,20 +54,20 @@ def command(
 
     if not out.quiet:
         logging.getLogger("ftctl.server").setLevel(logging.INFO)
-    if host not in ("127.0.0.1", "::1", "localhost"):
-        out.note("others can reach this address: put TLS in front, the token travels in clear")
     serve(
         load_settings(),
         host=host,
         port=port,
         bases=bases,
         max_upload_bytes=max_upload_mb * _MIB,
-        on_ready=lambda service: _tell(out, service),
+        on_ready=lambda service: _tell(out, service, host),
     )
 
 
-def _tell(out: Output, service: "Service") -> None:
+def _tell(out: Output, service: "Service", host: str) -> None:
     """Where it listens, what it offers, and the token when nobody has seen it yet."""
+    if not _is_loopback(host):
+        out.note("others can reach this address: put TLS in front, the token travels in clear")
     token = service.token
     if out.json:
         body = {"base_url": service.base_url, "bases": service.bases, "token_origin": token.origin}
@@ -81,6 +81,15 @@ def _tell(out: Output, service: "Service") -> None:
         if token.made
         else f"token: in {token.origin}"
     )
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _require_extra() -> None:

@@ -1,11 +1,16 @@
 """The service: OpenAI's wire on this machine, and how it is started."""
 
 import contextlib
+import errno
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,9 +23,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ftctl.api.server_token import ServerToken, find_token, make_token
 from ftctl.config import Settings
-from ftctl.errors import CannotListen, FtctlError
+from ftctl.errors import CannotListen, FtctlError, StoreError
 from ftctl.server.auth import BearerAuth
-from ftctl.server.backend import Backend
+from ftctl.server.backend import MAX_UPLOAD_BYTES, Backend
 from ftctl.server.bases import find_bases
 from ftctl.server.errors import (
     ApiError,
@@ -28,11 +33,12 @@ from ftctl.server.errors import (
     answer_ftctl_error,
     answer_http_error,
 )
-from ftctl.server.guard import BodyLimit, Guard
+from ftctl.server.guard import BodyLimit, Guard, new_request_id
 from ftctl.server.openai_api import chat, files, jobs, models
 
-MAX_UPLOAD_BYTES = 512 * 2**20  # source: OpenAI's limit of a file, SDK docstring, read 2026-11
 _SHUTDOWN_S = 5
+_HOST_HINT = "--host takes an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 async def health(_request: Request) -> Response:
@@ -40,25 +46,16 @@ async def health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def build_app(
-    settings: Settings,
-    *,
-    token: str,
-    bases: dict[str, str],
-    max_upload_bytes: int = MAX_UPLOAD_BYTES,
-) -> Starlette:
+def build_app(backend: Backend, *, token: str) -> Starlette:
     """The whole service as an ASGI application.
 
     Args:
-        settings: Where store, files and runs are.
+        backend: What the routes stand on; closed when the application ends.
         token: What every request but the health check must bring.
-        bases: Base models by their names on the wire.
-        max_upload_bytes: The largest file taken.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        backend = Backend.open(settings, bases)
         app.state.backend = backend
         backend.tuning.resume_starting()
         try:
@@ -77,7 +74,7 @@ def build_app(
         middleware=[
             Middleware(Guard),
             Middleware(BearerAuth, token=token),
-            Middleware(BodyLimit, max_upload_bytes=max_upload_bytes),
+            Middleware(BodyLimit, max_upload_bytes=backend.max_upload_bytes),
         ],
         exception_handlers={
             ApiError: answer_api_error,
@@ -91,9 +88,14 @@ def build_app(
 
 
 class _Protocol(H11Protocol):
-    """HTTP that answers what can't be parsed with an error object too."""
+    """HTTP that answers what can't be parsed, or ends too soon, with an error object too."""
 
     _refused = False
+
+    @override
+    def eof_received(self) -> None:
+        if (self.conn.their_state, self.conn.our_state) == (h11.SEND_BODY, h11.SEND_RESPONSE):
+            self._refuse(400, "The body ends too soon.")
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -102,16 +104,23 @@ class _Protocol(H11Protocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._refused = True
-        body = bytes(ApiError(400, msg, code="invalid_request").response().body)
-        head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        )
-        self.transport.write(head + body)
+        if getattr(sys.exception(), "error_status_hint", 400) == _TOO_LARGE:
+            self._refuse(_TOO_LARGE, "The request's line and headers are too large.")
+        else:
+            self._refuse(400, msg)
         # Closed at once, with bytes on their way to us, the answer would be lost to a reset.
         self.transport.write_eof()
         self.loop.call_later(_SHUTDOWN_S, self.transport.close)
+
+    def _refuse(self, status: HTTPStatus | int, message: str) -> None:
+        self._refused = True
+        body = bytes(ApiError(status, message, code="invalid_request").response().body)
+        head = (
+            f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {new_request_id()}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
 
 
 @dataclass(frozen=True)
@@ -151,18 +160,16 @@ def serve(
     Raises:
         CannotListen: the address is taken, or isn't this machine's.
         UsageError: a base that isn't there, or a token that can't be sent.
-        StoreError: the store or the token can't be read or written.
+        StoreError: the store, the token or the folder of uploads can't be read or written.
     """
     offered = find_bases(bases)
     with listen(host, port) as listener:
-        token = find_token(settings) or make_token(settings)
-        # Uploads pass through temporary files; where /tmp is memory, 512 MB don't belong there.
-        spool = settings.home / "server" / "uploads"
-        spool.mkdir(parents=True, exist_ok=True)
+        # All that can fail comes before a token is made: one that is made is shown, and once.
+        known, spool = find_token(settings), _spool(settings)
+        backend = Backend.open(settings, offered, max_upload_bytes=max_upload_bytes)
+        token = known or make_token(settings)
         tempfile.tempdir = str(spool)
-        app = build_app(
-            settings, token=token.value, bases=offered, max_upload_bytes=max_upload_bytes
-        )
+        app = build_app(backend, token=token.value)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/v1"
         on_ready(Service(url, list(offered), token))
@@ -178,17 +185,34 @@ def serve(
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def _spool(settings: Settings) -> Path:
+    """Where uploads pass through: where /tmp is memory, 512 MB don't belong there."""
+    folder = settings.home / "server" / "uploads"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: can't be made: {error.strerror}") from None
+    return folder
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Take an address before anything else is done.
 
     Raises:
         CannotListen: it is taken, or isn't this machine's.
     """
+    where = f"can't listen on {host}:{port}"
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=256)
+    except UnicodeError:  # what the idna codec says of an empty label, or one that is too long
+        raise CannotListen(f"{where}: not a host name", hint=_HOST_HINT) from None
     except OSError as error:
-        raise CannotListen(
-            f"can't listen on {host}:{port}: {error.strerror or error}",
-            hint="--port 0 takes a free port; is another ftctl serve running already?",
-        ) from None
+        # The socket module appends the address to the system's words; it stands here already.
+        said = (error.strerror or str(error)).partition(" (while attempting")[0]
+        hints = {
+            errno.EADDRINUSE: "another ftctl serve may be running; --port 0 takes a free port",
+            errno.EACCES: "ports below 1024 need special rights; --port 8321 doesn't",
+        }
+        hint = hints.get(error.errno or 0, _HOST_HINT)
+        raise CannotListen(f"{where}: {said}", hint=hint) from None

@@ -12,6 +12,8 @@ from ftctl.server.models import ModelThread
 from ftctl.server.tuning import Tuning
 from ftctl.store import Store
 
+MAX_UPLOAD_BYTES = 512 * 2**20  # source: OpenAI's limit of a file, SDK docstring, read 2026-11
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -23,10 +25,22 @@ class Backend:
     files: FileStore
     tuning: Tuning
     models: ModelThread
+    max_upload_bytes: int
 
     @classmethod
-    def open(cls, settings: Settings, bases: dict[str, str]) -> Self:
+    def open(
+        cls,
+        settings: Settings,
+        bases: dict[str, str],
+        *,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
+    ) -> Self:
         """Open the store and what stands on it.
+
+        Args:
+            settings: Where store, files and runs are.
+            bases: Base models by their names on the wire.
+            max_upload_bytes: The largest file taken.
 
         Raises:
             StoreError: the store can't be opened.
@@ -35,7 +49,8 @@ class Backend:
         files = FileStore(settings.home / "server" / "files")
         files.sweep()
         tuning = Tuning(settings, store, files, get_provider("local", settings), bases)
-        return cls(settings, bases, store, files, tuning, ModelThread(settings.home))
+        models = ModelThread(settings.home)
+        return cls(settings, bases, store, files, tuning, models, max_upload_bytes)
 
     def close(self) -> None:
         """End what is under way here; jobs' workers go on."""

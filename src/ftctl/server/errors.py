@@ -20,6 +20,7 @@ from ftctl.errors import (
 from ftctl.local_backend.chat import PromptTooLong
 
 _log = logging.getLogger(__name__)
+_LONGEST_PART = 80  # of a name that a client made up
 
 
 class ApiError(Exception):
@@ -63,7 +64,8 @@ def from_ftctl(error: FtctlError) -> ApiError:
     """One of our errors as an answer: its own sentence, and the status of its kind."""
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
-            return ApiError(status, error.message, code=code)
+            param = "messages" if kind is PromptTooLong else None
+            return ApiError(status, error.message, code=code, param=param)
     _log.error("%s: %s", error.kind, error.message)
     return ApiError(500, error.message, code=error.kind)
 
@@ -71,9 +73,12 @@ def from_ftctl(error: FtctlError) -> ApiError:
 def from_validation(error: ValidationError) -> ApiError:
     """The first thing that is wrong with a body, as OpenAI words it."""
     first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"])) or None
+    # A key that is itself invalid is told of as `metadata.KEY.[key]`: the pair's place is enough.
+    parts = [str(part)[:_LONGEST_PART] for part in first["loc"] if part != "[key]"]
+    where = ".".join(part for part in parts if part) or None
     if first["type"] == "json_invalid":
-        return ApiError(400, f"The body isn't valid JSON: {first['msg']}", code="invalid_json")
+        said = first["msg"].removeprefix("Invalid JSON: ")
+        return ApiError(400, f"The body isn't valid JSON: {said}.", code="invalid_json")
     if first["type"] == "missing":
         message = f"Missing required parameter: '{where}'."
         return ApiError(400, message, code="missing_required_parameter", param=where)

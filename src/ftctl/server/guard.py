@@ -15,6 +15,11 @@ _FORM_BYTES = 64 * 1024  # a multipart body's boundaries and small fields, besid
 _JSON_BYTES = 10 * 2**20
 
 
+def new_request_id() -> str:
+    """An id that an answer carries and that the log knows."""
+    return "req_" + secrets.token_hex(12)
+
+
 class Guard:
     """Gives every request an id, and turns what nobody caught into a 500 that names it."""
 
@@ -26,7 +31,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = "req_" + secrets.token_hex(12)
+        request_id = new_request_id()
         started, status = time.monotonic(), 0
 
         async def send_named(message: Message) -> None:
@@ -51,6 +56,12 @@ class Guard:
         _log.info("%s %s %s %d %.0f ms", request_id, scope["method"], path, status, took_ms)
 
 
+def body_too_large(limit: int) -> ApiError:
+    """The 413 of a body or a file above a limit in bytes."""
+    message = f"The body is too large; {limit:,} bytes are taken."
+    return ApiError(413, message, code="request_too_large")
+
+
 class BodyLimit:
     """Refuses a body that is too large: by its declared length, else as soon as it is.
 
@@ -70,11 +81,9 @@ class BodyLimit:
         upload = scope["path"] == "/v1/files"
         limit = self._max_upload_bytes + _FORM_BYTES if upload else _JSON_BYTES
         said = self._max_upload_bytes if upload else _JSON_BYTES
-        too_large = ApiError(
-            413, f"The body is too large; {said:,} bytes are taken.", code="request_too_large"
-        )
+        too_large = body_too_large(said)
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared[:20]) > limit:
+        if declared.isdecimal() and int(declared[:20]) > limit:
             await too_large.response()(scope, receive, send)
             return
         seen = 0

@@ -104,6 +104,7 @@ class ModelThread:
                 self._home,
                 base=None if where.folder is None else where.base_model,
             )
+            self._loaded[name].name = name  # what its errors call it: no path of this machine
         self._loaded.move_to_end(name)
         return self._loaded[name]
 

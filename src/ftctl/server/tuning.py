@@ -2,6 +2,7 @@
 
 import io
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ class Tuning:
         self._files, self._bases = files, bases
         self._finished: set[str] = set()  # jobs whose result is known to be written down
         self._starting = ThreadPoolExecutor(2, "ftctl-start")
+        self._copying = threading.Lock()
 
     def resume_starting(self) -> None:
         """Go on with the jobs whose start was cut short when the server last ended."""
@@ -66,6 +68,7 @@ class Tuning:
 
         Raises:
             ApiError: the request names a model, a file or a method that can't be used.
+            StoreError: the disk won't take the job's copy of its files.
         """
         request.require_supported()
         target = self._bases.get(request.model)
@@ -81,12 +84,15 @@ class Tuning:
         validation = None
         if request.validation_file is not None:
             validation = self._input_file(request.validation_file, "validation_file")
+            if validation.sha256 == training.sha256:
+                message = "invalid validation_file: it has the same content as the training file"
+                raise ApiError(400, message, code="invalid_value", param="validation_file")
         spec = JobSpec(
             provider="local",
             model=target,
-            data=self._files.path(training.id),
+            data=self._own_copy(training),
             data_sha256=training.sha256,
-            validation=None if validation is None else self._files.path(validation.id),
+            validation=None if validation is None else self._own_copy(validation),
             validation_sha256=None if validation is None else validation.sha256,
             hyperparameters=request.to_hyperparameters(),
             name=request.suffix or request.model,
@@ -188,6 +194,11 @@ class Tuning:
             raise ApiError(400, message, param=param)
         return file
 
+    def _own_copy(self, file: StoredFile) -> Path:
+        """The job's copy of an upload, so that deleting the file never reaches the job."""
+        with self._copying:  # two jobs of one file may be made at once
+            return Path(self._provider.upload(self._files.path(file.id), file.sha256).id)
+
     def _start(self, job_id: str) -> None:
         """Validate the files, then bring the job to the local backend; runs in a thread."""
         try:
@@ -235,11 +246,13 @@ class Tuning:
         return False
 
     def _fail(self, job_id: str, code: str, message: str, param: str | None = None) -> None:
+        # Said first: who sees that a job has ended must find its last event.
+        if self._store.get_job(job_id).state.open_intention:
+            self._say(job_id, "failed", f"The job failed: {message}", error=True)
         at = datetime.now(UTC)
         error = {"kind": code, "message": message, "hint": ""} | ({"param": param} if param else {})
         fields = {"state": JobState.FAILED, "message": message, "error": error, "observed_at": at}
         self._store.update(job_id, lambda now: fields if now.state.open_intention else {})
-        self._say(job_id, "failed", f"The job failed: {message}", error=True)
 
     def _say(self, job_id: str, source_id: str, message: str, *, error: bool = False) -> None:
         event = JobEvent(

@@ -1,8 +1,8 @@
 """The body of `POST /v1/chat/completions`, and what of it is taken, ignored or refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from ftctl.server.job_request import Wire
 
@@ -23,8 +23,24 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _only(*allowed: object, why: str) -> BeforeValidator:
+    """Takes these values, and says why no others."""
+
+    def checked(value: object) -> object:
+        if any(value == each and type(value) is type(each) for each in (None, *allowed)):
+            return value
+        raise ValueError(why)
+
+    return BeforeValidator(checked)
+
+
 _Stops = Annotated[list[str], Field(max_length=4)]
-_NoTools = Annotated[list[Any], Field(max_length=0)]  # calls in an answer aren't picked out here
+_NO_TOOLS = _only([], why="this server doesn't call tools; leave it out")
+_NO_FORCED_TOOLS = _only("none", "auto", why="this server doesn't call tools; leave it out")
+_TEXT_ONLY = _only(["text"], why="this server answers in text only")
+_NO_LOGPROBS = _only(False, 0, why="this server doesn't tell log probabilities; leave it out")
+_NO_BIAS = _only({}, why="answers are greedy here and can't be biased; leave it out")
+_NOT_HERE = _only(why="this server can't do it; leave it out")
 
 
 class ChatMessage(Wire):
@@ -40,6 +56,13 @@ class ChatMessage(Wire):
     audio: None = None
     function_call: None = None
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """Only what an assistant said may be without content: it may have been calls."""
+        if self.content is None and self.role != "assistant":
+            raise ValueError("content is missing")
+        return self
+
     def to_template(self) -> dict[str, Any]:
         """The message as chat templates know it: `developer` is `system` to open models."""
         known = self.model_dump(include={"content", "name", "tool_calls", "tool_call_id"})
@@ -50,7 +73,8 @@ class ChatMessage(Wire):
 class TextFormat(Wire):
     """The one response format there is."""
 
-    type: Literal["text"]
+    type: Annotated[str, _only("text", why="this server has neither JSON mode nor schemas")]
+    json_schema: dict[str, Any] | None = None
 
 
 class StreamOptions(Wire):
@@ -74,10 +98,22 @@ class ChatRequest(Wire):
     stop: Annotated[_Stops | None, BeforeValidator(_as_list)] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
     response_format: TextFormat | None = None
-    tools: _NoTools | None = None
-    logprobs: Literal[False] | None = None
+
+    n: Annotated[int | None, _only(1, why="this server gives one answer")] = None
+    tools: Annotated[list[Any] | None, _NO_TOOLS] = None
+    functions: Annotated[list[Any] | None, _NO_TOOLS] = None
+    tool_choice: Annotated[str | None, _NO_FORCED_TOOLS] = None
+    function_call: Annotated[str | None, _NO_FORCED_TOOLS] = None
+    modalities: Annotated[list[str] | None, _TEXT_ONLY] = None
+    audio: Annotated[None, _TEXT_ONLY] = None
+    logprobs: Annotated[bool | None, _NO_LOGPROBS] = None
+    top_logprobs: Annotated[int | None, _NO_LOGPROBS] = None
+    logit_bias: Annotated[dict[str, float] | None, _NO_BIAS] = None
+    web_search_options: Annotated[None, _NOT_HERE] = None
+    moderation: Annotated[None, _NOT_HERE] = None
+    reasoning_effort: Annotated[None, _NOT_HERE] = None
+    verbosity: Annotated[None, _NOT_HERE] = None
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
@@ -90,6 +126,10 @@ class ChatRequest(Wire):
     metadata: dict[str, str] | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None  # this and the cache's settings save time elsewhere
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
 
     @property
     def longest(self) -> int:

@@ -1,5 +1,6 @@
 """`/v1/files`: upload, list, look at, read and delete."""
 
+import re
 import time
 from typing import Literal
 
@@ -13,9 +14,11 @@ from ftctl.errors import NotFoundHere
 from ftctl.server.backend import backend_of
 from ftctl.server.errors import ApiError
 from ftctl.server.files import Purpose, StoredFile
+from ftctl.server.guard import body_too_large
 from ftctl.server.openai_api.bodies import Deleted, Page, WireObject, answer, cut, limit_of
 
 _LONGEST_NAME = 255
+_LONGEST_S = 2_592_000  # 30 days; source: OpenAI's API specification, read 2026-08
 
 
 class FileObject(WireObject):
@@ -45,7 +48,7 @@ def _shown(file: StoredFile) -> FileObject:
 
 async def upload(request: Request) -> Response:
     """`POST /v1/files`: a form with `file` and `purpose`; the bytes go through the disk."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         message = "A file is uploaded as multipart/form-data with the fields file and purpose."
         raise ApiError(400, message, code="invalid_request")
     try:
@@ -68,8 +71,11 @@ async def _keep(request: Request, form: FormData) -> StoredFile:
     if form.get("purpose") != "fine-tune":
         message = "Invalid value for 'purpose': this server keeps files for 'fine-tune' only."
         raise ApiError(400, message, code="invalid_value", param="purpose")
+    backend = backend_of(request)
+    if (sent.size or 0) > backend.max_upload_bytes:
+        raise body_too_large(backend.max_upload_bytes)
     return await run_in_threadpool(
-        backend_of(request).files.add,
+        backend.files.add,
         sent.file,
         filename=(sent.filename or "upload.jsonl")[-_LONGEST_NAME:],
         purpose="fine-tune",
@@ -78,22 +84,30 @@ async def _keep(request: Request, form: FormData) -> StoredFile:
 
 
 def _expiry(form: FormData) -> int | None:
-    """`expires_after[seconds]`, from now; None when there is no such field."""
-    given = form.get("expires_after[seconds]")
-    if given is None:
+    """`expires_after`, counted from now; None when there is no such field."""
+    anchor, given = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
+    if anchor is None and given is None:
         return None
-    if not (isinstance(given, str) and given.isdigit() and 3600 <= int(given[:9]) <= 2_592_000):
-        message = "Invalid value for 'expires_after[seconds]': from 3600 to 2592000."
+    seconds = int(given) if isinstance(given, str) and re.fullmatch("[0-9]{1,7}", given) else 0
+    if anchor != "created_at" or not 3600 <= seconds <= _LONGEST_S:
+        message = (
+            "Invalid value for 'expires_after': the anchor is 'created_at', seconds are from 3600 "
+            f"to {_LONGEST_S}."
+        )
         raise ApiError(400, message, code="invalid_value", param="expires_after")
-    return int(time.time()) + int(given)
+    return int(time.time()) + seconds
 
 
 async def listing(request: Request) -> Response:
     """`GET /v1/files`: newest first, or `order=asc`."""
     limit = limit_of(request, 10_000, 10_000)
+    order = request.query_params.get("order", "desc")
+    if order not in ("asc", "desc"):
+        message = "Invalid value for 'order': 'asc' or 'desc'."
+        raise ApiError(400, message, code="invalid_value", param="order")
     purpose = request.query_params.get("purpose")
     files = await run_in_threadpool(backend_of(request).files.newest_first, purpose)
-    if request.query_params.get("order", "desc") == "asc":
+    if order == "asc":
         files.reverse()
     rows, more = cut(request, files, lambda file: file.id, limit)
     data = [_shown(file) for file in rows]

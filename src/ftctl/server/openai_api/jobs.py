@@ -12,6 +12,7 @@ from starlette.routing import Route
 from ftctl.errors import StoreError
 from ftctl.job import JobEvent, JobRecord, JobState
 from ftctl.server.backend import Backend, backend_of
+from ftctl.server.errors import ApiError
 from ftctl.server.job_request import CreateJob, asked_for, matches, tuned_name, wire_id
 from ftctl.server.openai_api.bodies import Page, WireObject, answer, cut, limit_of, read_body
 from ftctl.server.runs import Checkpoint
@@ -35,7 +36,7 @@ STATUS: dict[JobState, Status] = {
     JobState.CANCELLED: "cancelled",
 }
 _LEVEL: dict[str, Literal["info", "warn", "error"]] = {"warning": "warn", "error": "error"}
-_METADATA = re.compile(r"metadata\[(.{1,64})\]")
+_METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
 ORGANIZATION = "ftctl"
 
 
@@ -211,11 +212,22 @@ async def listing(request: Request) -> Response:
 
 
 def _metadata_filter(query: Mapping[str, str]) -> dict[str, str] | None:
-    """The pairs asked for; None is `metadata=null`, the jobs without any."""
-    if query.get("metadata") == "null":
+    """The pairs asked for; None is `metadata=null`, the jobs without any.
+
+    Raises:
+        ApiError: a filter that isn't understood; without it, every job would be an answer.
+    """
+    asked = {key: value for key, value in query.items() if key.startswith("metadata")}
+    if asked == {"metadata": "null"}:
         return None
-    found = ((_METADATA.fullmatch(key), value) for key, value in query.items())
-    return {match[1]: value for match, value in found if match is not None}
+    wanted = {}
+    for key, value in asked.items():
+        match = _METADATA.fullmatch(key)
+        if match is None:
+            message = f"Invalid filter '{key[:80]}': use metadata[key]=value, or metadata=null."
+            raise ApiError(400, message, code="invalid_value", param="metadata")
+        wanted[match[1]] = value
+    return wanted
 
 
 def _matches(record: JobRecord, wanted: dict[str, str] | None) -> bool:
