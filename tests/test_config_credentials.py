@@ -1,6 +1,8 @@
 """Where keys are found, how they are kept, and what is refused: never with the key in the words."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,7 +216,7 @@ def test_a_keyring_that_is_none_is_said(clean_environment: Path) -> None:
 def test_without_the_package_the_extra_is_named(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, clean_environment: Path
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "keyring", None)
+    monkeypatch.setitem(sys.modules, "keyring", None)
     assert find_credential("openai") is None
     with pytest.raises(ExtraMissing) as caught:
         keep_key("openai", KEY, keyring=True)
@@ -288,3 +290,26 @@ def test_set_key_refuses_without_showing(
     assert says in ran.stderr
     assert "planted" not in ran.stderr + ran.stdout
     assert not clean_environment.exists()
+
+
+@pytest.mark.medium
+def test_on_a_terminal_the_key_is_asked_for_without_echo(clean_environment: Path) -> None:
+    spawn = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+    command = [sys.executable, "-m", "ftctl.cli", "config", "set-key", "openai"]
+    with subprocess.Popen(
+        [sys.executable, "-c", spawn, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as ran:
+        assert ran.stdin is not None
+        assert ran.stdout is not None
+        shown = b""
+        while b"key:" not in shown:  # what is typed before the question would be echoed
+            piece = os.read(ran.stdout.fileno(), 1000)
+            assert piece, shown
+            shown += piece
+        ran.stdin.write(f"{KEY}\n".encode())
+        ran.stdin.flush()
+        shown += ran.stdout.read()
+        assert ran.wait() == 0
+    assert b"kept: " in shown
+    assert KEY.encode() not in shown
+    assert KEY in (clean_environment / "credentials.toml").read_text()

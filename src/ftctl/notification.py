@@ -121,8 +121,13 @@ class Notifier:
             notify(target, record, settings=self._settings, sleep=self._sleep)
 
 
+def webhook_secret_file(settings: Settings) -> Path:
+    """Where the secret is kept that is made when the environment has none."""
+    return settings.home / "webhook_secret"
+
+
 def load_webhook_secret(settings: Settings) -> str:
-    """The secret from FTCTL_WEBHOOK_SECRET or `webhook_secret` in the home; made when absent.
+    """The secret from FTCTL_WEBHOOK_SECRET, or from its file; made there when absent.
 
     Raises:
         CredentialsMissing: the file isn't private.
@@ -131,7 +136,7 @@ def load_webhook_secret(settings: Settings) -> str:
     given = os.environ.get(SECRET_VARIABLE, "").strip()
     if given:
         return given
-    file = settings.home / "webhook_secret"
+    file = webhook_secret_file(settings)
     kept = read_private(file)
     if kept is None:
         made = _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()

@@ -51,6 +51,28 @@ def test_a_credential_is_named_and_never_shown(cli: Cli, monkeypatch: pytest.Mon
     assert KEY not in str(found) + cli("doctor").stdout
 
 
+def test_a_file_of_keys_that_others_can_read_is_a_problem_with_its_command(
+    cli: Cli, clean_environment: Path
+) -> None:
+    clean_environment.mkdir()
+    file = clean_environment / "credentials.toml"
+    file.write_text(f'openai = "{KEY}"')
+    file.chmod(0o644)
+    found = findings(cli)["credential/openai"]
+    assert (found["status"], found["fix"]) == ("problem", f"chmod 600 {file}")
+    file.chmod(0o600)
+    assert findings(cli)["credential/openai"]["says"] == str(file)
+
+
+def test_the_webhook_secret_is_named_and_never_shown(
+    cli: Cli, clean_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = clean_environment / "webhook_secret"
+    assert findings(cli)["credential/webhook secret"]["says"].endswith(str(file))
+    monkeypatch.setenv("FTCTL_WEBHOOK_SECRET", KEY)
+    assert findings(cli)["credential/webhook secret"]["says"] == "FTCTL_WEBHOOK_SECRET"
+
+
 def test_a_certificate_file_that_is_not_there_is_a_problem(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,8 +210,10 @@ def look_at_credentials() -> Iterator[Finding]:
         keyring_state,
         load_settings,
     )
+    from ftctl.notification import SECRET_VARIABLE, webhook_secret_file
 
-    for state in credential_states(load_settings().home):
+    settings = load_settings()
+    for state in credential_states(settings.home):
         name, variables = state.provider, CREDENTIAL_VARIABLES.get(state.provider, ())
         if state.problem is not None:
             says, fix = state.problem.message, state.problem.hint
@@ -230,6 +232,14 @@ def look_at_credentials() -> Iterator[Finding]:
         status="ok" if keyring.usable else "missing",
         says=keyring.says,
         fix=keyring.fix,
+    )
+    file = webhook_secret_file(settings)
+    kept = SECRET_VARIABLE if os.environ.get(SECRET_VARIABLE) else file if file.exists() else None
+    yield Finding(
+        area="credential",
+        name="webhook secret",
+        status="ok" if kept else "missing",
+        says=str(kept) if kept else f"made at the first webhook: {file}",
     )
 
 
