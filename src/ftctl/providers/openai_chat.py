@@ -3,15 +3,33 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from ftctl.config import find_credential
-from ftctl.errors import AuthError, CredentialsMissing, ExtraMissing, InvalidRequest, Unavailable
+from pydantic import BaseModel, ValidationError
+
+from ftctl.config import mask_url
+from ftctl.errors import Unavailable
+from ftctl.providers.openai_connection import Connection, timeout
 
 if TYPE_CHECKING:
-    from openai import OpenAI
     from openai.types.chat import ChatCompletionMessageParam
 
 Message = Mapping[str, Any]
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 120.0  # for each piece of an answer
+_RETRIES = 2  # an answer that is asked for twice costs little and changes nothing
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+
+
+class _Chunk(BaseModel):
+    """What is read of a chunk: the SDK's own type takes any nonsense."""
+
+    choices: tuple[_Choice, ...] = ()
 
 
 def _typed(messages: Sequence[Message]) -> "list[ChatCompletionMessageParam]":
@@ -30,12 +48,14 @@ class HostedModel:
     Raises:
         ExtraMissing: the openai SDK isn't installed.
         CredentialsMissing: there is no key for the provider.
+        UsageError: what is given isn't a base URL.
     """
 
     def __init__(self, name: str, base_url: str, provider: str) -> None:
         self.name = name
-        self._base_url = base_url
-        self._client = self._connect(provider)
+        self._who = mask_url(base_url)
+        self._at = Connection(self._who, base_url, provider)
+        self._at.require()
 
     def chat(
         self,
@@ -48,14 +68,17 @@ class HostedModel:
 
         Raises:
             AuthError: the key is refused.
-            InvalidRequest: the server says no: the model is gone, the conversation too long.
-            Unavailable: the server can't be reached, or broke off.
+            NotFound: the model isn't there any more.
+            InvalidRequest: another no: the conversation is too long.
+            RateLimited, Unavailable: the server is too busy, can't be reached, or broke off.
         """
-        import openai
-
+        doing = f"answer as {self.name}"
         told: list[str] = []
-        try:
-            stream = self._client.chat.completions.create(
+        ended = False
+        with self._at.asking(doing) as client:
+            stream = client.with_options(
+                max_retries=_RETRIES, timeout=timeout(_TIMEOUT_S)
+            ).chat.completions.create(
                 model=self.name,
                 messages=_typed(messages),
                 max_tokens=max_new_tokens,
@@ -63,20 +86,16 @@ class HostedModel:
                 stream=True,
             )
             for chunk in stream:
-                piece = chunk.choices[0].delta.content if chunk.choices else None
+                piece, last = _read(chunk)
+                ended = ended or last
                 if piece:
                     told.append(piece)
                     if on_text is not None:
                         on_text(piece)
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise AuthError(f"{self._base_url}: the key is refused ({error.status_code})") from None
-        except openai.APIStatusError as error:
-            kind = InvalidRequest if error.status_code < 500 else Unavailable
-            raise kind(f"{self._base_url}: {error.status_code} for model {self.name}") from None
-        except openai.APIError as error:
+        if not ended:
             raise Unavailable(
-                f"{self._base_url}: {type(error).__name__}", hint="is the server up? try again"
-            ) from None
+                f"asked to {doing}, {self._who} broke off in the middle", hint="ask again"
+            )
         return "".join(told)
 
     def answer(
@@ -89,14 +108,15 @@ class HostedModel:
         """At most how many tokens a text has: none is shorter than a byte."""
         return len(text.encode())
 
-    def _connect(self, provider: str) -> "OpenAI":
-        try:
-            from openai import OpenAI
-        except ImportError:
-            raise ExtraMissing("openai", f"talking to {self._base_url}") from None
-        credential = find_credential(provider)
-        if credential is None:
-            raise CredentialsMissing(
-                f"no key for {provider}", hint="set its variable: ftctl doctor shows which"
-            )
-        return OpenAI(api_key=credential.key, base_url=self._base_url, timeout=_TIMEOUT_S)
+
+def _read(chunk: object) -> tuple[str | None, bool]:
+    """A chunk's text, and whether it is the last one with any; nonsense has neither."""
+    try:
+        choices = _Chunk.model_validate(chunk, from_attributes=True).choices
+    except ValidationError:
+        return None, False
+    return (
+        (choices[0].delta.content, choices[0].finish_reason is not None)
+        if choices
+        else (None, False)
+    )

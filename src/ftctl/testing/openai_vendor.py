@@ -1,4 +1,4 @@
-"""OpenAI's files and fine-tuning wire on loopback, in the shapes of the official SDK's types.
+"""OpenAI's files, fine-tuning and chat wire on loopback, in the shapes of the official SDK's types.
 
 A job moves one status on with each retrieve, or when `move` says so.
 """
@@ -14,6 +14,7 @@ from typing import Literal
 from typing_extensions import override
 
 from ftctl.testing.loopback import Answer, Json, Loopback, Request, form_fields
+from ftctl.testing.openai_chat import chat_answer
 
 STATUSES = ("validating_files", "queued", "running", "succeeded")
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -56,6 +57,7 @@ class OpenAIVendor(Loopback):
 
     Attributes:
         creates: How many jobs were made for each marker.
+        reply: What every model says.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class OpenAIVendor(Loopback):
         self.jobs: dict[str, VendorJob] = {}
         self.models: dict[str, Json] = {name: _model(name, "system") for name in TUNABLE}
         self.creates: Counter[str] = Counter()
+        self.reply = "It is green."
 
     @override
     def refusal(self, status: int, message: str, code: str | None = None) -> Answer:
@@ -104,6 +107,8 @@ class OpenAIVendor(Loopback):
                 answer = self._list(request)
             case [method, "fine_tuning", "jobs", job_id, *rest]:
                 answer = self._job(method, job_id, rest, request)
+            case ["POST", "chat", "completions"]:
+                answer = self._chat(request)
             case ["GET", "models"]:
                 answer = Answer({"object": "list", "data": list(self.models.values())})
             case [method, "models", name] if name in self.models:
@@ -181,6 +186,15 @@ class OpenAIVendor(Loopback):
             return Answer({"id": file_id, "object": "file", "deleted": True})
         return Answer(held.content) if rest == ["content"] else Answer(held.document)
 
+    def _chat(self, request: Request) -> Answer:
+        asked = request.json()
+        known = asked.get("model") in self.models
+        return chat_answer(request, self.reply) if known else self._no_model(asked)
+
+    def _no_model(self, asked: Json) -> Answer:
+        text = f"The model `{asked.get('model')}` does not exist"
+        return self.refusal(404, text, "model_not_found")
+
     def _model(self, method: str, name: str) -> Answer:
         if method == "DELETE":
             del self.models[name]
@@ -211,8 +225,7 @@ class OpenAIVendor(Loopback):
         if training is None:
             return self.refusal(400, f"invalid training_file: {asked.get('training_file')}")
         if asked.get("model") not in self.models:
-            text = f"The model `{asked.get('model')}` does not exist"
-            return self.refusal(404, text, "model_not_found")
+            return self._no_model(asked)
         enough = training.content.count(b"\n") >= _MIN_EXAMPLES
         script = list(self.statuses if enough else ("validating_files", "failed"))
         document = _job(asked, script.pop(0))
