@@ -9,13 +9,16 @@ import pytest
 
 from ftctl.advisor.advise import advise, decide
 from ftctl.advisor.draws import Draws
+from ftctl.advisor.gates import sift
 from ftctl.advisor.money import Money
-from ftctl.advisor.quality import Quality
+from ftctl.advisor.quality import Quality, wilson
 from ftctl.advisor.rank import Ranking, dominated_by
+from ftctl.advisor.routes import first_day
 from ftctl.advisor.situation import add_months, settle
 from ftctl.advisor.types import Advice, Facts, FailureMix
 from ftctl.catalog.load import load_catalog
 from ftctl.errors import UsageError
+from ftctl.estimation.estimate import Estimate
 
 TODAY = date(2026, 11, 24)
 CATALOG = load_catalog()
@@ -111,6 +114,26 @@ def test_the_answer_is_that_days() -> None:
     openai = {line.reason for line in later.rejected if line.provider == "openai"}
     assert any("since 2027-01-06" in reason for reason in openai)
     assert not any("since 2027-01-06" in line.reason for line in today.rejected)
+
+
+@pytest.mark.parametrize(
+    ("day", "own", "hosted"),
+    [
+        (date(2023, 5, 1), None, None),
+        (date(2024, 3, 1), "llama-2-7b-chat", "gpt-3.5-turbo"),
+        (date(2024, 8, 25), "llama-3.1-8b-instruct", "gpt-4o-mini"),
+    ],
+)
+def test_no_model_is_offered_before_its_day(day: date, own: str | None, hosted: str | None) -> None:
+    advice = ask(day, baseline_score=0.5, target_score=0.9, data_rows=2000, runs_gpus=True)
+    models = {route.route: route.model for route in advice.routes}
+    assert models.get("self_hosted") == own
+    tuned = sift(settle(Facts(data_rows=2000), None, CATALOG, day))[0]
+    vendors = {route.model.name for route in tuned if route.provider.name == "openai"}
+    assert (hosted in vendors) if hosted else "gpt-3.5-turbo" not in vendors
+    for route in tuned:
+        if route.tuned:
+            assert first_day(route.model, route.tunable) <= day
 
 
 def test_a_customer_of_openai_may_still_tune_for_a_month() -> None:
@@ -309,6 +332,58 @@ def test_confidence_in_doing_nothing_grows_with_what_was_measured() -> None:
     few, many = ask(**met, baseline_n=20), ask(**met, baseline_n=5000)
     assert few.decision == many.decision == "none"
     assert few.confidence < many.confidence
+
+
+@pytest.mark.parametrize("score", [0.0, 0.6, 0.97, 1.0])
+def test_a_score_on_few_examples_is_less_certain(score: float) -> None:
+    def interval(n: int) -> Estimate:
+        routes = ask(baseline_score=score, baseline_n=n, requests_per_month=1000).routes
+        found = next(route.quality for route in routes if route.route == "prompt")
+        assert found is not None
+        return found
+
+    few, many = interval(20), interval(2000)
+    assert 0 <= few.low <= many.low <= score <= many.high <= few.high <= 1
+    assert few.high - few.low > 3 * (many.high - many.low)
+
+
+def test_draws_of_a_score_are_wilsons_interval() -> None:
+    # 62 of 100: Wilson's 95 % interval is 0.522 to 0.709.
+    ends = wilson(0.62, 100, np.array([-1.96, 0.0, 1.96]))
+    assert ends == pytest.approx([0.522, 0.62, 0.709], abs=5e-4)
+
+
+def test_a_score_without_a_number_of_examples_names_the_one_assumed() -> None:
+    notes = {note.name: note for note in ask(baseline_score=0.6).assumptions}
+    assert (notes["baseline_n"].value, notes["baseline_n"].origin) == ("100", "prior")
+    notes = {note.name: note for note in ask(baseline_score=0.6, baseline_n=40).assumptions}
+    assert (notes["baseline_n"].value, notes["baseline_n"].origin) == ("40", "user")
+
+
+def test_five_examples_are_too_few_to_do_nothing() -> None:
+    met: dict[str, Any] = {
+        "baseline_score": 0.9,
+        "target_score": 0.9,
+        "prompt_meets_latency": True,
+        "prompt_meets_cost": True,
+    }
+    advice = ask(**met, baseline_n=5)
+    assert (advice.decision, advice.leading, advice.adaptation) == ("too_close", "none", ())
+    assert ask(**met, baseline_n=500).decision == "none"
+
+
+def test_the_route_that_leads_won_most_draws() -> None:
+    # Half of the failures are missing knowledge; without its head start tuning would win more.
+    advice = ask(
+        failure_mix={"knowledge": 0.5, "format": 0.5},
+        baseline_score=0.3,
+        target_score=0.8,
+        data_rows=2000,
+        runs_gpus=True,
+    )
+    assert advice.leading == "rag"
+    assert advice.leading == advice.routes[0].route
+    assert advice.confidence == advice.routes[0].share
 
 
 def test_a_prompt_known_to_be_too_slow_loses_to_a_small_tuned_model() -> None:

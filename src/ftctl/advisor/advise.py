@@ -82,31 +82,23 @@ def decide(situation: Situation) -> Verdict:
     ranking = Ranking(situation, routes)
     ranked = ranking.ranked
     if settled(situation):
-        return Verdict("none", "none", ranking.quality.sure(), ranked, rejected, ranking)
+        sure = ranking.quality.sure()
+        met: Decision = "none" if sure >= SURE else "too_close"
+        return Verdict(met, "none", sure, ranked, rejected, ranking)
     if not ranked:
         return Verdict("none", "none", 1.0, ranked, rejected, ranking)
-    first = _leader(situation, ranked)
+    first = ranked[0]
+    # Where facts are missing every route begins with retrieval: that step is settled.
+    step_settled = situation.needs_knowledge and first.route.label == "rag"
     # Quality decides only between routes that tune and routes that don't.
     open_question = len({entry.route.tuned for entry in ranked}) == 2
     decision: Decision = first.route.label
     if not situation.measured and open_question and not situation.needs_knowledge:
         decision = "measure_first"
-    elif first.share < SURE and not situation.needs_knowledge:
+    elif first.share < SURE and not step_settled:
         decision = "too_close"
     confidence = round(first.share, 4)
     return Verdict(decision, first.route.label, confidence, ranked, rejected, ranking)
-
-
-def _leader(situation: Situation, ranked: list[Ranked]) -> Ranked:
-    """The route that wins most draws.
-
-    Where facts are missing every route begins with retrieval, so the first step is settled:
-    retrieval alone leads unless tuning on top of it is sure to pay.
-    """
-    retrieval = [entry for entry in ranked if entry.route.label == "rag"]
-    if situation.needs_knowledge and retrieval and ranked[0].share < SURE:
-        return retrieval[0]
-    return ranked[0]
 
 
 def leading_of(facts: Facts, features: Features | None, catalog: Catalog, as_of: date) -> Label:

@@ -75,6 +75,11 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         for name in said
         if getattr(facts, name) is not None
     ]
+    if facts.baseline_n is not None:
+        notes.append(Assumption.from_user("baseline_n", facts.baseline_n))
+    elif facts.baseline_score is not None:
+        why = "nobody said on how many examples the score stands"
+        notes.append(Assumption.prior("baseline_n", situation.baseline_n, why))
     if facts.privacy is None:
         notes.append(Assumption.prior("privacy", "vendors allowed", "nobody set a privacy class"))
     notes += situation.assumptions

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ftctl.advisor.draws import Draws
 from ftctl.advisor.money import Money
-from ftctl.advisor.routes import Route, candidates
+from ftctl.advisor.routes import Route, candidates, first_day
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
 from ftctl.catalog.types import Gpu
@@ -132,7 +132,7 @@ def _availability(situation: Situation, route: Route) -> str | None:
     )
     if found.open_to_you is not True:
         return f"{found.reason} (source: {found.source})"
-    if route.tunable.existing_only:
+    if route.tunable.existing_only and situation.as_of >= route.tunable.as_of:
         since = account.since if account else None
         if since is None or since >= route.tunable.as_of:
             return f"{route.model.title} is tuned there for existing customers only"
@@ -143,9 +143,11 @@ def _lifecycle(situation: Situation, route: Route) -> str | None:
     tunable = route.tunable
     if tunable is not None and tunable.until is not None and situation.as_of >= tunable.until:
         return f"{route.model.title} takes no tuning jobs there since {tunable.until}"
-    start = route.model.available_from
-    if start is not None and start > situation.as_of and route.tuned:
-        return f"{route.model.title} doesn't exist before {start}"
+    first = first_day(route.model, tunable)
+    if situation.as_of < first:
+        if not route.tuned and route.hosting == "vendor_api":
+            return None  # stands in for a prompted model of that day, whose end nobody knew
+        return f"{route.model.title} isn't known to be {_there(route)} before {first}"
     if route.ends is not None and route.ends < situation.until:
         left = (route.ends - situation.as_of).days
         return (
@@ -153,6 +155,10 @@ def _lifecycle(situation: Situation, route: Route) -> str | None:
             f"before your horizon ends on {situation.until}"
         )
     return None
+
+
+def _there(route: Route) -> str:
+    return "out" if route.hosting == "own" else "tuned there"
 
 
 def _rows(situation: Situation, route: Route) -> str | None:

@@ -107,11 +107,16 @@ class Money:
         serving = route.provider.serving
         hour = serving.usd_per_gpu_hour or 0.0
         basis = Assumption.from_fact(f"{route.provider.name} endpoint", f"{hour:g} USD/h", serving)
-        notes = [basis]
-        if not serving.complete:
-            name = f"{route.provider.name} tokens"
-            notes.append(Assumption.prior(name, "not counted", "no price was found"))
-        return hour * HOURS_PER_MONTH + self._dedicated_more(), tuple(notes)
+        usd = hour * HOURS_PER_MONTH + self._dedicated_more()
+        if serving.complete:
+            return usd, (basis,)
+        name = f"{route.provider.name} tokens"
+        price = self._situation.catalog.find_inference_price(route.model.name)
+        if price is None:
+            return usd, (basis, Assumption.prior(name, "not counted", "no price was found"))
+        usd = usd + self._draws.requests * request_usd(price, self._usage())
+        why = f"as for prompting {route.model.name} at {price.provider}; no price was found"
+        return usd, (basis, Assumption.prior(name, f"{price.input_usd:g} USD per million in", why))
 
     def _dedicated_more(self) -> Array:
         """USD of capacity beyond the first card at a vendor's price: the same at every vendor."""

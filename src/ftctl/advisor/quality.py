@@ -17,7 +17,6 @@ from ftctl.estimation.estimate import Assumption, Estimate
 LIFT_AT_ZERO, LIFT_PER_POINT, LIFT_ERROR, SHRINK = 0.556, -0.616, 0.12, 0.5
 # Rows at which half of the lift is reached: a prior out of 50 to 100 and 200 to 500.
 HALF_ROWS = 100.0
-DEFAULT_BASELINE_N = 100
 # Scores this near count as equal.
 PARITY = 0.02
 # What missing a stated need costs on the scale of values, beside how far it is missed.
@@ -32,6 +31,17 @@ def judgeable(situation: Situation) -> bool:
     return facts.baseline_score is not None and (
         facts.task_kind is None or facts.task_kind in _JUDGEABLE
     )
+
+
+def wilson(score: float, n: int, deviates: Array) -> Array:
+    """The true score behind one measured on `n` examples, at standard normal deviates.
+
+    The end of Wilson's interval of that deviate (E. B. Wilson, JASA 22, 1927): 0.975 of the
+    deviates below 1.96 give the usual 95 % interval, and all stay between 0 and 1.
+    """
+    square = deviates**2 / n
+    spread = deviates * np.sqrt(score * (1 - score) / n + square / (4 * n))
+    return np.asarray(np.clip((score + square / 2 + spread) / (1 + square), 0, 1))
 
 
 class Quality:
@@ -94,20 +104,21 @@ class Quality:
         if facts.baseline_score is None:
             high = 0.95 if self._situation.quality_met else 0.9
             return self._draws.uniform("prompt", 0.55, high)
-        n = facts.baseline_n or DEFAULT_BASELINE_N
-        error = np.sqrt(max(facts.baseline_score * (1 - facts.baseline_score), 0.01) / n)
-        score = facts.baseline_score + error * self._draws.normal("prompt")
-        return np.asarray(np.clip(score, 0, 1))
+        return wilson(
+            facts.baseline_score, self._situation.baseline_n, self._draws.normal("prompt")
+        )
 
     def _target(self) -> Array:
         facts = self._situation.facts
-        if self._situation.quality_met or self._situation.nothing_to_gain:
-            return np.minimum(self.prompt, facts.target_score or 1.0)
-        if facts.target_score is not None:
-            return np.full(DRAWS, facts.target_score)
+        situation, said = self._situation, facts.target_score
+        by_word = situation.quality_met and (facts.baseline_score is None or said is None)
+        if by_word or situation.nothing_to_gain:
+            return np.minimum(self.prompt, 1.0 if said is None else said)
+        if said is not None:
+            return np.full(DRAWS, said)
         if facts.prompt_meets_quality is False:
             return np.clip(self.prompt + self._draws.uniform("gap", 0.05, 0.25), 0, 1)
-        if facts.baseline_score is None and self._situation.measured:
+        if facts.baseline_score is None and situation.measured:
             return self.prompt  # cost or latency is what is missed; of quality nobody complains
         # Tuning for quality paid where a good prompt scored below 0.80 (16 tasks, 15 gained).
         return self._draws.uniform("target", 0.80, 0.92)
@@ -136,7 +147,6 @@ class Quality:
 
     def _basis(self) -> Assumption:
         facts = self._situation.facts
-        n = facts.baseline_n or DEFAULT_BASELINE_N
         said = "" if facts.baseline_n else " (assumed)"
-        value = f"{facts.baseline_score:g} on {n}{said}"
+        value = f"{facts.baseline_score:g} on {self._situation.baseline_n}{said}"
         return Assumption.from_user("baseline_score", value)

@@ -21,7 +21,7 @@ from ftctl.advisor.types import Criterion, Label
 # Doing the least is the default: another route must be better by this much to win a draw.
 INERTIA = 0.03
 # Where facts are what is missing, retrieval comes first and is measured again before anybody tunes.
-RETRIEVAL_FIRST = 0.15
+RETRIEVAL_FIRST = 0.25
 _PRIVACY_OUTSIDE = {"contractual": 0.6, "regulated": 0.4}
 
 
@@ -57,11 +57,7 @@ class Ranking:
         entries = list(best.values())
         if not entries:
             return []
-        table = np.stack([entry.utility for entry in entries])
-        if entries[0].route.label == "prompt":
-            table[0] += INERTIA
-        elif entries[0].route.label == "rag":
-            table[0] += RETRIEVAL_FIRST
+        table = np.stack([entry.utility + self._head_start(entry.route) for entry in entries])
         winners = np.argmax(table, axis=0)
         shares = np.bincount(winners, minlength=len(entries)) / DRAWS
         ranked = [
@@ -69,6 +65,11 @@ class Ranking:
             for e, share in zip(entries, shares, strict=True)
         ]
         return sorted(ranked, key=lambda entry: -entry.share)
+
+    def _head_start(self, route: Route) -> float:
+        if route.label == "rag" and self._draws.situation.needs_knowledge:
+            return RETRIEVAL_FIRST
+        return INERTIA if route.label == "prompt" else 0.0
 
     def _evaluate(self, route: Route) -> Ranked:
         situation, weights = self._draws.situation, self._draws.weights

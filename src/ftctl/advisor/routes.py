@@ -13,6 +13,8 @@ from ftctl.estimation.speed import answer_s
 # Sizes whose tuning has the evidence of the research (models up to 8B); the 7B class first,
 # the smaller one where the larger doesn't fit the card or the latency.
 OWN_MODELS = ("llama-3.1-8b-instruct", "qwen2.5-1.5b-instruct")
+# What one's own cards ran before the first of them was there.
+_BEFORE = "llama-2-7b-chat"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,23 @@ def candidates(situation: Situation) -> Iterator[Route]:
         yield Route("self_hosted", (*steps, "tune"), "own", local, model, gpu)
 
 
+def own_models(situation: Situation) -> list[Model]:
+    """Open models for one's own cards, the preferred first; an older one before they came."""
+    models = [situation.catalog.get_model(name) for name in OWN_MODELS]
+    if situation.as_of < first_day(models[0]):
+        models.insert(0, situation.catalog.get_model(_BEFORE))
+    return models
+
+
+def first_day(model: Model, tunable: Tunable | None = None) -> date:
+    """The first day on which a model is known to be there, and to be tuned at a place.
+
+    Where nobody knows when it began, the day its row was checked.
+    """
+    known = [model.available_from, tunable.starts if tunable else None]
+    return max((day for day in known if day is not None), default=model.as_of)
+
+
 def own_places(situation: Situation) -> list[tuple[Model, Gpu]]:
     """Models on the user's card, or on any of the catalog, the best place first.
 
@@ -67,31 +86,27 @@ def own_places(situation: Situation) -> list[tuple[Model, Gpu]]:
     """
     cards = [situation.gpu] if situation.gpu else list(situation.catalog.gpus)
     target = situation.facts.latency_p95_s
+    models = own_models(situation)
 
     def order(place: tuple[int, Gpu]) -> tuple[bool, float, int, float]:
         rank, gpu = place
-        size = situation.catalog.get_model(OWN_MODELS[rank]).parameters or 0
+        size = models[rank].parameters or 0
         likely = answer_s(size, situation.fresh_tokens, situation.output_tokens, gpu).likely
         late = target is not None and situation.knows("output_tokens") and likely > target
         return late, likely if late else 0.0, rank, gpu.price.likely
 
-    places = [(rank, gpu) for rank in range(len(OWN_MODELS)) for gpu in cards]
-    return [
-        (situation.catalog.get_model(OWN_MODELS[rank]), gpu)
-        for rank, gpu in sorted(places, key=order)
-    ]
+    places = [(rank, gpu) for rank in range(len(models)) for gpu in cards]
+    return [(models[rank], gpu) for rank, gpu in sorted(places, key=order)]
 
 
 def _prompt_prices(situation: Situation) -> list[InferencePrice]:
-    """Prompted models alive on the day; where cost is missed, the dearer ones that cause it."""
+    """Prompted models alive on the day, the cheapest first."""
     usage = Usage(1.0, situation.input_tokens, situation.prefix_tokens, situation.output_tokens)
     rows = [row for row in situation.catalog.inference if not row.tuned]
     alive = [row for row in rows if _known_alive(situation, row)]
     # Before the first start known to the catalog the oldest model has to stand in.
     chosen = alive or [row for row in rows if row.model == "gpt-4o-mini"]
-    chosen.sort(key=lambda row: request_usd(row, usage))
-    dear = situation.facts.prompt_meets_cost is False
-    return chosen[::-1] if dear else chosen
+    return sorted(chosen, key=lambda row: request_usd(row, usage))
 
 
 def _known_alive(situation: Situation, row: InferencePrice) -> bool:

@@ -17,6 +17,8 @@ ROWS_RANGE = (200.0, 2_000.0)
 # The fit of tuning's lift predicts none above this score (0.556 / 0.616), so a good prompt that
 # scores clearly more leaves nothing to tune for.
 NOTHING_TO_GAIN = 0.95
+# The research asks for a score on at least so many examples, so one without a number gets these.
+BASELINE_N = 100
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Situation:
         facts = self.facts
         flags = (facts.prompt_meets_quality, facts.prompt_meets_latency, facts.prompt_meets_cost)
         return facts.baseline_score is not None or any(flag is not None for flag in flags)
+
+    @property
+    def baseline_n(self) -> int:
+        """Examples that the measured score stands on; 100 where nobody said."""
+        return self.facts.baseline_n or BASELINE_N
 
     @property
     def quality_met(self) -> bool:
