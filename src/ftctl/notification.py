@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftctl.config import Settings, is_loopback, require_base_url
+from ftctl.config import Settings, direct_mounts, require_base_url
 from ftctl.config.private_files import read_private, write_private
 from ftctl.errors import FtctlError, InvalidRequest, Unavailable, UsageError
 from ftctl.job import JobRecord
@@ -194,8 +194,6 @@ def _post(url: str, record: JobRecord, secret: str, sleep: Sleep) -> None:
     key = _signing_key(secret, "the webhook secret")
     event = event_id(record)
     body = json.dumps(_document(record) | {"event_id": event}, ensure_ascii=False).encode()
-    # What is on this machine is never asked through a proxy: the document would leave.
-    direct = dict.fromkeys(("all://", "http://", "https://")) if is_loopback(url) else None
     again = Retrying(
         stop=stop_after_attempt(_POSTS),
         wait=wait_exponential_jitter(initial=1, max=8),
@@ -203,7 +201,9 @@ def _post(url: str, record: JobRecord, secret: str, sleep: Sleep) -> None:
         sleep=sleep,
         reraise=True,
     )
-    with httpx2.Client(follow_redirects=False, timeout=_POST_TIMEOUT_S, mounts=direct) as client:
+    with httpx2.Client(
+        follow_redirects=False, timeout=_POST_TIMEOUT_S, mounts=direct_mounts(url)
+    ) as client:
         again(_post_once, client, url, event, key, body)
 
 

@@ -23,6 +23,7 @@ from ftctl.config.credentials import (
 )
 from ftctl.config.environment import (
     NETWORK_VARIABLES,
+    direct_mounts,
     find_network_settings,
     quiet_environment,
     switch_off_telemetry,
@@ -42,6 +43,7 @@ __all__ = [
     "clean_key",
     "credential_states",
     "delete_key",
+    "direct_mounts",
     "find_base_url",
     "find_credential",
     "find_network_settings",

@@ -2,7 +2,7 @@
 
 import os
 
-from ftctl.config.addresses import mask_url
+from ftctl.config.addresses import is_loopback, mask_url
 
 
 def quiet_environment() -> dict[str, str]:
@@ -36,3 +36,11 @@ def find_network_settings() -> dict[str, str]:
     """The proxy and certificate variables that are set, credentials in them masked."""
     names = [form for name in NETWORK_VARIABLES for form in (name, name.lower())]
     return {name: mask_url(os.environ[name]) for name in names if os.environ.get(name)}
+
+
+def direct_mounts(url: str) -> dict[str, None] | None:
+    """The `mounts` of an httpx2 client that is to ask this URL.
+
+    What is on this machine is never asked through a proxy: rows and key would leave it.
+    """
+    return dict.fromkeys(("all://", "http://", "https://")) if is_loopback(url) else None
