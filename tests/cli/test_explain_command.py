@@ -93,6 +93,33 @@ def test_the_findings_are_an_additional_key_of_the_job_document(
     assert {"what": "validation loss, best", "value": 0.7, "step": 20} in finding["evidence"]
 
 
+def test_job_shows_what_was_quoted_and_what_it_came_to(cli: Cli) -> None:
+    cost = {"low": 1.0, "likely": 2.0, "high": 3.0, "unit": "USD", "basis": []}
+    record = make_job(
+        SUCCEEDED,
+        "openai",
+        estimate={"cost": cost, "time": None, "trained_tokens": cost | {"low": 3.0}},
+        actual={"cost_usd": 2.5, "seconds": 65.0},
+    )
+    lines = [line.strip() for line in cli("job", record.id).stdout.splitlines()]
+    rows = dict(line.split(maxsplit=1) for line in lines if "quoted" in line)
+    assert rows == {
+        "cost": "quoted 1.00 USD to 3.00 USD; was 2.50 USD",
+        "time": "quoted unknown; was 1 min 05 s",
+        "trained_tokens": "quoted 3",
+    }
+
+
+def test_a_run_that_was_cut_short_is_not_called_healthy(cli: Cli, clean_environment: Path) -> None:
+    record = make_job((JobState.RUNNING, JobState.CANCELLED))
+    run_with(record, clean_environment)
+    assert cli("explain", record.id, "--json").json()["diagnosis"] == []
+    other = make_job((JobState.RUNNING, JobState.FAILED))
+    run_with(other, clean_environment, OVERFIT)
+    told = cli("explain", other.id, "--json").json()["diagnosis"]
+    assert [finding["name"] for finding in told] == ["overfit"]
+
+
 def test_a_vendor_s_metric_events_are_read_alike(cli: Cli) -> None:
     events = tuple(
         JobEvent(
@@ -104,10 +131,10 @@ def test_a_vendor_s_metric_events_are_read_alike(cli: Cli) -> None:
         )
         for i in range(1, 31)
     )
-    record = make_job(SUCCEEDED, "openai", events)
+    record = make_job(SUCCEEDED, "openai", events, progress={"learning_rate_multiplier": 1.8})
     ran = cli("job", record.id)
     assert "flat: Nothing was learned" in ran.stdout
-    assert f"→ ftctl submit --from {record.id} --set learning_rate_multiplier=2" in ran.stdout
+    assert f"→ ftctl submit --from {record.id} --set learning_rate_multiplier=3.6" in ran.stdout
 
 
 def test_a_job_that_has_not_begun_has_no_diagnosis(cli: Cli) -> None:

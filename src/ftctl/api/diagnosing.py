@@ -21,6 +21,7 @@ from ftctl.providers.base import Capabilities
 
 _TRAINS = (JobState.RUNNING, JobState.PAUSED, JobState.CANCELLING, JobState.SUCCEEDED)
 _CUT_SHORT = (JobState.FAILED, JobState.CANCELLED, JobState.LOST)
+_NOTHING_FOUND = ("healthy", "not_enough_metrics")
 _LARGEST_COUNTED = 64 * 2**20  # bytes of a data file that is read for its number of examples
 
 
@@ -61,7 +62,10 @@ def diagnose_job(
         rows = list(run.rows(run.metrics_file))
     if record.state not in _TRAINS and not (rows and record.state in _CUT_SHORT):
         return []
-    return diagnose(rows, _facts(record, run, settings))
+    found = diagnose(rows, _facts(record, run, settings))
+    if record.state in _CUT_SHORT:  # that nothing stands out is no comfort there
+        found = [finding for finding in found if finding.name not in _NOTHING_FOUND]
+    return found
 
 
 def _facts(record: JobRecord, run: RunFolder | None, settings: Settings) -> RunFacts:

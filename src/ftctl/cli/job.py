@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, duration
 from ftctl.cli.watching import job_document
 
 if TYPE_CHECKING:
     from ftctl.diagnosis.types import Finding
+    from ftctl.job import JobRecord
 
 
 @make_command("job", short_help="Show one job whole.")
@@ -36,11 +37,9 @@ def command(out: Output, job_id: str, *, refresh: bool) -> None:
         shown = [finding.model_dump(mode="json") for finding in findings]
         out.document({**job_document(job.record), "history": told, "diagnosis": shown})
         return
-    rows = [
-        (key, value)
-        for key, value in job.record.model_dump(mode="json", exclude={"spec", "misses"}).items()
-        if value not in (None, "", {})
-    ]
+    record = job.record.model_dump(mode="json", exclude={"spec", "misses", "estimate", "actual"})
+    rows = [(key, value) for key, value in record.items() if value not in (None, "", {})]
+    rows += _quoted_and_actual(job.record)
     rows += [
         (f"spec.{key}", value)
         for key, value in job.record.spec.model_dump(mode="json", exclude_none=True).items()
@@ -53,6 +52,26 @@ def command(out: Output, job_id: str, *, refresh: bool) -> None:
     again = submit_again(job.id, findings)
     if again is not None:
         out.plain(f"  → {again}")
+
+
+def _quoted_and_actual(record: "JobRecord") -> list[tuple[str, str]]:
+    """Each estimate as a range, with what it came to beside it; what isn't known says so."""
+    quoted, actual = record.estimate or {}, record.actual or {}
+    shown = []
+    for name, became, form in (
+        ("cost", "cost_usd", lambda usd: f"{usd:.2f} USD"),
+        ("time", "seconds", duration),
+        ("trained_tokens", "trained_tokens", lambda tokens: f"{tokens:,.0f}"),
+    ):
+        estimate, was = quoted.get(name), actual.get(became)
+        if name not in quoted and was is None:
+            continue
+        said = "unknown"
+        if estimate is not None:
+            ends = (form(estimate["low"]), form(estimate["high"]))
+            said = " to ".join(dict.fromkeys(ends))
+        shown.append((name, f"quoted {said}" + ("" if was is None else f"; was {form(was)}")))
+    return shown
 
 
 def show_findings(out: Output, findings: Sequence["Finding"]) -> None:

@@ -149,6 +149,7 @@ def snapshot_of(job: Job) -> Snapshot:
         progress["trained_tokens"] = float(job.trained_tokens)
     if job.ended and job.finished_at is not None and job.created_at is not None:
         progress["seconds"] = job.finished_at - job.created_at
+    progress |= _chosen(job.hyperparameters or {})
     error = None
     message = "" if state else f"the provider says {job.status!r}, a word we don't know"
     if state is JobState.FAILED:
@@ -162,6 +163,16 @@ def snapshot_of(job: Job) -> Snapshot:
         progress=progress,
         error=error,
     )
+
+
+def _chosen(hyperparameters: dict[str, Any]) -> dict[str, float]:
+    """What the vendor settled on where it was left the choice; `auto` until it has."""
+    names = {"n_epochs": "epochs"} | {n: n for n in ("batch_size", "learning_rate_multiplier")}
+    return {
+        ours: float(value)
+        for theirs, ours in names.items()
+        if isinstance(value := hyperparameters.get(theirs), int | float) and 0 < value < 1e6
+    }
 
 
 def _error(trouble: Trouble) -> dict[str, str]:
