@@ -24,7 +24,7 @@ from ftctl.job import JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedMod
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve, submit
-from ftctl.watcher import adopt, refresh, watch_jobs
+from ftctl.watcher import adopt, refresh
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNNING = Snapshot(state=JobState.RUNNING, provider_status="running", message="step 1 of 2")
@@ -179,26 +179,6 @@ def test_a_terminal_state_is_never_looked_at_again(store: Store) -> None:
     assert look(store, provider, job).state is JobState.SUCCEEDED
 
 
-def test_watching_tells_changes_and_ends(store: Store) -> None:
-    job = queued(store)
-    provider = Scripted(RUNNING, RUNNING, Unavailable("down"), RUNNING, DONE)
-    slept: list[float] = []
-    told = list(
-        watch_jobs(
-            store, lambda _: provider, [job.id], every_s=2.0, sleep=slept.append, clock=lambda: NOW
-        )
-    )
-    assert [(record.state, record.stale_because) for record in told] == [
-        ("running", None),
-        ("running", "down"),
-        ("running", None),
-        ("succeeded", None),
-    ]
-    assert slept == [2.0, 2.0, 4.0, 2.0]
-    history = [event.message for _, event in store.events(job.id) if event.kind == "state"]
-    assert history == ["running: step 1 of 2", "succeeded"]
-
-
 class Time:
     """A clock that only sleeping moves."""
 
@@ -344,30 +324,6 @@ def test_a_look_that_began_before_a_resume_tells_nothing(store: Store) -> None:
     store.update(job.id, lambda _: {"state": JobState.QUEUED, "attempt": 2})
     late = refresh(store, Scripted(failed), seen_before, clock=lambda: NOW)
     assert (late.state, late.attempt) == (JobState.QUEUED, 2)
-
-
-def test_one_job_that_cannot_be_asked_for_stops_no_other(store: Store) -> None:
-    good, bad = queued(store), queued(store)
-
-    def driver(record: JobRecord) -> Scripted:
-        if record.id == bad.id:
-            raise AuthError("no key")
-        return Scripted(DONE)
-
-    def told(*ids: str) -> dict[str, tuple[str, str | None]]:
-        looks = watch_jobs(store, driver, ids, every_s=1, sleep=lambda _: None, clock=lambda: NOW)
-        return {record.id: (record.state, record.stale_because) for record in looks}
-
-    assert told(good.id, bad.id) == {good.id: ("succeeded", None), bad.id: ("queued", "no key")}
-    with pytest.raises(AuthError):
-        told(bad.id)
-
-
-def test_watching_a_job_that_never_left_ends(store: Store) -> None:
-    cut = store.add_job(spec(), "i")
-    slept: list[float] = []
-    looks = list(watch_jobs(store, lambda _: Scripted(), [cut.id], every_s=1, sleep=slept.append))
-    assert ([record.state for record in looks], slept) == (["created"], [])
 
 
 def test_the_same_submit_finds_its_data_where_they_are_now(store: Store, tmp_path: Path) -> None:

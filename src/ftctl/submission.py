@@ -1,187 +1,31 @@
 """From a spec to a queued job: the one path on which money is spent and rows may leave."""
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
-from ftctl.catalog.load import load_catalog
-from ftctl.datasets.check import check
 from ftctl.datasets.digest import file_sha256
-from ftctl.datasets.read import LineReader
-from ftctl.datasets.report import Report
-from ftctl.datasets.scan import scan_file
 from ftctl.errors import (
-    DataInvalid,
     FtctlError,
     IllegalMove,
     InvalidRequest,
     NotFound,
-    OverMaxCost,
-    PrivacyForbids,
     Retired,
     Unavailable,
-    Unsupported,
     UsageError,
 )
-from ftctl.estimation.quote import Quote, quote
+from ftctl.estimation.quote import Quote
 from ftctl.job import JobRecord, JobSpec, JobState
-from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
-from ftctl.providers.base import Capabilities, Provider, RemoteFile
-from ftctl.providers.registry import is_plugin
+from ftctl.providers.base import Provider, RemoteFile
 from ftctl.store import Store
 from ftctl.watcher import adopt, utc_now
 
 OnStep = Callable[[str], None]
 _log = logging.getLogger(__name__)
-
-
-def require_route(spec: JobSpec, *, as_of: date) -> list[str]:
-    """The gates that need no driver and no data: is the route open, may these rows go there?
-
-    Returns:
-        Remarks that the user should read, such as that a gateway has no closing dates.
-
-    Raises:
-        ProviderClosed: the route takes no new jobs on that day.
-        PrivacyForbids: the policy keeps these rows where they are.
-    """
-    if _unlisted(spec.provider):
-        return [f"{spec.provider} stands in no catalog: its prices, dates and limits are unknown"]
-    availability = require_open(spec.provider, as_of=as_of, base_url=spec.base_url)
-    require_privacy(spec.provider, spec.privacy, spec.base_url)
-    uncertain = availability.gateway or availability.open_to_you is None
-    return [availability.reason] if uncertain else []
-
-
-def _unlisted(provider: str) -> bool:
-    return load_catalog().find_provider(provider) is None and is_plugin(provider)
-
-
-def require_capable(spec: JobSpec, capabilities: Capabilities) -> None:
-    """Refuse what the provider has said it can't do.
-
-    Raises:
-        Unsupported: names what it can do instead.
-        PrivacyForbids: the rows would go where nothing is known of how they are kept.
-    """
-    if _unlisted(spec.provider) and not capabilities.data_stays_here:
-        require_unlisted_privacy(spec.provider, spec.privacy, spec.base_url)
-    declared: list[tuple[str, str, frozenset[str]]] = [
-        ("method", spec.method, frozenset(capabilities.methods)),
-        ("tuning", spec.tuning, frozenset(capabilities.tunings)),
-    ]
-    for what, asked, able in declared:
-        if asked not in able:
-            raise Unsupported(
-                f"{spec.provider} can't do {what} {asked}; it can do {', '.join(sorted(able))}",
-                hint=f"--{what} {min(able)}",
-            )
-    unknown = set(spec.hyperparameters.model_dump(exclude_none=True)) - capabilities.hyperparameters
-    if unknown:
-        known = ", ".join(sorted(capabilities.hyperparameters))
-        raise Unsupported(
-            f"{spec.provider} doesn't take {', '.join(sorted(unknown))}; it takes {known}",
-            hint="leave them out of --set",
-        )
-
-
-def require_clean(spec: JobSpec, capabilities: Capabilities, *, allow_scan_hits: bool) -> None:
-    """Refuse to send personal data or secrets away unless somebody said so.
-
-    Raises:
-        PrivacyForbids: the scan found some, with kinds and first lines, never the text.
-    """
-    if capabilities.data_stays_here or allow_scan_hits:
-        return
-    for file in (spec.data, spec.validation):
-        found = scan_file(file) if file is not None else None
-        if found is not None and found.counts:
-            kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(found.counts.items()))
-            raise PrivacyForbids(
-                f"{file}: the scan found {kinds}; these rows would leave this machine",
-                hint="mend the lines that `ftctl data check` names, or say --allow-scan-hits",
-            )
-
-
-def require_valid(spec: JobSpec, dialect: str) -> Report:
-    """Check the data against the rules of the provider's dialect.
-
-    Raises:
-        DataInvalid: names the first error and how many there are.
-    """
-    report = check([spec.data], providers=[dialect], method=spec.method, validation=spec.validation)
-    first = next((issue for issue in report.issues if issue.severity == "error"), None)
-    if first is not None:
-        where = f"{first.file}:{first.line}" + (f" {first.path}" if first.path else "")
-        raise DataInvalid(
-            f"{where}: {first.message} ({first.rule}); {report.errors} errors in all",
-            hint=f"ftctl data check {spec.data} --for {dialect}",
-        )
-    if dialect == "local":
-        for file in filter(None, (spec.data, spec.validation)):
-            _require_chat_lines(file)
-    return report
-
-
-def _require_chat_lines(file: Path) -> None:
-    """What other local trainers read, and the rules therefore let pass, ours doesn't yet."""
-    with LineReader(file) as lines:
-        for line in lines:
-            if not line.data.strip():
-                continue
-            try:
-                chat = isinstance(json.loads(line.data)["messages"], list)
-            except (ValueError, TypeError, KeyError, RecursionError):
-                chat = False
-            if not chat:
-                raise DataInvalid(
-                    f"{file}:{line.number}: not a chat example; ftctl trains on one a line, "
-                    'shaped {"messages": [...]}',
-                    hint=f"ftctl data check {file}",
-                )
-
-
-def quote_for(spec: JobSpec, report: Report) -> Quote:
-    """What the job will cost and take, from the counted data and the catalog's prices."""
-    settings = spec.hyperparameters
-    epochs = settings.epochs
-    if settings.max_steps is not None and report.examples:
-        epochs = settings.max_steps * (settings.batch_size or 16) / report.examples
-    return quote(
-        spec.provider,
-        spec.model,
-        rows=report.examples,
-        tokens=report.tokens.total_tokens,
-        epochs=epochs,
-    )
-
-
-def require_affordable(spec: JobSpec, quoted: Quote) -> None:
-    """Refuse a quote whose high end is above the limit, and an unknown one when there is a limit.
-
-    Raises:
-        OverMaxCost: gives quote and limit.
-    """
-    limit = spec.max_cost_usd
-    if limit is None:
-        return
-    cost = quoted.cost
-    if cost is None:
-        raise OverMaxCost(
-            f"no price is known for {spec.model} at {spec.provider}: {limit:g} USD can't be held",
-            hint="leave out --max-cost to accept an unknown price",
-        )
-    if cost.high > limit:
-        raise OverMaxCost(
-            f"the quote is {cost.low:.2f} to {cost.high:.2f} USD; the limit is {limit:.2f}",
-            hint=f"--max-cost {cost.high:.2f}, fewer epochs, or a smaller dataset",
-        )
 
 
 @dataclass(frozen=True)

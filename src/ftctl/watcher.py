@@ -1,7 +1,8 @@
-"""Look at jobs: refresh one, watch many. Looking never changes what the provider does."""
+"""Look at a job, or at a page of them. Looking never changes what the provider does."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,8 @@ from ftctl.store import Store
 
 _MISSES_UNTIL_LOST = 3
 _log = logging.getLogger(__name__)
-_LONGEST_DELAY_S = 30.0
 
-GetProvider = Callable[[JobRecord], Provider]
+Change = Callable[[JobRecord], dict[str, Any]]
 Clock = Callable[[], datetime]
 
 
@@ -28,8 +28,21 @@ def refresh(
 ) -> JobRecord:
     """Look at one job once, and write down what was seen.
 
-    A look that fails changes how fresh our knowledge is, never the job's state; a job that the
-    provider doesn't know is `lost` only after three such answers in a row.
+    A look that fails changes how fresh our knowledge is, never the job's state.
+    """
+    try:
+        return look(store, provider, record, clock)
+    except FtctlError as error:  # the vendor can't be asked, or a run folder is damaged
+        return mark_stale(store, record, error)
+
+
+def look(store: Store, provider: Provider, record: JobRecord, clock: Clock = utc_now) -> JobRecord:
+    """Like `refresh`, for who does something about a look that fails.
+
+    A job that the provider doesn't know is `lost` only after three such answers in a row.
+
+    Raises:
+        FtctlError: the look failed; nothing was written down.
     """
     if record.state.terminal or record.state is JobState.NEEDS_ATTENTION:
         return record
@@ -42,8 +55,6 @@ def refresh(
     except NotFound as error:
         said = error.message
         return store.update(record.id, lambda now: _missed(now, said))
-    except FtctlError as error:  # the vendor can't be asked, or a run folder is damaged
-        return _stale(store, record, error)
     store.add_events(record.id, events)
     seen_at = clock()
     before = record.state
@@ -58,60 +69,32 @@ def refresh(
     return after
 
 
-def watch_jobs(
-    store: Store,
-    get_provider: GetProvider,
-    ids: Sequence[str],
-    *,
-    every_s: float,
-    sleep: Callable[[float], None],
-    clock: Clock = utc_now,
+def look_at_page(
+    store: Store, provider: Provider, page: Mapping[str, Snapshot], clock: Clock = utc_now
 ) -> Iterator[JobRecord]:
-    """Yield a job each time it has changed, until all have ended.
+    """Write down what one page of a provider's list showed of our jobs, by job id.
 
-    Args:
-        store: Where jobs are kept.
-        get_provider: The driver for a job.
-        ids: Whole job ids.
-        every_s: Shortest time between two looks; grows while nothing is heard from a provider.
-        sleep: How to wait, in seconds.
-        clock: What time it is.
+    What a job said is asked for once, when it has ended: a question a job would undo what the
+    list saved.
     """
-    told: dict[str, JobRecord] = {}
-    live = list(ids)
-    delay = every_s
-    while live:
-        for job_id in list(live):
-            record = store.get_job(job_id)
-            try:
-                after = refresh(store, get_provider(record), record, clock)
-            except FtctlError as error:  # no driver, no key: the other jobs are still watched
-                if len(ids) == 1:
-                    raise
-                after = _stale(store, record, error)
-                live.remove(job_id)
-            if after.state.terminal or after.state is JobState.NEEDS_ATTENTION:
-                live.remove(job_id)
-            elif after.state.open_intention and job_id in live:
-                live.remove(job_id)  # nobody here knows whether anybody still submits it
-            if _worth_telling(told.get(job_id), after):
-                told[job_id] = after
-                yield after
-        if live:
-            delay = min(delay * 2, _LONGEST_DELAY_S) if _all_stale(told, live) else every_s
-            sleep(delay)
+    seen_at = clock()
+    before: dict[str, JobState] = {}
 
+    def observing(snapshot: Snapshot) -> Change:
+        def change(now: JobRecord) -> dict[str, Any]:
+            before[now.id] = now.state
+            return _observed(now, snapshot, seen_at)
 
-def _all_stale(told: dict[str, JobRecord], live: Sequence[str]) -> bool:
-    return all(told[job_id].stale_because for job_id in live if job_id in told)
+        return change
 
-
-def _worth_telling(before: JobRecord | None, after: JobRecord) -> bool:
-    """Whether anything but the time of the look has changed."""
-    if before is None:
-        return True
-    same = {"observed_at": None}
-    return before.model_copy(update=same) != after.model_copy(update=same)
+    for after in store.update_many({job: observing(seen) for job, seen in page.items()}):
+        if after.state != before[after.id]:
+            if after.state.terminal and after.remote_id is not None:
+                with contextlib.suppress(FtctlError):  # they are there still; the end is known
+                    events = provider.events(after.remote_id, _seen(store, after.id))
+                    store.add_events(after.id, events)
+            store.add_events(after.id, [_state_event(after, seen_at)])
+        yield after
 
 
 def _adopt(store: Store, provider: Provider, record: JobRecord) -> JobRecord:
@@ -121,10 +104,7 @@ def _adopt(store: Store, provider: Provider, record: JobRecord) -> JobRecord:
         return store.update(
             record.id, lambda now: {"message": message} if now.state.open_intention else {}
         )
-    try:
-        remote_id = provider.find(record.marker)
-    except FtctlError as error:
-        return _stale(store, record, error)
+    remote_id = provider.find(record.marker)
     if remote_id is None:
         return store.update(
             record.id, lambda now: {"message": message} if now.state.open_intention else {}
@@ -144,7 +124,8 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
     return store.update(job_id, change)
 
 
-def _stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:
+def mark_stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:
+    """Write down that the job couldn't be looked at, and why."""
     said = error.message
     _log.info("%s: can't be looked at: %s", record.id, said)
     return store.update(record.id, lambda _: {"stale_because": said})

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from ftctl.admission import require_route
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
@@ -13,8 +14,9 @@ from ftctl.job import JobEvent, JobRecord, JobState, TunedModel
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
-from ftctl.submission import Patience, carry_on, require_route, resolve
-from ftctl.watcher import refresh, watch_jobs
+from ftctl.submission import Patience, carry_on, resolve
+from ftctl.watcher import refresh
+from ftctl.watching import Pace, watch_jobs
 
 
 class Job:
@@ -299,6 +301,5 @@ def watch(
             store,
             lambda record: provider_of(record, settings),
             ids,
-            every_s=settings.poll_s if every_s is None else every_s,
-            sleep=sleep,
+            Pace(settings.poll_s if every_s is None else every_s, sleep=sleep),
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ftctl.admission import require_route
 from ftctl.api.job_handle import Job, get_job
 from ftctl.api.submitting import OnStep, preflight, read_hyperparameters, submit_job
 from ftctl.config import Settings, load_settings
@@ -16,7 +17,6 @@ from ftctl.job import Hyperparameters, JobSpec
 from ftctl.lifetime import lifetime
 from ftctl.migration import Difference, translate
 from ftctl.providers.registry import get_provider
-from ftctl.submission import require_route
 
 
 class Migration(BaseModel):
@@ -61,11 +61,10 @@ def plan_migration(
         settings: Where the store is.
 
     Raises:
-        Refused: by availability, privacy, capability or cost.
-        UsageError: the model isn't there, or the data are gone or changed.
+        Refused, DataInvalid, UsageError: as `preflight`; or the model isn't there, or the data
+            are gone or changed.
     """
-    settings = settings or load_settings()
-    day = as_of or datetime.now(UTC).date()
+    settings, day = settings or load_settings(), as_of or datetime.now(UTC).date()
     old = get_job(job_id, settings=settings).record
     moved = old.spec.model_copy(update={"provider": to, "base_url": base_url})
     require_route(moved, as_of=day)  # before anything else: a closed route needs no model named
@@ -85,14 +84,10 @@ def plan_migration(
     quote = preflight(
         spec, settings=settings, as_of=day, allow_scan_hits=allow_scan_hits, on_step=on_step
     )
-    said = tuple(
-        Difference(setting=key, before=None, after=f"{key}={value:g}", why="--set")
-        for key, value in wins.items()
-    )
     return Migration(
         source=old.id,
         spec=spec,
-        differences=(*(d for d in differences if d.setting not in wins), *said),
+        differences=_with_wins(differences, wins),
         quote=quote,
         lifetime=lifetime(to, spec.model, as_of=day),
     )
@@ -119,6 +114,16 @@ def migrate(job_id: str, *, to: str, settings: Settings | None = None, **options
         on_step=options.get("on_step"),
         settings=settings,
     )
+
+
+def _with_wins(
+    differences: tuple[Difference, ...], wins: Mapping[str, Any]
+) -> tuple[Difference, ...]:
+    said = [
+        Difference(setting=key, before=None, after=f"{key}={value:g}", why="--set")
+        for key, value in wins.items()
+    ]
+    return (*(d for d in differences if d.setting not in wins), *said)
 
 
 def _require_same_data(spec: JobSpec, job_id: str) -> None:

@@ -8,22 +8,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ftctl.api.job_handle import Job, open_store
-from ftctl.config import Settings, find_base_url, load_settings
-from ftctl.datasets.digest import file_sha256
-from ftctl.errors import UsageError
-from ftctl.estimation.quote import Quote
-from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
-from ftctl.providers.registry import get_provider
-from ftctl.submission import (
-    Patience,
+from ftctl.admission import (
+    Consent,
     quote_for,
     require_affordable,
     require_capable,
     require_clean,
     require_route,
     require_valid,
+    rows_leave,
 )
+from ftctl.api.consent import Consents
+from ftctl.api.job_handle import Job, open_store
+from ftctl.config import Settings, find_base_url, load_settings, mask_url
+from ftctl.datasets.digest import file_sha256
+from ftctl.errors import UsageError
+from ftctl.estimation.quote import Quote
+from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
+from ftctl.providers.registry import get_provider
+from ftctl.submission import Patience
 from ftctl.submission import submit as submit_spec
 
 OnStep = Callable[[str], None]
@@ -43,6 +46,7 @@ def submit(
     privacy: Privacy | None = None,
     max_cost: float | None = None,
     allow_scan_hits: bool = False,
+    on_scan_hits: Consent | None = None,
     new: bool = False,
     as_of: date | None = None,
     on_step: OnStep | None = None,
@@ -58,14 +62,13 @@ def submit(
         base_url: A gateway that speaks the provider's wire.
         max_cost: Highest cost accepted, in USD.
         allow_scan_hits: Send rows away even though the scan found personal data or secrets.
+        on_scan_hits: Asked, once for each file, when it found some and nobody said so before.
         new: Make another job even though the same one is under way.
         as_of: The day to judge availability by; today when not given.
         on_step: Told what is being done.
 
     Raises:
-        Refused: by availability, privacy, capability or cost; nothing was sent.
-        DataInvalid: the data breaks the provider's rules.
-        UsageError: an unknown provider, model or setting, an unreadable file.
+        Refused, DataInvalid, UsageError: as `preflight`; nothing was sent.
     """
     spec = make_spec(
         provider=provider,
@@ -83,6 +86,7 @@ def submit(
     return submit_job(
         spec,
         allow_scan_hits=allow_scan_hits,
+        on_scan_hits=on_scan_hits,
         new=new,
         as_of=as_of,
         on_step=on_step,
@@ -94,6 +98,7 @@ def submit_job(
     spec: JobSpec,
     *,
     allow_scan_hits: bool = False,
+    on_scan_hits: Consent | None = None,
     new: bool = False,
     as_of: date | None = None,
     on_step: OnStep | None = None,
@@ -102,10 +107,17 @@ def submit_job(
     """Like `submit`, with a whole spec."""
     settings = settings or load_settings()
     quoted = preflight(
-        spec, settings=settings, as_of=as_of, allow_scan_hits=allow_scan_hits, on_step=on_step
+        spec,
+        settings=settings,
+        as_of=as_of,
+        allow_scan_hits=allow_scan_hits,
+        on_scan_hits=on_scan_hits,
+        on_step=on_step,
     )
     driver = get_provider(spec.provider, settings, spec.base_url)
     with open_store(settings) as store:
+        if rows_leave(spec, driver.capabilities):
+            store.audit("rows_leave", _where_to(spec))
         record = submit_spec(
             spec,
             store=store,
@@ -174,6 +186,7 @@ def preflight(
     settings: Settings,
     as_of: date | None = None,
     allow_scan_hits: bool = False,
+    on_scan_hits: Consent | None = None,
     on_step: OnStep | None = None,
 ) -> Quote:
     """Everything that is asked before anything is written or sent; returns the quote.
@@ -191,10 +204,22 @@ def preflight(
     provider.check(spec)
     tell("checking the data")
     report = require_valid(spec, provider.capabilities.dialect)
-    require_clean(spec, provider.capabilities, allow_scan_hits=allow_scan_hits)
+    consents = Consents(settings, allow=allow_scan_hits, ask=on_scan_hits)
+    require_clean(spec, provider.capabilities, consents)
     quoted = quote_for(spec, report)
     require_affordable(spec, quoted)
     return quoted
+
+
+def _where_to(spec: JobSpec) -> dict[str, str | None]:
+    """What the audit log keeps of rows that leave: whose, where to and by what policy."""
+    return {
+        "provider": spec.provider,
+        "base_url": spec.base_url and mask_url(spec.base_url),
+        "privacy": spec.privacy or "none given: naming the provider is consent",
+        "data_sha256": spec.data_sha256,
+        "validation_sha256": spec.validation_sha256,
+    }
 
 
 def _whole_path(model: str) -> str:

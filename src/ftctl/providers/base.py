@@ -4,10 +4,10 @@ A provider keeps no records, retries nothing and decides nothing: states, quotes
 lifecycle live above, once for all. A look at a job never changes it and never spends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ftctl.job import JobEvent, JobSpec, Method, Snapshot, TunedModel, Tuning
 
@@ -99,3 +99,11 @@ class Provider(Protocol):
 
     def forget(self, remote_id: str) -> None:
         """Delete what the job left at the provider."""
+
+
+@runtime_checkable
+class ListingProvider(Provider, Protocol):
+    """A provider that can also show many jobs for one question."""
+
+    def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
+        """Every job it holds, newest first, a page of its list at a time."""

@@ -228,7 +228,7 @@ class OpenAIVendor(Loopback):
             return self._no_model(asked)
         enough = training.content.count(b"\n") >= _MIN_EXAMPLES
         script = list(self.statuses if enough else ("validating_files", "failed"))
-        document = _job(asked, script.pop(0))
+        document = job_document(asked, script.pop(0))
         if self.metadata == "dropped":
             document["metadata"] = None
         job = VendorJob(document, script)
@@ -265,7 +265,8 @@ def _page(oldest_first: Sequence[Json], request: Request) -> Answer:
     return Answer({"object": "list", "data": page, "has_more": len(rows) > limit})
 
 
-def _job(asked: Json, status: str) -> Json:
+def job_document(asked: Json, status: str) -> Json:
+    """A new job as the vendor shows it."""
     method = asked.get("method") or {"type": "supervised", "supervised": {}}
     given = (method.get("supervised") or {}).get("hyperparameters") or {}
     settings = {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 2.0} | given

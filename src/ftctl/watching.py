@@ -1,0 +1,198 @@
+"""Watch many jobs: each account in its own time, and a list call where it serves many.
+
+What goes wrong with an account (its key, its limits, its line) goes wrong for all its jobs: after
+one such answer nobody asks it again until its wait is over, and then with a single question.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from ftctl.errors import (
+    AuthError,
+    FtctlError,
+    RateLimited,
+    Refused,
+    Retired,
+    Unavailable,
+    UsageError,
+)
+from ftctl.job import JobRecord, JobState
+from ftctl.providers.base import ListingProvider, Provider
+from ftctl.store import Store
+from ftctl.watcher import look, look_at_page, mark_stale, utc_now
+
+GetProvider = Callable[[JobRecord], Provider]
+
+FEW = 5  # up to so many jobs are asked for one by one, with their events: a list costs more
+LONGEST_WAIT_S = 300.0
+_TOGETHER = 500  # records read or marked in one transaction
+_ACCOUNT_TROUBLE = (AuthError, RateLimited, Retired, Unavailable)
+_NO_WAY = (Refused, UsageError)  # no driver, key, extra or usable URL: waiting mends nothing
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often to look, and how time is told and spent.
+
+    Attributes:
+        every_s: Shortest time between two looks at one job, by anybody, in seconds.
+        sleep: How to wait, in seconds.
+        clock: What time it is, for records.
+        ticks: Seconds on a clock that is never set back, for waiting.
+    """
+
+    every_s: float
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], datetime] = utc_now
+    ticks: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class Account:
+    """The live jobs at one place, and how it has answered lately.
+
+    Attributes:
+        jobs: Remote id of each job id; None for one that isn't known to be there.
+        due: When to ask next, on the pace's ticks.
+        failures: Answers in a row that spoke against the account, not against a job.
+    """
+
+    jobs: dict[str, str | None] = field(default_factory=dict)
+    due: float = 0.0
+    failures: int = 0
+
+    def rest(self, pace: Pace, started: float) -> None:
+        """It answered: ask again when a look is due."""
+        self.failures = 0
+        self.due = max(started + pace.every_s, pace.ticks())
+
+    def back_off(self, error: FtctlError, pace: Pace) -> None:
+        """It didn't: wait twice as long each time, or as long as it asks for."""
+        self.failures += 1
+        wait = min(pace.every_s * 2.0**self.failures, max(LONGEST_WAIT_S, pace.every_s))
+        wait *= random.uniform(0.9, 1.1)  # noqa: S311 - spreads watchers, hides nothing
+        asked = error.retry_after_s if isinstance(error, RateLimited) else None
+        self.due = pace.ticks() + max(wait, asked or 0.0)
+
+
+def watch_jobs(
+    store: Store, get_provider: GetProvider, ids: Sequence[str], pace: Pace
+) -> Iterator[JobRecord]:
+    """Yield a job each time it has changed, until all have ended.
+
+    Args:
+        store: Where jobs are kept.
+        get_provider: The driver for a job.
+        ids: Whole job ids.
+        pace: How often to look.
+
+    Raises:
+        Refused, UsageError: the only place to look at can't be asked at all.
+    """
+    accounts = _accounts(store, ids)
+    alone = len(accounts) == 1
+    told: dict[str, int] = {}
+    while accounts:
+        key, account = min(accounts.items(), key=lambda item: item[1].due)
+        wait = account.due - pace.ticks()
+        if wait > 0:
+            pace.sleep(wait)
+        for record in _visit(store, get_provider, account, pace, alone=alone):
+            ended = record.state.terminal or record.state is JobState.NEEDS_ATTENTION
+            # Of an open intention nobody here knows whether anybody still submits it.
+            if ended or record.state.open_intention:
+                account.jobs.pop(record.id, None)
+            seen = hash(record.model_dump_json(exclude={"observed_at"}))
+            if told.get(record.id) != seen:
+                told[record.id] = seen
+                yield record
+        if not account.jobs:
+            del accounts[key]
+
+
+def _accounts(store: Store, ids: Sequence[str]) -> dict[tuple[str, str | None], Account]:
+    accounts: dict[tuple[str, str | None], Account] = {}
+    for job_id in ids:
+        record = store.get_job(job_id)
+        account = accounts.setdefault((record.provider, record.base_url), Account())
+        account.jobs[record.id] = record.remote_id
+    return accounts
+
+
+def _visit(
+    store: Store, get_provider: GetProvider, account: Account, pace: Pace, *, alone: bool
+) -> Iterator[JobRecord]:
+    """Look at every job of an account once, in as few questions as it takes."""
+    started = pace.ticks()
+    try:
+        provider = get_provider(store.get_job(next(iter(account.jobs))))
+        if len(account.jobs) > FEW and isinstance(provider, ListingProvider):
+            yield from _look_by_list(store, provider, account, pace)
+        else:
+            yield from _look_one_by_one(store, provider, list(account.jobs), pace)
+    except _NO_WAY as error:
+        if alone:
+            raise
+        yield from _mark_all(store, account, error)
+        account.jobs.clear()
+    except _ACCOUNT_TROUBLE as error:
+        account.back_off(error, pace)
+        yield from _mark_all(store, account, error)
+    else:
+        account.rest(pace, started)
+
+
+def _look_one_by_one(
+    store: Store, provider: Provider, ids: Sequence[str], pace: Pace
+) -> Iterator[JobRecord]:
+    for job_id in ids:
+        record = store.get_job(job_id)
+        if _seen_by_another(record, pace):
+            yield record
+            continue
+        try:
+            yield look(store, provider, record, pace.clock)
+        except (*_NO_WAY, *_ACCOUNT_TROUBLE):
+            raise
+        except FtctlError as error:  # this job's own trouble, such as a damaged run folder
+            yield mark_stale(store, record, error)
+
+
+def _seen_by_another(record: JobRecord, pace: Pace) -> bool:
+    """Whether another process looked less than a look's distance ago."""
+    if record.observed_at is None or record.stale_because is not None:
+        return False
+    age = pace.clock() - record.observed_at
+    return timedelta() <= age < timedelta(seconds=pace.every_s * 0.5)
+
+
+def _look_by_list(
+    store: Store, provider: ListingProvider, account: Account, pace: Pace
+) -> Iterator[JobRecord]:
+    """Page by page until every job was seen; those on no page are asked for, a few at a time."""
+    wanted = {remote: job_id for job_id, remote in account.jobs.items() if remote is not None}
+    unsent = [job_id for job_id, remote in account.jobs.items() if remote is None]
+    for page in provider.list_jobs():
+        here = {wanted.pop(remote): page[remote] for remote in page if remote in wanted}
+        if here:
+            yield from look_at_page(store, provider, here, pace.clock)
+        if not wanted:
+            break
+    missing = list(islice(wanted.values(), FEW))
+    yield from _look_one_by_one(store, provider, [*unsent, *missing], pace)
+
+
+def _mark_all(store: Store, account: Account, error: FtctlError) -> Iterator[JobRecord]:
+    """Say of every job that it wasn't seen, and why; once for each reason."""
+    ids = iter(list(account.jobs))
+    said = error.message
+    while some := list(islice(ids, _TOGETHER)):
+        changes = {
+            job_id: lambda now: {} if now.stale_because == said else {"stale_because": said}
+            for job_id in some
+        }
+        yield from store.update_many(changes)

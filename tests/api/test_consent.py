@@ -1,0 +1,101 @@
+"""Rows with personal data leave only when somebody said so for those very bytes."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftctl.admission import ScanHits
+from ftctl.api.submitting import submit
+from ftctl.config import load_settings
+from ftctl.errors import PrivacyForbids
+from ftctl.store import Store
+from ftctl.store.audit_entry import AuditEntry
+
+PLUGIN = """
+from dataclasses import replace
+from ftctl.providers.fake import FakeProvider
+
+class Far(FakeProvider):
+    name = "far"
+    capabilities = replace(FakeProvider.capabilities, data_stays_here=False)
+
+def make(settings, base_url):
+    return Far(settings.home / "far")
+"""
+
+
+@pytest.fixture(autouse=True)
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider to which rows leave."""
+    dist = tmp_path / "site" / "far_ftctl-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (dist.parent / "far_ftctl.py").write_text(PLUGIN, "utf-8")
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: far-ftctl\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[ftctl.providers]\nfar = far_ftctl:make\n")
+    monkeypatch.syspath_prepend(str(dist.parent))
+    monkeypatch.delitem(sys.modules, "far_ftctl", raising=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return rows(tmp_path / "train.jsonl", "Write to anna.berg@example.org.")
+
+
+def rows(file: Path, answer: str) -> Path:
+    chats = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": answer}]}
+        for q in (f"Whom do I write to about {n}?" for n in range(12))
+    ]
+    file.write_text("".join(json.dumps(chat) + "\n" for chat in chats), "utf-8")
+    return file
+
+
+def audits() -> list[AuditEntry]:
+    with Store(load_settings().database_url) as store:
+        return store.audits()
+
+
+def sent(home: Path) -> bool:
+    return (home / "far").exists()
+
+
+def test_without_a_word_nothing_leaves(data: Path, clean_environment: Path) -> None:
+    with pytest.raises(PrivacyForbids, match=r"e-mail.*would leave") as refused:
+        submit(provider="far", data=data, model="m")
+    assert "--allow-scan-hits" in refused.value.hint
+    assert "anna.berg" not in refused.value.message
+    assert not sent(clean_environment)
+    assert audits() == []
+
+
+def test_a_person_is_asked_once_for_the_very_bytes(data: Path, tmp_path: Path) -> None:
+    asked: list[ScanHits] = []
+
+    def say_yes(hits: ScanHits) -> bool:
+        asked.append(hits)
+        return True
+
+    submit(provider="far", data=data, model="m", on_scan_hits=say_yes)
+    submit(provider="far", data=data, model="m", new=True)  # nobody need say it again
+    assert [hits.file.name for hits in asked] == ["train.jsonl"]
+    other = rows(tmp_path / "other.jsonl", "Write to otto.lang@example.org.")
+    with pytest.raises(PrivacyForbids):
+        submit(provider="far", data=other, model="m")
+
+
+def test_a_no_is_a_no(data: Path, clean_environment: Path) -> None:
+    with pytest.raises(PrivacyForbids):
+        submit(provider="far", data=data, model="m", on_scan_hits=lambda _: False)
+    assert not sent(clean_environment)
+
+
+def test_what_left_and_who_said_so_is_in_the_audit_log(data: Path) -> None:
+    job = submit(provider="far", data=data, model="m", privacy="contractual", allow_scan_hits=True)
+    allowed, left = audits()
+    assert (allowed.action, allowed.detail["by"]) == ("scan_hits_allowed", "flag")
+    assert (left.action, left.detail["provider"]) == ("rows_leave", "far")
+    assert left.detail["privacy"] == "contractual"
+    assert left.detail["data_sha256"] == allowed.detail["sha256"] == job.record.spec.data_sha256
+    assert "anna.berg" not in repr(audits())
