@@ -171,13 +171,13 @@ def test_a_server_without_tls(submit: Callable[..., Ran], vendor: OpenAIVendor) 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate of 127.0.0.1, with its key."""
+    """A self-signed certificate of 127.0.0.1 and vendor.invalid, with its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl here to make a certificate with")
     made = tmp_path / "certificate.pem"
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500"
-    about = ["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1"]
+    about = ["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1,DNS:vendor.invalid"]
     where = ["-keyout", str(made.with_suffix(".key")), "-out", str(made)]
     subprocess.run([openssl, *words.split(), *about, *where], check=True, capture_output=True)
     return made
@@ -235,12 +235,17 @@ def test_a_proxy_that_is_down_is_named(
     stays_open()
 
 
-def test_no_proxy_is_honoured(
+def test_no_proxy_is_honoured(submit: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    told(submit("http://vendor.invalid/v1"), 5, "or at the proxy (HTTP_PROXY=")
+    monkeypatch.setenv("NO_PROXY", "vendor.invalid")
+    told(submit("http://vendor.invalid/v1"), 5, "vendor.invalid isn't known (DNS)")
+
+
+def test_what_is_on_this_machine_is_asked_without_a_proxy(
     submit: Callable[..., Ran], vendor: OpenAIVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
-    told(submit(vendor.base_url), 5, "HTTP_PROXY")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{closed_port()}")
     goes_on(submit(vendor.base_url), vendor)
 
 
@@ -288,9 +293,10 @@ def test_a_proxy_tunnels_tls(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with tunnel() as (proxy, opened):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
-        goes_on(submit(tls_vendor.base_url), tls_vendor)
+        there = tls_vendor.base_url.replace("127.0.0.1", "vendor.invalid")
+        goes_on(submit(there), tls_vendor)
     assert opened
-    assert all(target in tls_vendor.base_url for target in opened)
+    assert all(target in there for target in opened)
 
 
 class Guard(Tunnel):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from ftctl.config import Credential, find_network_settings
+from ftctl.config import Credential, find_network_settings, is_loopback
 from ftctl.errors import (
     AuthError,
     InvalidRequest,
@@ -107,14 +107,16 @@ def connection_error(*, who: str, doing: str, url: str, error: BaseException) ->
         url: The base URL.
         error: What the HTTP client raised; the reason stands in its causes.
     """
-    reason, hint = _reason(error, url)
     proxies = [f"{n}={v}" for n, v in find_network_settings().items() if "PROXY" in n.upper()]
+    proxies = [] if is_loopback(url) else proxies  # this machine is asked without
+    reason, hint = _reason(error, urlsplit(url).hostname or url)
+    if proxies and _refused(error):
+        reason, hint = "nothing listens there or at the proxy", "check the proxy: ftctl doctor"
     through = f" ({', '.join(proxies)})" if proxies else ""
     return Unavailable(f"asked to {doing}, {who} gave no answer: {reason}{through}", hint=hint)
 
 
-def _reason(error: BaseException, url: str) -> tuple[str, str]:
-    host = urlsplit(url).hostname or url
+def _reason(error: BaseException, host: str) -> tuple[str, str]:
     chain = list(_causes(error))
     for cause in chain:
         known = _known_cause(cause, host)
@@ -140,6 +142,10 @@ def _known_cause(cause: BaseException, host: str) -> tuple[str, str] | None:
     if isinstance(cause, ConnectionRefusedError):
         return f"nothing listens at {host}", "check the base URL, or start the server"
     return None
+
+
+def _refused(error: BaseException) -> bool:
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

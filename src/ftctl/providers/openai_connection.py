@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from ftctl.config import CREDENTIAL_VARIABLES, NETWORK_VARIABLES, Credential, find_credential
+from ftctl.config import (
+    CREDENTIAL_VARIABLES,
+    NETWORK_VARIABLES,
+    Credential,
+    direct_mounts,
+    find_credential,
+)
 from ftctl.errors import CredentialsMissing, ExtraMissing, Unavailable, UsageError
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.http_errors import connection_error, status_error, vendor_words
@@ -170,7 +176,11 @@ class Connection:
         from openai import DefaultHttpxClient, OpenAI
 
         try:
-            http = DefaultHttpxClient(follow_redirects=False, timeout=timeout(TIMEOUT_S))
+            http = DefaultHttpxClient(
+                follow_redirects=False,
+                timeout=timeout(TIMEOUT_S),
+                mounts=direct_mounts(self._base_url),
+            )
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"no connection can be set up: a proxy or certificate variable is wrong ({error})",
