@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftctl.diagnosis.diagnose import diagnose
@@ -80,11 +80,18 @@ def test_the_shape_of_the_training_curve(name: str, shape: Shape, steps: int, se
     assert names(training(shape, steps, noise=0.02, seed=seed)) == [name]
 
 
-@pytest.mark.parametrize("shape", [CONVERGED, lambda x: 2.0])
+@pytest.mark.parametrize(
+    "shape", [CONVERGED, lambda x: 2.0, lambda x: 1.4 + 0.6 * math.exp(-x / 0.05)]
+)
 def test_noise_alone_seldom_makes_a_finding_that_costs_something(shape: Shape) -> None:
     runs = [training(shape, 60, noise=0.3, seed=seed) for seed in range(150)]
     wrong = [name for rows in runs for name in names(rows)]
     assert sum(name in ("diverging", "spikes", "slow", "still_falling") for name in wrong) <= 3
+
+
+def test_high_first_steps_by_chance_are_no_fall() -> None:
+    runs = [training(lambda x: 2.0, 400, noise=0.1, seed=seed) for seed in range(40)]
+    assert sum(names(rows) == ["flat"] for rows in runs) >= 38
 
 
 def test_a_curve_that_scatters_too_much_is_told_as_such() -> None:
@@ -146,6 +153,16 @@ def test_overfit_takes_at_most_two_epochs_off_and_then_lowers_the_rate() -> None
 )
 def test_what_only_looks_like_overfit(scores: tuple[float, ...]) -> None:
     assert names(training(CONVERGED) + validation(*scores)) == ["healthy"]
+
+
+def test_two_scores_in_a_row_above_the_best_are_enough() -> None:
+    assert names(training(CONVERGED) + validation(1.2, 0.9, 0.93, 0.96)) == ["overfit"]
+
+
+def test_where_training_gets_worse_too_it_is_not_learned_by_heart() -> None:
+    quick = falls_to(0.5, 0.05)
+    rows = training(lambda x: quick(x) + max(0.0, x - 0.5) * 0.5, noise=0.02)
+    assert names(rows + validation(1.2, 0.9, 1.0, 1.2)) == ["healthy"]
 
 
 def test_many_noisy_scores_are_smoothed_before_they_are_compared() -> None:
@@ -285,7 +302,8 @@ facts = st.builds(
 )
 
 
-@given(st.lists(row, max_size=60), facts)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a slow machine, too
+@given(st.lists(row, max_size=40), facts)
 def test_no_metrics_whatever_make_it_fail_and_every_change_can_be_submitted(
     rows: list[Row], run: RunFacts
 ) -> None:
