@@ -105,6 +105,20 @@ def test_an_older_attempt_s_error_is_no_fault_of_a_job_that_runs() -> None:
     assert told.fault is None
 
 
+def test_what_keeps_a_job_from_its_provider_is_told_and_makes_no_second_one() -> None:
+    error = {"kind": "auth_error", "message": "OpenAI answered 401", "hint": ""}
+    told = explain_record(record(JobState.SUBMITTING, error=error), [], [])
+    assert told.summary.startswith("Not at openai yet (auth)")
+    assert told.next == ("ftctl doctor", "ftctl jobs reconcile")
+    assert not told.healthy
+
+
+def test_a_failed_run_is_resumed_where_it_can_be() -> None:
+    killed = record(JobState.FAILED, error={"kind": "killed", "message": "", "hint": ""})
+    assert explain_record(killed, [], [], can_resume=True).next == ("ftctl resume job-abcdefghjk",)
+    assert explain_record(killed, [], []).next == ("ftctl submit --from job-abcdefghjk",)
+
+
 def test_a_stopped_job_goes_on_where_its_provider_can() -> None:
     stopped = record(JobState.CANCELLED)
     assert "ftctl resume job-abcdefghjk" in explain_record(stopped, [], [], can_resume=True).next

@@ -82,7 +82,13 @@ def test_every_failing_status_has_a_word_and_no_other() -> None:
 
 def test_the_text_changes_nothing() -> None:
     said = [
-        fault_of({"kind": "exceeded_quota", "message": text}, job_id="j", provider="p", data="d")
+        fault_of(
+            {"kind": "exceeded_quota", "message": text},
+            job_id="j",
+            provider="p",
+            data="d",
+            again="a",
+        )
         for text in ("insufficient balance", "401 unauthorized", "{id} {")
     ]
     assert {fault.word for fault in said} == {FaultWord.QUOTA}
@@ -95,7 +101,7 @@ def test_what_the_error_itself_advises_comes_first_and_once() -> None:
         "message": "line 3",
         "hint": "ftctl data check x.jsonl --for p",
     }
-    fault = fault_of(error, job_id="job-1", provider="p", data="x.jsonl")
+    fault = fault_of(error, job_id="job-1", provider="p", data="x.jsonl", again="a")
     assert fault.next == (
         "ftctl data check x.jsonl --for p",
         "ftctl submit --from job-1 --data FILE",
@@ -117,7 +123,9 @@ def test_every_word_says_what_to_do(word: FaultWord) -> None:
         FaultWord.CONTRACT: "400",
         FaultWord.BUG: "bug",
     }
-    fault = fault_of({"kind": kinds[word]}, job_id="job-1", provider="openai", data="d.jsonl")
+    fault = fault_of(
+        {"kind": kinds[word]}, job_id="job-1", provider="openai", data="d.jsonl", again="a"
+    )
     assert fault.word is word
     assert fault.meaning
     assert fault.next

@@ -68,15 +68,19 @@ def explain_record(
         events: What it said, oldest first.
         can_resume: Whether its provider goes on with a stopped job.
     """
+    again = _again(record, can_resume=can_resume)
     fault = None
-    if record.error is not None and record.state is JobState.FAILED:
+    if record.error is not None and (
+        record.state is JobState.FAILED or record.state.open_intention
+    ):
         fault = fault_of(
             record.error,
             job_id=record.id,
             provider=record.provider,
             data=shlex.quote(str(record.spec.data)),
+            again=again,
         )
-    steps = list(fault.next) if fault else _next(record, can_resume=can_resume)
+    steps = list(fault.next) if fault else _next(record, again)
     advised = submit_again(record.id, findings)
     if advised is not None:
         steps.append(advised)
@@ -107,6 +111,13 @@ def submit_again(job_id: str, findings: Sequence[Finding]) -> str | None:
     return " ".join([f"ftctl submit --from {job_id}", *(change.flag for change in changes)])
 
 
+def _again(record: JobRecord, *, can_resume: bool) -> str:
+    """The command that tries once more, without a second job where one will do."""
+    if record.state.open_intention:
+        return "ftctl jobs reconcile"
+    return f"ftctl resume {record.id}" if can_resume else f"ftctl submit --from {record.id}"
+
+
 _NOT_WELL = (
     JobState.FAILED,
     JobState.CANCELLED,
@@ -130,7 +141,8 @@ _SAID: dict[JobState, str] = {
 
 def _summary(record: JobRecord, fault: Fault | None) -> str:
     if fault is not None:
-        return f"It failed ({fault.word or fault.kind}): {fault.meaning}"
+        what = "It failed" if record.state is JobState.FAILED else f"Not at {record.provider} yet"
+        return f"{what} ({fault.word or fault.kind}): {fault.meaning}"
     on_its_way = "It is {state}; nothing is wrong."
     if record.stale_because:
         on_its_way = "It was {state} when last seen; {provider} can't be asked now."
@@ -138,10 +150,9 @@ def _summary(record: JobRecord, fault: Fault | None) -> str:
     return said.format(provider=record.provider, state=record.state)
 
 
-def _next(record: JobRecord, *, can_resume: bool) -> list[str]:
+def _next(record: JobRecord, again: str) -> list[str]:
     """What to do with a job in which no error is known."""
     name = record.id
-    again = f"ftctl resume {name}" if can_resume else f"ftctl submit --from {name}"
     if record.state is JobState.NEEDS_ATTENTION:
         resolve = f"ftctl jobs resolve {name}"
         return [
@@ -150,7 +161,7 @@ def _next(record: JobRecord, *, can_resume: bool) -> list[str]:
             f"{resolve} --none",
         ]
     if record.state.open_intention:
-        return ["ftctl jobs reconcile", f"ftctl cancel {name}"]
+        return [again, f"ftctl cancel {name}"]
     if record.state is JobState.LOST or record.stale_because:
         return [f"ftctl job {name} --refresh", "ftctl doctor"]
     if record.state in (JobState.FAILED, JobState.CANCELLED):

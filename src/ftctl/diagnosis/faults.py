@@ -64,10 +64,10 @@ class Fault(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Advice:
     meaning: str
-    next: tuple[str, ...]  # {id}, {data} and {provider} are the job's
+    next: tuple[str, ...]  # {id}, {data} and {provider} are the job's, {again} tries once more
 
 
-_AGAIN = "ftctl submit --from {id}"
+_AGAIN = "{again}"
 _ADVICE: dict[FaultWord | None, _Advice] = {
     FaultWord.AUTH: _Advice(
         "The key is missing, wrong, or may not do this.", ("ftctl doctor", _AGAIN)
@@ -187,7 +187,9 @@ def word_of_status(status: int) -> FaultWord | None:
     return FaultWord.CONTRACT if 400 <= status <= 499 else None
 
 
-def fault_of(error: Mapping[str, str], *, job_id: str, provider: str, data: str) -> Fault:
+def fault_of(
+    error: Mapping[str, str], *, job_id: str, provider: str, data: str, again: str
+) -> Fault:
     """What a job's `error` means and what to do about it; its own hint comes first.
 
     Args:
@@ -195,11 +197,14 @@ def fault_of(error: Mapping[str, str], *, job_id: str, provider: str, data: str)
         job_id: For the commands.
         provider: Likewise.
         data: The training file, likewise.
+        again: The command that tries once more.
     """
     kind, hint = error.get("kind", ""), error.get("hint", "")
     word = word_of(kind)
     advice = _ADVICE[word]
-    filled = [line.format(id=job_id, provider=provider, data=data) for line in advice.next]
+    filled = [
+        line.format(id=job_id, provider=provider, data=data, again=again) for line in advice.next
+    ]
     steps = dict.fromkeys([hint, *filled] if hint else filled)  # each once, in order
     return Fault(
         word=word,
