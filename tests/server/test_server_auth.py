@@ -170,9 +170,12 @@ def test_a_home_that_cant_be_used_ends_the_server_before_it_says_anything(
         ("x=", "not NAME=PATH_OR_ID"),
         ("x=/nowhere/at/all", "unknown model"),
         ("x=.", "no config.json"),
+        ("x=junk.gguf", "not a GGUF file"),
     ],
 )
 def test_a_base_that_is_none_is_refused_at_the_start(cli: Cli, base: str, said: str) -> None:
+    Path("junk.gguf").write_text("junk")
     ran = cli("serve", "--port", "0", "--base", base)
     assert ran.returncode == 2
+    assert len(ran.stderr.splitlines()) == 2
     assert said in ran.stderr

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,27 @@ def test_an_answer_ends_where_the_context_does(chatty: TestClient) -> None:
     answered = ask(chatty, messages=nearly, max_tokens=5000)
     assert answered["usage"]["total_tokens"] == 512
     assert answered["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_model_that_cant_be_loaded_is_the_servers_fault(
+    client: TestClient, hollow_base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for streamed in (False, True):
+        asked = {"model": "hollow", "messages": HELLO, "stream": streamed}
+        answered = client.post(CHAT, json=asked)
+        assert (answered.status_code, answered.json()["error"]["type"]) == (503, "server_error")
+        assert str(hollow_base) not in answered.text
+    assert str(hollow_base) in caplog.text
+
+
+def test_answers_asked_for_at_once_dont_mix(chatty: TestClient) -> None:
+    questions = [HELLO, [{"role": "user", "content": "Another item"}]] * 2
+    alone = [text_of(ask(chatty, messages=question)) for question in questions[:2]]
+    assert alone[0] != alone[1]
+    with ThreadPoolExecutor(4) as pool:
+        whole = pool.map(lambda question: text_of(ask(chatty, messages=question)), questions)
+        streamed = pool.map(lambda question: joined(stream(chatty, messages=question)), questions)
+        assert list(whole) == list(streamed) == alone * 2
 
 
 def test_two_models_are_kept_the_third_drops_the_oldest(chatty: TestClient) -> None:

@@ -153,13 +153,22 @@ def through_the_official_sdk(running: Running, tmp_path: Path, base: str, epochs
     streamed = "".join(p.choices[0].delta.content or "" for p in pieces if p.choices)
     assert streamed == whole.choices[0].message.content
 
+    # The last checkpoint is what the model is made of; one that isn't there isn't answered for.
+    at_step = asked | {"model": checkpoint.fine_tuned_model_checkpoint}
+    assert client.chat.completions.create(**at_step).choices[0].message == whole.choices[0].message
+    with pytest.raises(NotFoundError):
+        client.chat.completions.create(**at_step | {"model": f"{at_step['model']}0"})
+
     with pytest.raises(BadRequestError, match="can't be cancelled: it is succeeded"):
         client.fine_tuning.jobs.cancel(job.id)
-    assert client.models.delete(done.fine_tuned_model).deleted
+    deleted = client.models.delete(done.fine_tuned_model)
+    strictly(deleted)
+    assert deleted.deleted
     for gone in (training.id, held_out.id, result):
         assert client.files.delete(gone).deleted
-    with pytest.raises(NotFoundError):
-        client.chat.completions.create(**asked)
+    for gone_too in (asked, at_step):
+        with pytest.raises(NotFoundError):
+            client.chat.completions.create(**gone_too)
     assert list(client.files.list()) == []
     assert done.fine_tuned_model not in [model.id for model in client.models.list()]
     kept = client.fine_tuning.jobs.retrieve(job.id)
@@ -184,7 +193,7 @@ def test_a_running_job_is_cancelled(start_server: Start, tiny_base: Path, tmp_pa
 
 
 def test_a_killed_server_loses_nothing(
-    start_server: Start, tiny_base: Path, tmp_path: Path
+    start_server: Start, tiny_base: Path, tmp_path: Path, clean_environment: Path
 ) -> None:
     base = ("--base", f"tiny={tiny_base}")
     running = start_server(*base)
@@ -201,6 +210,12 @@ def test_a_killed_server_loses_nothing(
     )
     os.kill(running.process.pid, signal.SIGKILL)
     running.process.wait()
+    # The job goes on while no server is there, to its end.
+    (run,) = clean_environment.glob(f"runs/*{job.id.removeprefix('ftjob-')}")
+    give_up = time.monotonic() + 400
+    while not list(run.glob("exit-*.json")):
+        assert time.monotonic() < give_up
+        time.sleep(0.3)
 
     again = start_server(*base)
     assert again.token == running.token

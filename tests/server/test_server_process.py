@@ -26,6 +26,13 @@ def test_it_ends_when_told_and_shows_a_new_token_once(
     second = start_server()
     assert "token" not in second.said
     assert second.token == first.token
+    third = start_server()  # beside the second, on the same home
+    clients = [
+        OpenAI(api_key=server.token, base_url=server.base_url, max_retries=0)
+        for server in (second, third)
+    ]
+    made = clients[0].files.create(file=("rows.jsonl", b"{}"), purpose="fine-tune")
+    assert [file.id for file in clients[1].files.list()] == [made.id]
     log = first.log.read_text(encoding="utf-8")
     assert "Traceback" not in log
     assert first.token not in log

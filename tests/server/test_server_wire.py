@@ -1,6 +1,7 @@
 """Files, jobs and models in OpenAI's shapes, held against the types of OpenAI's own SDK."""
 
 import os
+import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,11 @@ def test_a_file_comes_back_byte_for_byte_and_goes(client: TestClient) -> None:
     assert strictly(FileDeleted, client.delete(f"/v1/files/{file_id}").json())["deleted"] is True
     assert client.get(f"/v1/files/{file_id}").status_code == 404
     assert client.get(f"/v1/files/{file_id}/content").status_code == 404
+
+
+def test_uploads_are_their_owners_alone(client: TestClient, clean_environment: Path) -> None:
+    upload(client, b"{}")
+    assert stat.S_IMODE((clean_environment / "server" / "files").stat().st_mode) == 0o700
 
 
 def test_files_are_listed_in_pages_newest_first(client: TestClient) -> None:

@@ -189,7 +189,7 @@ def _spool(settings: Settings) -> Path:
     """Where uploads pass through: where /tmp is memory, 512 MB don't belong there."""
     folder = settings.home / "server" / "uploads"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(f"{folder}: can't be made: {error.strerror}") from None
     return folder

@@ -11,6 +11,7 @@ from ftctl.local_backend.base_models import check_folder
 
 # No colon: tuned models are `ft:<base>:ftctl:<suffix>:<id>`.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_GGUF = b"GGUF"  # how every such file begins
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -55,6 +56,9 @@ def _resolved(target: str) -> str:
         check_folder(path)
         return str(path.resolve())
     if path.is_file() and path.suffix == ".gguf":
+        with path.open("rb") as file:
+            if file.read(len(_GGUF)) != _GGUF:
+                raise UsageError(f"{path}: not a GGUF file", hint="download it again")
         return str(path.resolve())
     if not _HUB_ID.fullmatch(target):
         load_catalog().get_model(target)

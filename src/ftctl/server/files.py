@@ -75,7 +75,7 @@ class FileStore:
         part = self._folder / f"{file_id}.part-{secrets.token_hex(4)}"
         digest = hashlib.sha256()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with part.open("xb") as kept:
                 while chunk := stream.read(_CHUNK):
                     digest.update(chunk)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobRecord
 from ftctl.server.errors import ApiError
 
+CHECKPOINT_MARK = ":ckpt-step-"  # between a tuned model's name and the checkpoint's step
 KEPT_AS = "openai-request"  # the key in a job's metadata
 
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -90,6 +90,12 @@ class RunFacts:
             found.append(Checkpoint(step, saved_at, metrics.get(step, StepMetrics(step))))
         return found
 
+    def checkpoint_weights(self, step: str) -> Path | None:
+        """The adapter's weights after a step, while they are kept."""
+        if step not in map(str, whole_steps(self._run)):
+            return None
+        return folder_of(self._run, int(step)) / "adapter_model.safetensors"
+
 
 def result_csv(steps: Sequence[StepMetrics]) -> bytes:
     """The result file in OpenAI's columns; empty cells for what isn't measured here."""

@@ -21,7 +21,7 @@ from ftctl.server.errors import ApiError, from_ftctl
 from ftctl.server.models import Gone, ModelThread, Question
 from ftctl.server.openai_api.bodies import WireObject, answer, read_body
 from ftctl.server.openai_api.chat_request import ChatRequest
-from ftctl.server.openai_api.models import find_where
+from ftctl.server.openai_api.models import find_place
 
 if TYPE_CHECKING:
     from ftctl.local_backend.chat import Completion
@@ -135,7 +135,7 @@ async def complete(request: Request) -> Response:
     """`POST /v1/chat/completions`."""
     asked = await read_body(request, ChatRequest)
     backend = backend_of(request)
-    where = await run_in_threadpool(find_where, backend, asked.model)
+    where = await run_in_threadpool(find_place, backend, asked.model)
     coming = _Answer(
         backend.models,
         Question(

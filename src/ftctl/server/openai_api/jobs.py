@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +14,14 @@ from ftctl.errors import StoreError
 from ftctl.job import JobEvent, JobRecord, JobState
 from ftctl.server.backend import Backend, backend_of
 from ftctl.server.errors import ApiError
-from ftctl.server.job_request import CreateJob, asked_for, matches, tuned_name, wire_id
+from ftctl.server.job_request import (
+    CHECKPOINT_MARK,
+    CreateJob,
+    asked_for,
+    matches,
+    tuned_name,
+    wire_id,
+)
 from ftctl.server.openai_api.bodies import Page, WireObject, answer, cut, limit_of, read_body
 from ftctl.server.runs import Checkpoint
 
@@ -160,14 +168,14 @@ def _error(backend: Backend, record: JobRecord) -> ErrorObject | None:
 
 
 def _by_file_id(backend: Backend, record: JobRecord, text: str) -> str:
-    """A worker's words with its copies of the files called as the client knows them."""
+    """A worker's words with its files and its base called as the client knows them."""
     request, spec = _request_of(record), record.spec
     pairs = [(spec.data_sha256, request.training_file)]
     if spec.validation_sha256 is not None and request.validation_file is not None:
         pairs.append((spec.validation_sha256, request.validation_file))
     for sha256, file_id in pairs:
         text = text.replace(str(backend.settings.home / "files" / f"{sha256}.jsonl"), file_id)
-    return text
+    return text.replace(spec.model, request.model) if Path(spec.model).is_absolute() else text
 
 
 def _finished_at(backend: Backend, record: JobRecord) -> int | None:
@@ -303,7 +311,7 @@ def _checkpoint(record: JobRecord, checkpoint: Checkpoint) -> CheckpointObject:
     return CheckpointObject(
         id=f"ftckpt-{record.id.removeprefix('job-')}{checkpoint.step:08d}",
         created_at=int(checkpoint.saved_at),
-        fine_tuned_model_checkpoint=f"{name}:ckpt-step-{checkpoint.step}",
+        fine_tuned_model_checkpoint=f"{name}{CHECKPOINT_MARK}{checkpoint.step}",
         fine_tuning_job_id=wire_id(record),
         metrics=CheckpointMetrics(
             step=checkpoint.step,

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ftctl.job import JobRecord, TunedModel
+from ftctl.job import JobRecord
 from ftctl.server.backend import Backend, backend_of
 from ftctl.server.errors import ApiError
+from ftctl.server.job_request import CHECKPOINT_MARK
+from ftctl.server.models import Place
 from ftctl.server.openai_api.bodies import Deleted, Page, WireObject, answer
 
 
@@ -23,19 +25,23 @@ class ModelObject(WireObject):
     owned_by: str
 
 
-def find_where(backend: Backend, name: str) -> TunedModel:
-    """What a model's name on the wire means here.
+def find_place(backend: Backend, name: str) -> Place:
+    """What a model's name on the wire, or a checkpoint's, means here.
 
     Raises:
         ApiError: 404, there is none.
     """
     if name in backend.bases:
-        return TunedModel(name=name, base_model=backend.bases[name])
-    record = backend.tuning.find_tuned(name)
+        return Place(backend.bases[name])
+    finished, mark, step = name.partition(CHECKPOINT_MARK)
+    record = backend.tuning.find_tuned(finished)
     if record is None:
         raise unknown_model(name)
+    weights = backend.tuning.facts(record).checkpoint_weights(step) if mark else None
+    if mark and weights is None:
+        raise unknown_model(name)
     run = backend.settings.home / "runs" / record.marker
-    return TunedModel(name=name, base_model=record.model, folder=run / "output")
+    return Place(record.model, run / "output", weights)
 
 
 def unknown_model(name: str) -> ApiError:
