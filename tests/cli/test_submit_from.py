@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from command_line import Cli
 
+from ftctl.api.job_handle import get_job
+from ftctl.api.resubmitting import spec_from
+from ftctl.job import JobSpec
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -92,20 +96,22 @@ def test_data_that_is_gone_is_named_with_the_way_out(
 
 
 def test_it_stays_at_its_base_url_whatever_the_environment_says(
-    cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch
+    earlier: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spec_of(*words: str | Path) -> dict[str, Any]:
-        ran = cli("submit", *words, "--dry-run", "--json", "--as-of", "2026-11-24")
-        assert ran.returncode == 0, ran.stderr
-        document: dict[str, Any] = ran.json()["spec"]
-        return document
+    gateway = "http://127.0.0.1:9/v1"
+    record = get_job(earlier["id"]).record
+    at_the_vendor = record.spec.model_copy(update={"provider": "openai", "base_url": None})
+    at_a_gateway = at_the_vendor.model_copy(update={"base_url": gateway})
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:10/v1")
 
-    at = "http://127.0.0.1:9/v1"
-    job = cli("submit", "--provider", "fake", "--data", data, "--model", "m", "--json").json()
-    monkeypatch.setenv("FAKE_BASE_URL", at)
-    assert job["base_url"] is None
-    assert spec_of("--from", job["id"])["base_url"] is None
-    assert spec_of("--from", job["id"], "--base-url", at)["base_url"] == at
+    def base_url_of(spec: JobSpec, **given: Any) -> str | None:
+        return spec_from(record.model_copy(update={"spec": spec}), [], **given)[0].base_url
+
+    assert base_url_of(at_the_vendor) is None
+    assert base_url_of(at_a_gateway) == gateway
+    assert base_url_of(at_the_vendor, base_url=gateway) == gateway
+    assert base_url_of(at_a_gateway, provider="fake") is None  # it was the other one's
+    assert base_url_of(record.spec, provider="openai") == "http://127.0.0.1:10/v1"
 
 
 def test_what_is_missing_without_an_earlier_job_is_named(cli: Cli, data: Path) -> None:
