@@ -163,8 +163,8 @@ def _require_chat_lines(file: Path) -> None:
                 )
 
 
-def quote_for(spec: JobSpec, report: Report) -> Quote:
-    """What the job will cost and take, from the counted data and the catalog's prices."""
+def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Quote:
+    """What the job will cost and take, from the counted data and the catalog's prices of a day."""
     settings = spec.hyperparameters
     epochs = settings.epochs
     if settings.max_steps is not None and report.examples:
@@ -175,6 +175,9 @@ def quote_for(spec: JobSpec, report: Report) -> Quote:
         rows=report.examples,
         tokens=report.tokens.total_tokens,
         epochs=epochs,
+        method=spec.method,
+        tuning=spec.tuning,
+        as_of=as_of,
     )
 
 

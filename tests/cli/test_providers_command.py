@@ -64,9 +64,10 @@ def test_models_say_where_they_can_be_tuned_that_day() -> None:
     assert "local" in str(later["smollm2-135m-instruct"]["tuned_at"])
 
 
-def test_models_table_has_price_source_and_date() -> None:
-    text = ask("models", "gpt-4.1-mini", "--as-of", "2026-11-24").stdout
+def test_models_table_has_price_source_and_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    text = " ".join(ask("models", "gpt-4.1-mini", "--as-of", "2026-11-24").stdout.split())
     assert "2027-01-14" in text
     assert "0.4, 1.6" in text
-    assert "tuned at openai: mirror of OpenAI's deprecations page" in text
+    assert "answers until 2027-01-14 mirror of OpenAI's deprecations page" in text
     assert "Apache-2.0" in ask("models", "smollm2-135m-instruct", "--as-of", "2026-11-24").stdout

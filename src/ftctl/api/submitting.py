@@ -206,7 +206,7 @@ def preflight(
     report = require_valid(spec, provider.capabilities.dialect)
     consents = Consents(settings, allow=allow_scan_hits, ask=on_scan_hits)
     require_clean(spec, provider.capabilities, consents)
-    quoted = quote_for(spec, report)
+    quoted = quote_for(spec, report, as_of=as_of)
     require_affordable(spec, quoted)
     return quoted
 

@@ -96,7 +96,8 @@ def _read_file() -> _PriceFile | None:
         installed = distribution("litellm")
         path = Path(str(installed.locate_file(_FILE)))
         entries = json.loads(path.read_text(encoding="utf-8"))
-        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+        # The folder's day: some installers keep the day of 1980 that files have in a wheel.
+        changed = datetime.fromtimestamp(path.parent.stat().st_mtime, UTC).date()
     except (PackageNotFoundError, OSError, ValueError):
         return None
     if not isinstance(entries, dict):

@@ -1,12 +1,13 @@
 """`ftctl migrate`: the same job at another provider, in one command."""
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftctl.cli.options import command as make_command
+from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
 from ftctl.cli.submit import read_settings
 from ftctl.cli.watching import job_document
@@ -60,6 +61,7 @@ def command(
     )
     if not out.json:
         _show(out, plan)
+        show_quote(out, plan.quote, day or datetime.now(UTC).date())
     job = None
     if not dry_run:
         _require_consent(yes=yes)

@@ -11,7 +11,7 @@ from ftctl.cli.render import Output
 
 if TYPE_CHECKING:
     from ftctl.catalog.load import Catalog
-    from ftctl.catalog.types import Model
+    from ftctl.catalog.types import Fact, InferencePrice, Model, Tunable
 
 
 @make_command(
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
 def command(out: Output, name: str | None, as_of: datetime | None) -> None:
-    """List base models, or one of them.
+    """List base models, or one of them with every price and date that is known.
 
-    Facts checked more than 90 days before that day are marked as old.
+    Where the catalog has no price, genai-prices and LiteLLM's price file are asked. Facts checked
+    more than 90 days before that day are marked as old.
 
     Example: ftctl models smollm2-135m-instruct
     """
@@ -38,9 +39,7 @@ def command(out: Output, name: str | None, as_of: datetime | None) -> None:
     columns = ["model", "size", "tuned at", "until", "USD/M in, out", "source", "checked"]
     out.table(columns, [_row(catalog, row, day) for row in rows], title=f"on {day}")
     for row in rows if name else []:
-        out.plain(f"licence: {row.licence}; {row.hub_id or 'weights not published'}")
-        for source in [f"{t.provider}: {t.source} ({checked(t, day)})" for t in row.tunable]:
-            out.plain(f"tuned at {source}")
+        _show_one(out, catalog, row, day)
 
 
 def tuned_at(catalog: "Catalog", model: "Model", day: date) -> list[str]:
@@ -52,13 +51,18 @@ def tuned_at(catalog: "Catalog", model: "Model", day: date) -> list[str]:
     return [
         row.provider
         for row in model.tunable
-        if (row.until is None or day < row.until)
+        if row.open_on(day)
         and availability(row.provider, as_of=day, catalog=catalog).status != "closed"
     ]
 
 
 def _row(catalog: "Catalog", model: "Model", day: date) -> list[str]:
-    price = catalog.find_inference_price(model.name)
+    from ftctl.catalog.load import stale
+    from ftctl.catalog.market import find_price
+
+    price = find_price(catalog, model, day=day)
+    mark = " (old)" if price and stale(price.as_of, day) else ""
+    mine = " (user)" if price and price.confidence == "user" else ""
     until = f"{model.shutdown}{'' if model.alive(day) else ' (gone)'}" if model.shutdown else ""
     if model.available_from is not None and day < model.available_from:
         until = f"from {model.available_from}"
@@ -67,7 +71,7 @@ def _row(catalog: "Catalog", model: "Model", day: date) -> list[str]:
         _size(model.parameters),
         ", ".join(tuned_at(catalog, model, day)) or "nowhere",
         until,
-        f"{price.input_usd:g}, {price.output_usd:g}" if price else "",
+        f"{price.input_usd:g}, {price.output_usd:g}{mark}{mine}" if price else "",
         model.source,
         checked(model, day),
     ]
@@ -79,17 +83,78 @@ def _size(parameters: int | None) -> str:
     return f"{parameters / 1e9:.3g}B" if parameters >= 1e9 else f"{parameters / 1e6:.4g}M"
 
 
+def _show_one(out: Output, catalog: "Catalog", model: "Model", day: date) -> None:
+    """Licence, and every place with its dates and prices, each with source and day."""
+    from ftctl.catalog.litellm import find_retirement
+
+    out.plain(f"licence: {model.licence}; {model.hub_id or 'weights not published'}")
+    rows = [
+        (f"tuned at {place.provider}", _dates(place), place.source, checked(place, day))
+        for place in model.tunable
+    ]
+    for price in _known_prices(catalog, model, day):
+        what = f"{'tuned' if price.tuned else 'prompted'} at {price.provider}"
+        cached = f"{price.input_usd:g} in, {price.cached_usd:g} cached, {price.output_usd:g} out"
+        rows.append((what, f"{cached} USD/M", price.source, checked(price, day)))
+    for place in model.tunable:
+        for method in place.methods:
+            row = catalog.find_training_price(place.provider, model, method)
+            if row is not None:
+                what = f"{method} at {place.provider}"
+                rows.append((what, f"{row.usd:g} USD/M", row.source, checked(row, day)))
+    terms = model.outputs_trainable
+    if terms is not None:
+        said = f"{terms.trainable}: {terms.says}"
+        rows.append(("answers may train", said, terms.source, checked(terms, day)))
+    gone = find_retirement(model)
+    if gone is not None and gone.day != model.shutdown:
+        rows.append(("shuts down, others say", str(gone.day), gone.source, checked(gone, day)))
+    out.table(("what", "says", "source", "checked"), rows)
+
+
+def _dates(place: "Tunable") -> str:
+    parts = [
+        ", ".join(place.methods),
+        f"from {place.starts}" if place.starts else "",
+        f"until {place.until}" if place.until else "",
+        f"answers until {place.serves_until}" if place.serves_until else "",
+        "existing customers only" if place.existing_only else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _known_prices(catalog: "Catalog", model: "Model", day: date) -> "list[InferencePrice]":
+    """Our prices and the user's; where there are none, what others say."""
+    from ftctl.catalog.market import find_price
+
+    own = [row for row in catalog.inference if row.model == model.name]
+    others = [
+        find_price(catalog, model, day=day, tuned=tuned)
+        for tuned in (False, True)
+        if not any(row.tuned == tuned for row in own)
+    ]
+    return own + [price for price in others if price is not None]
+
+
 def _document(catalog: "Catalog", model: "Model", day: date) -> dict[str, Any]:
-    prices = [row for row in catalog.inference if row.model == model.name]
+    from ftctl.catalog.load import stale
+
+    prices = _known_prices(catalog, model, day)
     training = [
         row
-        for tunable in model.tunable
-        if (row := catalog.find_training_price(tunable.provider, model)) is not None
+        for place in model.tunable
+        for method in place.methods
+        if (row := catalog.find_training_price(place.provider, model, method)) is not None
     ]
+
+    def dated(fact: "Fact") -> dict[str, Any]:
+        return fact.model_dump(mode="json") | {"old": stale(fact.as_of, day)}
+
     return {
         **model.model_dump(mode="json"),
         "alive": model.alive(day),
         "tuned_at": tuned_at(catalog, model, day),
-        "inference_prices": [row.model_dump(mode="json") for row in prices],
-        "training_prices": [row.model_dump(mode="json") for row in training],
+        "old": stale(model.as_of, day),
+        "inference_prices": [dated(row) for row in prices],
+        "training_prices": [dated(row) for row in training],
     }

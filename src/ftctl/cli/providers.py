@@ -9,6 +9,7 @@ from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
 if TYPE_CHECKING:
+    from ftctl.catalog.load import Catalog
     from ftctl.catalog.types import Fact, Provider
     from ftctl.policy import Availability
 
@@ -31,12 +32,12 @@ def command(out: Output, name: str | None, as_of: datetime | None) -> None:
     day = as_of.date() if as_of else datetime.now(UTC).date()
     catalog = load_catalog()
     rows = [catalog.get_provider(name)] if name else list(catalog.providers)
-    found = [(row, availability(row.name, as_of=day)) for row in rows]
+    found = [(row, availability(row.name, as_of=day, catalog=catalog)) for row in rows]
     if out.json:
-        providers = [_document(row, state) for row, state in found]
+        providers = [_document(catalog, row, state, day) for row, state in found]
         out.document({"schema": "ftctl.providers/1", "as_of": str(day), "providers": providers})
     elif name:
-        _show_one(out, *found[0], day)
+        _show_one(out, catalog, *found[0], day)
     else:
         columns = ["provider", "jobs", "next change", "weights", "served", "source", "checked"]
         out.table(columns, [_row(row, state, day) for row, state in found], title=f"on {day}")
@@ -62,9 +63,12 @@ def _row(row: "Provider", state: "Availability", day: date) -> list[str]:
     ]
 
 
-def _show_one(out: Output, row: "Provider", state: "Availability", day: date) -> None:
+def _show_one(
+    out: Output, catalog: "Catalog", row: "Provider", state: "Availability", day: date
+) -> None:
     serving = row.serving
     price = f", {serving.usd_per_gpu_hour:g} USD an hour" if serving.usd_per_gpu_hour else ""
+    terms = row.outputs_trainable
     out.plain(f"{row.title} ({row.name}) on {day}: {state.status}. {state.reason}")
     parts: list[tuple[str, str, Fact]] = [
         (f"from {p.starts or 'the beginning'}: {p.who}", p.says, p) for p in row.phases
@@ -72,13 +76,55 @@ def _show_one(out: Output, row: "Provider", state: "Availability", day: date) ->
     parts += [
         ("served", f"{serving.kind}{price}. {serving.note}", serving),
         ("where rows go", row.residency.says, row.residency),
-        ("limits", f"{', '.join(row.methods) or 'nothing'}; {row.min_rows} or more examples", row),
+        ("limits", f"{', '.join(row.methods) or 'nothing'}; {_limits(row)}", row),
         ("afterwards", row.after_closing or "unknown", row),
+        *([("answers may train", f"{terms.trainable}: {terms.says}", terms)] if terms else []),
+        *_prices(catalog, row),
     ]
     table = [[what, says, fact.source, checked(fact, day)] for what, says, fact in parts]
     out.table(["what", "says", "source", "checked"], table)
     out.plain(f"way out: {row.way_out}")
 
 
-def _document(row: "Provider", state: "Availability") -> dict[str, Any]:
-    return {**row.model_dump(mode="json"), "availability": state.model_dump(mode="json")}
+def _limits(row: "Provider") -> str:
+    most = f" to {row.max_rows:,}" if row.max_rows else " or more"
+    size = f", files up to {row.max_file_mb:,.0f} MB" if row.max_file_mb else ""
+    return f"{row.min_rows}{most} examples{size}"
+
+
+def _prices(catalog: "Catalog", row: "Provider") -> "list[tuple[str, str, Fact]]":
+    """What it bills for training, besides serving."""
+    parts: list[tuple[str, str, Fact]] = []
+    for price in (price for price in catalog.training if price.provider == row.name):
+        size = f"up to {(price.max_parameters or 0) / 1e9:,.0f}B"
+        of = f"{price.method}, {price.tuning}: {price.model or size}"
+        parts.append((of, f"{price.usd:g} USD per million trained tokens", price))
+    for fee in (fee for fee in catalog.fees if fee.provider == row.name):
+        what = {"minimum": "a job", "storage": "a model and month", "training_hour": "an hour"}
+        low = "" if fee.low_usd is None else f"{fee.low_usd:g} to "
+        parts.append((fee.kind.replace("_", " "), f"{low}{fee.usd:g} USD {what[fee.kind]}", fee))
+    parts += [
+        (f"machine {machine.name}", f"{machine.usd_per_hour:g} USD an hour", machine)
+        for machine in catalog.hardware
+        if machine.provider == row.name
+    ]
+    return parts
+
+
+def _document(
+    catalog: "Catalog", row: "Provider", state: "Availability", day: date
+) -> dict[str, Any]:
+    from ftctl.catalog.load import stale
+
+    def rows(section: str) -> list[dict[str, Any]]:
+        found = [fact for fact in getattr(catalog, section) if fact.provider == row.name]
+        return [fact.model_dump(mode="json") | {"old": stale(fact.as_of, day)} for fact in found]
+
+    return {
+        **row.model_dump(mode="json"),
+        "availability": state.model_dump(mode="json"),
+        "old": stale(row.as_of, day) or stale(state.as_of, day),
+        "training_prices": rows("training"),
+        "fees": rows("fees"),
+        "hardware": rows("hardware"),
+    }

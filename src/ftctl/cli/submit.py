@@ -1,12 +1,13 @@
 """`ftctl submit`: check, quote and submit a job."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftctl.cli.options import command as make_command
+from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output, duration
 from ftctl.cli.watching import job_document, show_live
 from ftctl.errors import UsageError
@@ -85,7 +86,7 @@ def command(
         quoted = preflight(
             whole, settings=home, as_of=day, allow_scan_hits=allow_scan_hits, on_step=out.note
         )
-        _show_dry_run(out, whole, quoted)
+        _show_dry_run(out, whole, quoted, day or datetime.now(UTC).date())
         return
     job = submit_job(
         whole,
@@ -135,7 +136,7 @@ def _spec_from(out: Output, home: "Settings", earlier: str, given: dict[str, Any
     return spec
 
 
-def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote") -> None:
+def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote", day: date) -> None:
     if out.json:
         body = {"spec": spec.model_dump(mode="json"), "estimate": quoted.model_dump(mode="json")}
         out.document({"schema": "ftctl.dry-run/1", **body})
@@ -146,6 +147,7 @@ def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote") -> None:
     if time is not None:
         rows.append(("time", f"{duration(time.low)} to {duration(time.high)}"))
     out.table(("setting", "value"), rows, title="would submit")
+    show_quote(out, quoted, day)
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -24,10 +24,14 @@ class Assumption(BaseModel):
 
     @classmethod
     def from_fact(cls, name: str, value: object, fact: Fact) -> "Assumption":
-        """An assumption taken from a row of the catalog; an unverified row says so."""
+        """An assumption taken from a row of the catalog, ours or the user's.
+
+        An unverified row says so.
+        """
         mark = " (unverified)" if fact.confidence == "unverified" else ""
         source = f"{fact.source}{mark}"
-        return cls(name=name, value=str(value), origin="catalog", as_of=fact.as_of, source=source)
+        origin: Origin = "user" if fact.confidence == "user" else "catalog"
+        return cls(name=name, value=str(value), origin=origin, as_of=fact.as_of, source=source)
 
     @classmethod
     def prior(cls, name: str, value: object, why: str) -> "Assumption":

@@ -1,34 +1,48 @@
 """What one submission costs and how long it takes, said before it is sent."""
 
+from datetime import UTC, date, datetime
+
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.catalog.types import Model, Provider
 from ftctl.estimation.estimate import Assumption, Estimate
+from ftctl.estimation.lines import QuoteLine, fee_line, find_fee, use_lines
 from ftctl.estimation.money import training_usd
+from ftctl.estimation.rented import cheapest_rental
 from ftctl.estimation.speed import cpu_training_s
+from ftctl.job import Method, Tuning
 
 
 class Quote(BaseModel):
-    """Money (USD), time (s) and trained tokens of one job; None is unknown, which isn't zero."""
+    """Money (USD), time (s) and trained tokens of one job; None is unknown, which isn't zero.
+
+    `cost` is the job's own bill; `lines` say what it is made of, and what the result costs
+    afterwards a month.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cost: Estimate | None
     time: Estimate | None
     trained_tokens: Estimate
+    lines: tuple[QuoteLine, ...] = ()
 
 
-def quote(
+def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the job
     provider: str,
     model: str,
     *,
     rows: int,
     tokens: int,
     epochs: float | None = None,
+    method: Method = "sft",
+    tuning: Tuning = "lora",
+    as_of: date | None = None,
     catalog: Catalog | None = None,
     cores: int = 2,
 ) -> Quote:
-    """What training on so many rows costs at a provider, and how long it takes at home.
+    """What training on so many rows costs at a provider, how long it takes, and what follows.
 
     Args:
         provider: A name or alias of the catalog; another one's price is unknown.
@@ -36,27 +50,82 @@ def quote(
         rows: Training examples.
         tokens: Tokens in the training file.
         epochs: Passes over the file; the provider's own choice, as a range, when left out.
-        catalog: Facts to ask; the shipped ones when left out.
+        method: How it is tuned; vendors bill some methods at another rate.
+        tuning: An adapter, or all weights.
+        as_of: The day on which a price checked more than 90 days before is old; today when left
+            out.
+        catalog: Facts to ask; the shipped ones and the user's when left out.
         cores: CPU cores that a local job would use.
     """
     catalog = catalog or load_catalog()
+    day = as_of or datetime.now(UTC).date()
     vendor = catalog.find_provider(provider)
     if vendor is None:
         trained = _trained_tokens(provider, rows, tokens, epochs)
-        return Quote(cost=None, time=None, trained_tokens=trained)
+        nobody = QuoteLine(name="training", amount=None, says=f"no price of {provider} is known")
+        return Quote(cost=None, time=None, trained_tokens=trained, lines=(nobody,))
     base = catalog.find_model(model)
     trained = _trained_tokens(vendor.name, rows, tokens, epochs)
     if vendor.name == "local":
-        free = Assumption.from_fact("vendor's bill", "none: your own machine", vendor)
-        seconds = cpu_training_s(base, 1.0, cores=cores) if base else None
-        return Quote(
-            cost=Estimate.exact(0.0, "USD", free),
-            time=_product(trained, seconds) if seconds else None,
-            trained_tokens=trained,
+        training, time = _at_home(vendor, base, trained, cores)
+    else:
+        training, time = _at_vendor(catalog, vendor, base, trained, (method, tuning), day)
+    minimum = fee_line(catalog, vendor, "minimum", day)
+    lines = [training, *([minimum] if minimum else []), *use_lines(catalog, vendor, base, day)]
+    cost = _at_least(training.amount, minimum.amount if minimum else None)
+    return Quote(cost=cost, time=time, trained_tokens=trained, lines=tuple(lines))
+
+
+def _at_home(
+    vendor: Provider, base: Model | None, trained: Estimate, cores: int
+) -> tuple[QuoteLine, Estimate | None]:
+    free = Assumption.from_fact("vendor's bill", "none: your own machine", vendor)
+    bill = Estimate.exact(0.0, "USD", free)
+    seconds = cpu_training_s(base, 1.0, cores=cores) if base else None
+    line = QuoteLine(name="training", amount=bill, says="your own machine: nobody's bill")
+    return line, _product(trained, seconds) if seconds else None
+
+
+def _at_vendor(
+    catalog: Catalog,
+    vendor: Provider,
+    base: Model | None,
+    trained: Estimate,
+    how: tuple[Method, Tuning],
+    day: date,
+) -> tuple[QuoteLine, Estimate | None]:
+    """Training billed by the token, by the hour of a machine, or why its price is unknown."""
+    method, tuning = how
+    price = catalog.find_training_price(vendor.name, base, method, tuning) if base else None
+    if price is not None:
+        amount = training_usd(price, trained, day)
+        says = f"{price.usd:g} USD per million trained tokens"
+        return QuoteLine(name="training", amount=amount, says=says), None
+    if base is not None and method == "sft" and tuning != "full":
+        rental = cheapest_rental(catalog, vendor.name, base, trained, day)
+        if rental is not None:
+            says = f"{rental.machine.name} at {rental.machine.usd_per_hour:g} USD an hour"
+            return QuoteLine(name="training", amount=rental.cost, says=says), rental.time
+    says = f"no price of {vendor.title} for {method} of this model was found"
+    hour = find_fee(catalog, vendor, "training_hour", method)
+    if hour is not None:
+        says = (
+            f"{hour.usd:g} USD per hour of {method}, of how many isn't known before "
+            f"({hour.source}, checked {hour.as_of})"
         )
-    price = catalog.find_training_price(vendor.name, base) if base else None
-    cost = training_usd(price, trained) if price else None
-    return Quote(cost=cost, time=None, trained_tokens=trained)
+    return QuoteLine(name="training", amount=None, says=says), None
+
+
+def _at_least(bill: Estimate | None, minimum: Estimate | None) -> Estimate | None:
+    if bill is None or minimum is None:
+        return bill
+    return Estimate(
+        low=max(bill.low, minimum.low),
+        likely=max(bill.likely, minimum.likely),
+        high=max(bill.high, minimum.high),
+        unit=bill.unit,
+        basis=(*bill.basis, *minimum.basis),
+    )
 
 
 def openai_epochs(rows: int) -> int:
