@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
 from ftctl.datasets.examine import examine
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.formats import CHAT, Format
-from ftctl.datasets.read import LINE_CAP_BYTES, Line, LineReader
+from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.report import Collector, Report, TokenEstimate
-from ftctl.datasets.rules.json_text import open_path
+from ftctl.datasets.rules.huge_line import huge, of_outline
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.rules.types import Finding
@@ -175,28 +176,28 @@ class _FileCheck:
         self._progress.file_done(self.size_bytes)
 
     def _line(self, line: Line) -> Iterator[Finding]:
-        if not line.whole:
+        if not line.whole and not line.outline:
             self.examples += 1
             self._begun = True
-            said = f"the line has {line.size_bytes:,} bytes; above {LINE_CAP_BYTES:,} none is read"
-            yield Finding("too-long/prompt", open_path(line.data), said)
+            yield huge(line)
             return
-        seen = examine(line.data, ended=line.ended)
+        seen = examine(line.data if line.whole else line.outline, ended=line.ended)
         first = seen.findings[0] if seen.findings else None
         if first is not None and first.key == "blank-line":
             yield first
             return
         self._begun = True
         self.examples += seen.row
-        yield from seen.findings
+        yield from seen.findings if line.whole else of_outline(line, seen.findings)
         if seen.row:
             known = seen.format is not None or seen.chat is not None
             yield from self._one_format(seen.format, known=known)
-        if seen.chat is not None:
+        if seen.chat is not None and line.whole:
             self.lines.add(line.number, seen.chat)
-        self.total_tokens += seen.tokens
-        if seen.tokens > self.max_tokens:
-            self.max_tokens, self.max_tokens_line = seen.tokens, line.number
+        tokens = seen.tokens + line.left_out_bytes // BYTES_PER_TOKEN
+        self.total_tokens += tokens
+        if tokens > self.max_tokens:
+            self.max_tokens, self.max_tokens_line = tokens, line.number
 
     def _one_format(self, found: Format | None, *, known: bool) -> Iterator[Finding]:
         """`format` once a file, `format-two` where a line leaves the format of the first."""

@@ -1,7 +1,7 @@
 """Bytes to numbered lines, in constant memory whatever a line's length.
 
 Nothing here judges: what is odd about a file is told by attributes of `LineReader`, a line above
-the cap comes with its head and its size, and the rules decide what that means.
+the cap comes with its head, its outline and its size, and the rules decide what that means.
 """
 
 import gzip
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self, cast
 
+from ftctl.datasets.outline import Outline
 from ftctl.errors import UsageError
 
 LINE_CAP_BYTES = 32 * 2**20
@@ -43,12 +44,16 @@ class Line(NamedTuple):
         data: Its bytes without the line end; only the first `HEAD_BYTES` of a line above the cap.
         size_bytes: Its length without the line end.
         ended: Whether a line end followed; False on a last line that stops at the end of the file.
+        outline: Of a line above the cap: its JSON with long strings cut short, if that helps.
+        left_out_bytes: How much of strings the outline leaves out.
     """
 
     number: int
     data: bytes
     size_bytes: int
     ended: bool
+    outline: bytes = b""
+    left_out_bytes: int = 0
 
     @property
     def whole(self) -> bool:
@@ -155,29 +160,35 @@ def _oddity(first: bytes) -> str:
 
 
 class _Growing:
-    """A line while its pieces come in; above the cap only the head is kept."""
+    """A line while its pieces come in; above the cap only head and outline are kept."""
 
     def __init__(self, cap_bytes: int) -> None:
         self._cap_bytes = cap_bytes
         self._parts: list[bytes] = []
+        self._outline: Outline | None = None
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        if self.size_bytes <= self._cap_bytes:
-            self._parts.append(piece)
         self.size_bytes += len(piece)
-        if self.size_bytes > self._cap_bytes and len(self._parts) != 1:
-            self._parts = [b"".join(self._parts)]
+        if self._outline is not None:
+            self._outline.add(piece)
+            return
+        self._parts.append(piece)
         if self.size_bytes > self._cap_bytes:
-            self._parts[0] = self._parts[0][:HEAD_BYTES]
+            self._outline = Outline()
+            for part in self._parts:
+                self._outline.add(part)
+            self._parts = [b"".join(self._parts)[:HEAD_BYTES]]
 
     def line(self, number: int, *, ended: bool) -> Line:
         """The line as collected; what is added next begins another one."""
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        size_bytes = self.size_bytes
-        if data.endswith(b"\r") and len(data) == size_bytes:
+        size_bytes, outline = self.size_bytes, self._outline
+        self._parts, self._outline, self.size_bytes = [], None, 0
+        if outline is not None:
+            return Line(number, data, size_bytes, ended, outline.end(), outline.left_out_bytes)
+        if data.endswith(b"\r"):
             data, size_bytes = data[:-1], size_bytes - 1
-        self._parts, self.size_bytes = [], 0
         return Line(number, data, size_bytes, ended)
 
 
