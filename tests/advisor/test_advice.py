@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftctl.advisor.advise import advise, decide
+from ftctl.advisor.advise import advise
+from ftctl.advisor.decide import decide
 from ftctl.advisor.draws import Draws
 from ftctl.advisor.gates import sift
 from ftctl.advisor.money import Money
@@ -196,7 +197,7 @@ def test_where_no_route_fits_the_budget_the_cheapest_is_named() -> None:
     advice = ask(budget_usd_per_month=10, requests_per_month=1e6, **MISSED)
     assert (advice.decision, advice.leading, advice.routes) == ("none", "none", ())
     # 1,000 tokens in and 200 out on gpt-6-luna: 200 USD a million requests.
-    assert "No route fits the budget of 10 USD a month" in advice.reason
+    assert "No route that passes the other gates fits the budget of 10 USD a month" in advice.reason
     assert "the cheapest is a prompt (openai gpt-6-luna), at least 200" in advice.reason
 
 
@@ -389,7 +390,7 @@ def test_the_route_that_leads_won_most_draws() -> None:
 def test_a_prompt_known_to_be_too_slow_loses_to_a_small_tuned_model() -> None:
     slow = ask(prompt_meets_quality=True, prompt_meets_latency=False, data_rows=2000)
     assert slow.decision == "hosted"
-    assert "it is too slow" in slow.reason
+    assert "the best prompt is too slow" in slow.reason
 
 
 def test_few_rows_bring_less_than_many() -> None:

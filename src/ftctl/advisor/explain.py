@@ -1,12 +1,15 @@
-"""The words: one line of reason, the assumptions behind it, the next commands to type."""
+"""The words: one line of reason with the warnings that apply, and the assumptions behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ftctl.advisor.gates import MIN_ROWS
+from ftctl.advisor.tie_break import cheapest_test, untold
+from ftctl.advisor.decide import Verdict
+from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
+from ftctl.advisor.latency import late
+from ftctl.advisor.money import usd_text
 from ftctl.advisor.rank import Ranked
-from ftctl.advisor.routes import OWN_MODELS
-from ftctl.advisor.situation import Situation
-from ftctl.advisor.types import Decision, Rejected
+from ftctl.advisor.situation import BASELINE_N, NOTHING_TO_GAIN, Situation
+from ftctl.advisor.types import Rejected
 from ftctl.estimation.estimate import Assumption
 
 _ROUTE_WORDS = {
@@ -18,15 +21,9 @@ _ROUTE_WORDS = {
 }
 
 
-def reason(
-    situation: Situation,
-    decision: Decision,
-    first: Ranked | None,
-    ranked: Sequence[Ranked],
-    rejected: Sequence[Rejected],
-) -> str:
+def reason(situation: Situation, verdict: Verdict) -> str:
     """Why, in one line: what decides, then the warnings that apply."""
-    said = {
+    say = {
         "none": _none,
         "prompt": _prompt,
         "rag": _rag,
@@ -34,11 +31,26 @@ def reason(
         "self_hosted": _tune,
         "measure_first": _measure,
         "too_close": _close,
-    }[decision](situation, first, ranked, rejected)
-    return " ".join([said, *warnings(situation, first)])
+    }[verdict.decision]
+    return " ".join([say(situation, verdict), *_warnings(situation, verdict)])
 
 
-def warnings(situation: Situation, first: Ranked | None) -> list[str]:
+def route_warnings(situation: Situation, entry: Ranked) -> list[str]:
+    """What may go wrong with a route that passed the gates, a sentence each."""
+    found = []
+    slow = late(situation, entry.route, entry.seconds)
+    if slow is not None:
+        found.append(slow)
+    budget = situation.facts.budget_usd_per_month
+    likely = entry.cost.interval().likely
+    if budget is not None and likely > budget:
+        found.append(
+            f"It likely costs {usd_text(likely)} USD a month, above your {usd_text(budget)}."
+        )
+    return found
+
+
+def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
     """What the user should hear whatever the decision."""
     found = []
     facts = situation.facts
@@ -48,13 +60,12 @@ def warnings(situation: Situation, first: Ranked | None) -> list[str]:
         )
     if situation.rows is not None and situation.rows < MIN_ROWS:
         found.append(f"{situation.rows:g} distinct examples are too few to tune on.")
+    if facts.baseline_score is not None and situation.baseline_n < BASELINE_N:
+        found.append(f"The score stands on {situation.baseline_n} examples; take {BASELINE_N}.")
     if facts.regions:
         found.append("Regions aren't checked: the catalog doesn't know them yet.")
-    budget = facts.budget_usd_per_month
-    if first is not None and budget is not None:
-        likely = first.cost.interval().likely
-        if likely > budget:
-            found.append(f"It likely costs {likely:,.0f} USD a month, above your {budget:,.0f}.")
+    if verdict.first is not None and verdict.leading != "none":
+        found += route_warnings(situation, verdict.first)
     return found
 
 
@@ -91,163 +102,148 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
     return tuple(dict.fromkeys(notes))
 
 
-def next_commands(
-    situation: Situation, decision: Decision, first: Ranked | None
-) -> tuple[str, ...]:
-    """The commands to type next, in order; only commands that exist."""
-    data = situation.facts.data or "FILE"
-    # The base to tune: a vendor's own model can't be scored from here yet.
-    model = first.route.model.name if first and first.route.model.open_weights else OWN_MODELS[0]
-    measure = (
-        f"ftctl data split {data}",
-        f"ftctl eval {model} --data test.jsonl --grader exact",
-    )
-    if decision in ("measure_first", "too_close"):
-        ask = "--baseline-score SCORE --baseline-n N --target-score TARGET"
-        return (f"ftctl data check {data}", *measure, f"ftctl advise --data {data} {ask}")
-    if decision == "self_hosted":
-        return (
-            f"ftctl data check {data} --for local",
-            f"ftctl data split {data}",
-            f"ftctl submit --provider local --model {model} --data train.jsonl",
-        )
-    if decision == "hosted" and first is not None:
-        return (
-            f"ftctl data check {data}",
-            f"ftctl data split {data}",
-            f"ftctl providers {first.route.provider.name}",
-        )
-    if decision == "none":
-        return (f"ftctl advise --data {data}",) if first is None else ()
-    return measure
-
-
-def _none(
-    situation: Situation,
-    first: Ranked | None,
-    _ranked: Sequence[Ranked],
-    rejected: Sequence[Rejected],
-) -> str:
-    dear = [line for line in rejected if line.usd_per_month is not None]
-    if first is None and dear and not situation.rest_met:
-        return _too_dear(situation, dear)
-    if first is None and not situation.rest_met:
-        gates = ", ".join(dict.fromkeys(line.gate for line in rejected))
-        return f"No route passes the gates ({gates}); each is listed with its reason."
-    score = situation.facts.baseline_score
-    if score is not None:
-        return (
-            f"The best prompt scores {score:g} and is fast and cheap enough: "
-            "there is nothing that tuning would earn."
-        )
-    return "The best prompt already meets quality, latency and cost: do nothing."
-
-
-def _too_dear(situation: Situation, dear: Sequence[Rejected]) -> str:
-    cost, line = min(
-        ((line.usd_per_month, line) for line in dear if line.usd_per_month is not None),
-        key=lambda pair: pair[0].low,
-    )
-    budget = situation.facts.budget_usd_per_month or 0.0
-    return (
-        f"No route fits the budget of {budget:,.4g} USD a month: the cheapest is "
-        f"{_ROUTE_WORDS[line.route]} ({line.provider} {line.model}), at least {cost.low:,.4g}."
-    )
-
-
-def _prompt(
-    situation: Situation,
-    first: Ranked | None,
-    ranked: Sequence[Ranked],
-    rejected: Sequence[Rejected],
-) -> str:
-    where = "on your own GPUs" if first and first.route.hosting == "own" else "at a vendor's API"
-    tuned = [entry for entry in ranked if entry.route.tuned]
-    if not tuned:
-        closed = [line for line in rejected if line.route in ("hosted", "self_hosted")]
-        why = closed[-1].reason if closed else "no route to tuning is open"
-        return f"Prompt {where}: tuning is ruled out ({why})."
-    if situation.quality_met:
-        return f"Prompt {where}: a prompt reaches the quality, and tuning would only add cost."
-    cost = tuned[0].cost.interval().likely
-    return (
-        f"Prompt {where}: what tuning may add in quality isn't worth about {cost:,.0f} USD a month "
-        "at this volume."
-    )
-
-
-def _rag(
-    situation: Situation,
-    _first: Ranked | None,
-    _ranked: Sequence[Ranked],
-    _rejected: Sequence[Rejected],
-) -> str:
-    changes = situation.facts.knowledge_changes
-    if situation.needs_knowledge and changes in ("monthly", "daily"):
-        cause = f"the facts change {changes}"
+def _none(situation: Situation, verdict: Verdict) -> str:
+    if not situation.settled:
+        return _no_route(situation, verdict)
+    score, target = situation.facts.baseline_score, situation.facts.target_score
+    if score is None:
+        return "You say that the best prompt meets quality, latency and cost: do nothing."
+    if target is not None and score >= target:
+        met = f", the target is {target:g},"
+    elif situation.nothing_to_gain:
+        met = ", where tuning is predicted to add nothing,"
     else:
-        cause = "failures come from facts that the model doesn't have"
-    return f"Retrieval first: {cause}, and tuning teaches form, not facts."
+        met = ", which you say is enough,"
+    return f"The best prompt scores {score:g}{met} and it is fast and cheap enough: do nothing."
 
 
-def _tune(
-    situation: Situation,
-    first: Ranked | None,
-    _ranked: Sequence[Ranked],
-    _rejected: Sequence[Rejected],
-) -> str:
+def _no_route(situation: Situation, verdict: Verdict) -> str:
+    dear = cheapest_too_dear(verdict.rejected)
+    if dear is None:
+        gates = _gates(verdict.rejected)
+        return f"No route passes the gates ({gates}); each is listed with its reason."
+    cost, line = dear
+    return (
+        "No route that passes the other gates fits the budget of "
+        f"{usd_text(situation.facts.budget_usd_per_month or 0.0)} USD a month: the cheapest is "
+        f"{_ROUTE_WORDS[line.route]} ({line.provider} {line.model}), at least {usd_text(cost.low)}."
+    )
+
+
+def _prompt(situation: Situation, verdict: Verdict) -> str:
+    first = verdict.ranked[0]
+    where = "on your own GPUs" if first.route.hosting == "own" else "at a vendor's API"
+    tuned = [entry for entry in verdict.ranked if entry.route.tuned]
+    if not tuned:
+        return f"Prompt {where}: tuning is ruled out ({_why_not_tuned(verdict.rejected)})."
+    mine, theirs = (entry.cost.interval().likely for entry in (first, tuned[0]))
+    if theirs <= mine:
+        return f"Prompt {where}: all in all it wins {first.share:.0%} of draws."
+    if situation.quality_met:
+        gain = "it reaches the quality, and tuning isn't worth"
+    else:
+        gain = "what tuning may add in quality isn't worth"
+    return f"Prompt {where}: {gain} about {usd_text(theirs)} USD a month against {usd_text(mine)}."
+
+
+def _why_not_tuned(rejected: Iterable[Rejected]) -> str:
+    """The reason where one gate closes all, else the gates of vendors and of one's own GPUs."""
+    lines = [line for line in rejected if line.route in ("hosted", "self_hosted")]
+    if len({line.gate for line in lines}) == 1:
+        return lines[-1].reason
+    places = {"at a vendor": "hosted", "on your own GPUs": "self_hosted"}
+    named = {
+        place: _gates(line for line in lines if line.route == route)
+        for place, route in places.items()
+    }
+    return "; ".join(f"{place}: {gates}" for place, gates in named.items() if gates)
+
+
+def _gates(lines: Iterable[Rejected]) -> str:
+    return ", ".join(dict.fromkeys(line.gate for line in lines))
+
+
+def _rag(situation: Situation, verdict: Verdict) -> str:
+    mix, changes = situation.facts.failure_mix, situation.facts.knowledge_changes
+    known = mix.share("knowledge") if mix else 0.0
+    causes = [f"{known:.0%} of failures come from missing facts"] if known else []
+    if changes in ("monthly", "daily"):
+        causes.append(f"the facts change {changes}")
+    if not situation.needs_knowledge:
+        cause = " and ".join(causes) or f"{situation.facts.task_kind} may fail for missing facts"
+        return f"Retrieval: {cause}, and it wins {verdict.confidence:.0%} of draws."
+    said = f"Retrieval first: {' and '.join(causes)}, and tuning teaches form, not facts."
+    tuned = sum(entry.share for entry in verdict.ranked if entry.route.tuned)
+    if tuned < 0.2:
+        return said
+    return f"{said} Measure again after it: tuning on top wins {tuned:.0%} of draws."
+
+
+def _tune(situation: Situation, verdict: Verdict) -> str:
+    first = verdict.ranked[0]
     facts = situation.facts
+    prompted = [entry for entry in verdict.ranked if not entry.route.tuned]
     why = []
-    if facts.prompt_meets_quality is False or (
-        facts.target_score is not None and not situation.quality_met
-    ):
+    if situation.quality_missed:
         why.append("the best prompt misses the quality")
     if facts.prompt_meets_latency is False:
-        why.append("it is too slow, and a small tuned model can be as good")
+        why.append("you say that the best prompt is too slow")
     if facts.prompt_meets_cost is False:
-        why.append("it costs too much at this volume")
+        why.append("you say that the best prompt costs too much")
     if facts.prompt_limit:
         why.append("prompting is impractical")
     if facts.privacy == "stays_inside":
         why.append("rows must stay inside")
-    before = "Add retrieval, then tune" if first and "rag" in first.route.adaptation else "Tune"
-    where = _where(situation, first)
-    because = "; ".join(why) or "it gains more than it costs in most draws"
-    return f"{before} {where}: {because}."
+    if not prompted and not why:
+        why.append("no route without tuning passes the gates")
+    before = "Add retrieval, then tune" if "rag" in first.route.adaptation else "Tune"
+    because = "; ".join(why) or f"it wins {verdict.confidence:.0%} of draws"
+    said = f"{before} {_where(situation, first)}: {because}."
+    if facts.prompt_meets_cost is False and prompted:
+        mine, theirs = (entry.cost.interval().likely for entry in (first, prompted[0]))
+        if theirs < mine:
+            said += (
+                f" At the catalog's prices {prompted[0].route.model.title} would cost about "
+                f"{usd_text(theirs)} USD a month, tuning {usd_text(mine)}: check what you pay now."
+            )
+    return said
 
 
-def _where(situation: Situation, first: Ranked | None) -> str:
-    if first is None:
-        return ""
+def _where(situation: Situation, first: Ranked) -> str:
     if first.route.hosting == "own":
         return "on your own GPUs" + (", which already serve" if situation.runs_gpus else "")
     return f"at {first.route.provider.title}"
 
 
-def _measure(
-    _situation: Situation,
-    _first: Ranked | None,
-    _ranked: Sequence[Ranked],
-    _rejected: Sequence[Rejected],
-) -> str:
+def _measure(_situation: Situation, _verdict: Verdict) -> str:
     return (
         "Measure first: the answer turns on quality, and nobody has scored a good prompt on your "
-        "own examples (100 or more)."
+        f"own examples ({BASELINE_N} or more)."
     )
 
 
-def _close(
-    situation: Situation,
-    _first: Ranked | None,
-    ranked: Sequence[Ranked],
-    _rejected: Sequence[Rejected],
-) -> str:
-    pair = ranked[:2]
+def _close(situation: Situation, verdict: Verdict) -> str:
+    test = {
+        "score": f"score the best prompt on {BASELINE_N} or more held-out examples",
+        "tell": _ask_for(untold(situation)),
+        "quote": "ask for the vendor's price, and time your requests on one card",
+        "retrieve": "try retrieval on the examples that fail, and score both",
+        "tune": "tune a small model on your rows and score it on the same examples",
+    }[cheapest_test(situation, verdict)]
+    if verdict.leading == "none":
+        facts = situation.facts
+        need = NOTHING_TO_GAIN if situation.nothing_to_gain else facts.target_score
+        said = f"whether the best prompt truly reaches {need:g} (it does in "
+        between = f"{said}{verdict.confidence:.0%} of draws)"
+        return f"Too close to call {between}; the cheapest test: {test}."
+    pair = verdict.ranked[:2]
     names = [f"{_ROUTE_WORDS[entry.route.label]} ({entry.share:.0%})" for entry in pair]
-    if all(entry.route.tuned for entry in pair):
-        test = "say whether GPUs already serve production, and how many requests come a month"
-    elif situation.facts.baseline_score is None:
-        test = "score the best prompt on 100 or more held-out examples"
-    else:
-        test = "tune a small model on your rows and score it on the same examples"
     return f"Too close to call between {' and '.join(names)}; the cheapest test: {test}."
+
+
+def _ask_for(names: Sequence[str]) -> str:
+    words = {
+        "runs_gpus": "whether GPUs already serve production",
+        "requests_per_month": "how many requests come a month",
+    }
+    return "say " + ", and ".join(words[name] for name in names)

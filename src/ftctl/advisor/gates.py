@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from ftctl.advisor.draws import Draws
-from ftctl.advisor.money import Money
+from ftctl.advisor.money import Money, usd_text
 from ftctl.advisor.routes import Route, candidates, first_day
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
@@ -229,9 +229,15 @@ def _budget(situation: Situation, route: Route) -> str | None:
     if cost.low <= budget:
         return None
     return (
-        f"costs at least {cost.low:,.0f} USD a month (P10; likely {cost.likely:,.0f}); "
-        f"the budget is {budget:,.0f}"
+        f"costs at least {usd_text(cost.low)} USD a month (P10; likely {usd_text(cost.likely)}); "
+        f"the budget is {usd_text(budget)}"
     )
+
+
+def cheapest_too_dear(rejected: Iterable[Rejected]) -> tuple[Estimate, Rejected] | None:
+    """Of the routes that only the budget closed the cheapest, with its cost."""
+    dear = [(line.usd_per_month, line) for line in rejected if line.usd_per_month is not None]
+    return min(dear, key=lambda pair: pair[0].low, default=None)
 
 
 def _monthly(situation: Situation, route: Route) -> Estimate:

@@ -4,6 +4,8 @@ import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
+from ftctl.advisor.situation import Situation
+from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.speed import answer_s
 
 # Seconds to the first token and a token of a vendor's small model: first tokens of 0.10 to 0.60 s
@@ -28,6 +30,36 @@ def latency_value(draws: Draws, route: Route) -> Array:
     if route.gpu is None or route.model.parameters is None:
         return _met(api_s(draws), facts.latency_p95_s)
     return _met(own_s(draws, route), facts.latency_p95_s)
+
+
+def answer_interval(draws: Draws, route: Route) -> Estimate:
+    """P10, P50 and P90 of the seconds of one answer."""
+    low, likely, high = np.quantile(own_s(draws, route), [0.1, 0.5, 0.9]).round(4)
+    return Estimate(low=low, likely=likely, high=high, unit="s")
+
+
+def late(situation: Situation, route: Route, seconds: Estimate) -> str | None:
+    """A sentence where the route may miss what latency was asked for, or None.
+
+    Of the prompt in use the user's word counts, of all others the estimate.
+    """
+    facts = situation.facts
+    if not route.tuned and route.hosting == "vendor_api" and facts.prompt_meets_latency is not None:
+        return None if facts.prompt_meets_latency else "You say that the best prompt is too slow."
+    target = facts.latency_p95_s
+    if target is None or seconds.high <= target:
+        return None
+    word = "likely misses" if seconds.likely > target else "may miss"
+    tokens = situation.output_tokens
+    assumed = "" if situation.knows("output_tokens") else f" of an assumed {tokens:g} tokens"
+    return (
+        f"It {word} the {target:g} s you ask for: an answer{assumed} takes {_figure(seconds.low)} "
+        f"to {_figure(seconds.high)} s, likely {_figure(seconds.likely)}."
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
 
 
 def api_s(draws: Draws) -> Array:

@@ -197,6 +197,11 @@ def cost_value(situation: Situation, route: Route, usd: Array) -> Array:
     return 1 - usd / ZERO_VALUE_USD - penalty
 
 
+def usd_text(value: float) -> str:
+    """USD in words: cents only where they count."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.2f}"
+
+
 def _plus(left: Share, right: Share) -> Share:
     return left[0] + right[0], left[1] + right[1], left[2] + right[2]
 

@@ -5,18 +5,19 @@ nothing, and every draw's factors are shared, so only real differences decide.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
-from ftctl.advisor.latency import latency_value
+from ftctl.advisor.latency import answer_interval, latency_value
 from ftctl.advisor.money import Money, MonthlyCost, cost_value
 from ftctl.advisor.quality import Quality
 from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Criterion, Label
+from ftctl.estimation.estimate import Estimate
 
 # Doing the least is the default: another route must be better by this much to win a draw.
 INERTIA = 0.03
@@ -27,10 +28,11 @@ _PRIVACY_OUTSIDE = {"contractual": 0.6, "regulated": 0.4}
 
 @dataclass(frozen=True)
 class Ranked:
-    """A route with its cost, its values by criterion in every draw, and the share it won."""
+    """A route with its cost and speed, its values by criterion in every draw, and its share."""
 
     route: Route
     cost: MonthlyCost
+    seconds: Estimate
     values: dict[Criterion, Array]
     utility: Array
     share: float
@@ -61,8 +63,7 @@ class Ranking:
         winners = np.argmax(table, axis=0)
         shares = np.bincount(winners, minlength=len(entries)) / DRAWS
         ranked = [
-            Ranked(e.route, e.cost, e.values, e.utility, float(share))
-            for e, share in zip(entries, shares, strict=True)
+            replace(entry, share=float(share)) for entry, share in zip(entries, shares, strict=True)
         ]
         return sorted(ranked, key=lambda entry: -entry.share)
 
@@ -83,7 +84,7 @@ class Ranking:
             "privacy": np.full(DRAWS, 1.0 if inside else outside),
         }
         utility = np.sum([weights[name] * value for name, value in values.items()], axis=0)
-        return Ranked(route, cost, values, utility, 0.0)
+        return Ranked(route, cost, answer_interval(self._draws, route), values, utility, 0.0)
 
 
 def dominated_by(entry: Ranked, others: Iterable[Ranked]) -> Label | None:

@@ -80,6 +80,25 @@ class Situation:
         return facts.prompt_meets_latency is True and facts.prompt_meets_cost is True
 
     @property
+    def quality_missed(self) -> bool:
+        """Whether the best prompt is known to miss the target; two numbers beat the word."""
+        facts = self.facts
+        if facts.baseline_score is not None and facts.target_score is not None:
+            return facts.baseline_score < facts.target_score
+        return facts.prompt_meets_quality is False
+
+    @property
+    def settled(self) -> bool:
+        """Whether the best prompt already meets quality, latency and cost: nothing need be done.
+
+        A measured score with nothing left to gain settles quality by itself; the user's word or a
+        score above the target does so only while failures don't come from missing facts.
+        """
+        if not self.rest_met:
+            return False
+        return self.nothing_to_gain or (self.quality_met and not self.needs_knowledge)
+
+    @property
     def needs_knowledge(self) -> bool:
         """Whether failures come from missing or changing facts: then retrieval comes first."""
         changing = self.facts.knowledge_changes in ("monthly", "daily")

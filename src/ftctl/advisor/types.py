@@ -164,8 +164,9 @@ class Facts(BaseModel):
 class RouteReport(BaseModel):
     """One route that passed the gates, with what it costs and brings.
 
-    `share` is the part of draws it won; `quality` the score it reaches, None where no figure
-    would be honest; `dominated_by` names a route that is no worse in anything and better in one.
+    `share` is the part of draws it won; `latency_s` the seconds of one answer; `quality` the score
+    it reaches, None where no figure would be honest; `dominated_by` names a route that is no worse
+    in anything and better in one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -178,9 +179,11 @@ class RouteReport(BaseModel):
     gpu: str | None
     share: float
     usd_per_month: Estimate
+    latency_s: Estimate
     quality: Estimate | None
     quality_note: str
     dominated_by: str | None
+    warnings: tuple[str, ...]
 
 
 class Rejected(BaseModel):

@@ -1,0 +1,58 @@
+"""The commands to type next, in order; only commands and flags that exist."""
+
+import math
+
+from ftctl.advisor.tie_break import cheapest_test, untold
+from ftctl.advisor.decide import Verdict
+from ftctl.advisor.gates import cheapest_too_dear
+from ftctl.advisor.routes import own_models
+from ftctl.advisor.situation import Situation
+
+_TELL = {"runs_gpus": "--runs-gpus true", "requests_per_month": "--requests-per-month N"}
+
+
+def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
+    """What to type to go on from a decision; capitals stand for what only the user knows."""
+    data = situation.facts.data or "FILE"
+    check, split = f"ftctl data check {data}", f"ftctl data split {data}"
+    model = _open_model(situation, verdict)
+    score = f"ftctl eval {model} --data test.jsonl --grader exact"
+    tune = f"ftctl submit --provider local --model {model} --data train.jsonl"
+    ask = f"ftctl advise --data {data}"
+    scored = f"{ask} --baseline-score SCORE --baseline-n N --target-score TARGET"
+    if verdict.decision == "none":
+        return _more_budget(verdict)
+    if verdict.decision == "measure_first":
+        return check, split, score, scored
+    if verdict.decision == "too_close":
+        return {
+            "score": (check, split, score, scored),
+            "tell": (" ".join([ask, *(_TELL[name] for name in untold(situation))]),),
+            "quote": tuple(f"ftctl providers {name}" for name in _vendors(verdict)),
+            "retrieve": (split, score, scored),
+            "tune": (check, split, tune, f"ftctl eval JOB --against {model} --data test.jsonl"),
+        }[cheapest_test(situation, verdict)]
+    if verdict.decision == "self_hosted":
+        return f"{check} --for local", split, tune
+    if verdict.decision == "hosted":
+        return check, split, *(f"ftctl providers {name}" for name in _vendors(verdict)[:1])
+    return split, score
+
+
+def _open_model(situation: Situation, verdict: Verdict) -> str:
+    """The base to tune or score: a vendor's own model can't be scored from here yet."""
+    first = verdict.first
+    if first is not None and first.route.hosting != "vendor_api" and first.route.model.open_weights:
+        return first.route.model.name
+    return own_models(situation)[0].name
+
+
+def _vendors(verdict: Verdict) -> list[str]:
+    return [e.route.provider.name for e in verdict.ranked if e.route.hosting == "hosted_custom"]
+
+
+def _more_budget(verdict: Verdict) -> tuple[str, ...]:
+    dear = cheapest_too_dear(verdict.rejected)
+    if verdict.ranked or dear is None:
+        return ()
+    return (f"ftctl advise --facts FILE --budget-usd-per-month {math.ceil(dear[0].low)}",)
