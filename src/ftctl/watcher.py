@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from ftctl.providers.base import Provider
 from ftctl.store import Store
 
 _MISSES_UNTIL_LOST = 3
+_NUMBERS = ("step", "total_steps", "loss", "valid_loss")  # of an event, as of a progress
 _log = logging.getLogger(__name__)
 
 Change = Callable[[JobRecord], dict[str, Any]]
@@ -56,6 +57,7 @@ def look(store: Store, provider: Provider, record: JobRecord, clock: Clock = utc
         said = error.message
         return store.update(record.id, lambda now: _missed(now, said))
     store.add_events(record.id, events)
+    snapshot = snapshot.model_copy(update={"progress": snapshot.progress | _measured(events)})
     seen_at = clock()
     before = record.state
     # A look that began before the job was resumed tells of an attempt that is over.
@@ -133,6 +135,16 @@ def mark_stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:
 
 def _seen(store: Store, job_id: str) -> int:
     return sum(event.kind != "state" for _, event in store.events(job_id))
+
+
+def _measured(events: Sequence[JobEvent]) -> dict[str, float]:
+    """The newest numbers that metrics events told, where the look itself shows none."""
+    told: dict[str, float] = {}
+    for event in events:
+        if event.kind == "metrics":
+            known = {name: event.data.get(name) for name in _NUMBERS}
+            told |= {name: float(n) for name, n in known.items() if isinstance(n, int | float)}
+    return told
 
 
 def _observed(now: JobRecord, snapshot: Snapshot, at: datetime) -> dict[str, Any]:

@@ -294,12 +294,20 @@ def watch(
         settings: Where the store is.
     """
     settings = settings or load_settings()
+    drivers: dict[tuple[str, str | None], Provider] = {}  # kept: each holds its connection
+
+    def get_driver(record: JobRecord) -> Provider:
+        where = (record.provider, record.base_url)
+        if where not in drivers:
+            drivers[where] = provider_of(record, settings)
+        return drivers[where]
+
     with open_store(settings) as store:
         if ids is None:
             ids = [job.id for job in store.jobs() if not job.state.terminal]
         yield from watch_jobs(
             store,
-            lambda record: provider_of(record, settings),
+            get_driver,
             ids,
             Pace(settings.poll_s if every_s is None else every_s, sleep=sleep),
         )

@@ -195,8 +195,13 @@ def event_of(event: Event) -> JobEvent:
         level=EVENT_LEVEL.get(event.level, "info"),
         kind=EVENT_TYPE.get(event.type or "message", "message"),
         message=event.message,
-        data=event.data if isinstance(event.data, dict) else {},
+        data=_measured(event.data) if isinstance(event.data, dict) else {},
     )
+
+
+def _measured(data: dict[str, Any]) -> dict[str, Any]:
+    """A metrics event's data, in which the training loss stands under our name for it, too."""
+    return data | ({"loss": data["train_loss"]} if "train_loss" in data else {})
 
 
 def method_of(spec: JobSpec) -> dict[str, Any]:
