@@ -50,6 +50,22 @@ def test_json_is_one_document() -> None:
     assert result.exit_code == 0
 
 
+def test_models_closed_alike_are_one_row_for_a_person_and_all_in_json() -> None:
+    facts = ["--prompt-meets-quality", "false", "--data-rows", "2000"]
+    closed = json.loads(run("--json", *facts).stdout)["rejected"]
+    openai = {line["model"] for line in closed if line["provider"] == "openai"}
+    assert {"gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini"} <= openai
+    shown = run(*facts).stdout.splitlines()
+    rows = [row for row in shown if "openai" in row and "availability" in row]
+    assert len(rows) == 1
+    assert "models" in rows[0]
+
+
+def test_a_route_that_may_be_late_is_warned_of() -> None:
+    slow = ["--latency-p95-s", "0.3", "--output-tokens", "100", "--prompt-meets-quality", "false"]
+    assert "the 0.3 s you ask for" in run(*slow, "--data-rows", "2000").stdout
+
+
 def test_schema_is_json_schema_of_the_facts() -> None:
     schema = json.loads(run("--schema").stdout)
     assert set(schema["properties"]) == set(Facts.model_fields)

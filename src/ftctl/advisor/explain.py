@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from ftctl.advisor.tie_break import cheapest_test, untold
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
 from ftctl.advisor.latency import late
 from ftctl.advisor.money import usd_text
 from ftctl.advisor.rank import Ranked
 from ftctl.advisor.situation import BASELINE_N, NOTHING_TO_GAIN, Situation
+from ftctl.advisor.tie_break import cheapest_test, untold
 from ftctl.advisor.types import Rejected
 from ftctl.estimation.estimate import Assumption
 

@@ -86,7 +86,7 @@ def _rejected(situation: Situation, route: Route, gate: str, reason: str) -> Rej
 
 
 def _distinct(closed: Iterable[tuple[Route, Rejected]], kept: list[Route]) -> list[Rejected]:
-    """One line per route, place and gate; of several cards, the fastest one's line."""
+    """One line per route, place, model and gate; of several cards, the fastest one's line."""
     best: dict[tuple[str, ...], tuple[float, Rejected]] = {}
     for route, line in closed:
         if route.gpu is not None and any(
@@ -96,7 +96,7 @@ def _distinct(closed: Iterable[tuple[Route, Rejected]], kept: list[Route]) -> li
         # What is wrong with the question itself is wrong at every vendor.
         anywhere = line.gate in ("knowledge", "prompt_limit")
         where = "" if anywhere else line.provider
-        which = line.model if route.hosting == "own" and not anywhere else ""
+        which = "" if anywhere else line.model
         key = (line.route, where, which, line.gate)
         speed = route.gpu.bandwidth_gb_s if route.gpu and not anywhere else 0.0
         if key not in best or best[key][0] < speed:

@@ -2,11 +2,11 @@
 
 import math
 
-from ftctl.advisor.tie_break import cheapest_test, untold
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import cheapest_too_dear
 from ftctl.advisor.routes import own_models
 from ftctl.advisor.situation import Situation
+from ftctl.advisor.tie_break import cheapest_test, untold
 
 _TELL = {"runs_gpus": "--runs-gpus true", "requests_per_month": "--requests-per-month N"}
 

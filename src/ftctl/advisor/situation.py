@@ -127,7 +127,9 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
     Raises:
         UsageError: a card that the catalog doesn't know.
     """
-    notes = [Assumption.from_user("as_of", as_of)]
+    asked = facts.as_of is not None
+    today = Assumption.prior("as_of", as_of, "the day of the question")
+    notes = [Assumption.from_user("as_of", as_of) if asked else today]
     measured = _measured_values(features)
 
     def choose(name: str, said: float | None, default: float) -> float:

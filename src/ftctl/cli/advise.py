@@ -3,7 +3,7 @@
 import importlib
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ftctl.cli.render import Output
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from ftctl.advisor.types import Advice, RouteReport
+    from ftctl.advisor.types import Advice, Rejected, RouteReport
     from ftctl.estimation.estimate import Assumption
 
 
@@ -133,12 +133,11 @@ def show(out: Output, advice: "Advice", day: date) -> None:
     if advice.routes:
         columns = ["route", "do", "where", "USD a month (P10–P90)", "quality", "wins"]
         out.table(columns, [_route_row(route) for route in advice.routes])
+    for route in advice.routes:
+        for warning in route.warnings:
+            out.plain(f"{route.route}: {warning}")
     if advice.rejected:
-        rows = [
-            [line.route, f"{line.provider} {line.model}", line.gate, line.reason]
-            for line in advice.rejected
-        ]
-        out.table(["ruled out", "where", "gate", "why"], rows)
+        out.table(["ruled out", "where", "gate", "why"], _ruled_out(advice.rejected))
     if advice.flips:
         out.line("What would change this:")
         for flip in advice.flips:
@@ -200,6 +199,21 @@ def _route_row(route: "RouteReport") -> list[str]:
         score,
         f"{route.share:.0%}{beaten}",
     ]
+
+
+def _ruled_out(rejected: "Sequence[Rejected]") -> list[list[str]]:
+    """A row for each place and gate; what differs only by the model is one row."""
+    alike: dict[tuple[str, str, str], list[Rejected]] = {}
+    for line in rejected:
+        alike.setdefault((line.route, line.provider, line.gate), []).append(line)
+    rows = []
+    for (route, provider, gate), lines in alike.items():
+        models = dict.fromkeys(line.model for line in lines)
+        which = lines[0].model if len(models) == 1 else f"× {len(models)} models"
+        reasons = dict.fromkeys(line.reason for line in lines)
+        more = f" (and {len(reasons) - 1} like it)" if len(reasons) > 1 else ""
+        rows.append([route, f"{provider} {which}", gate, f"{lines[0].reason}{more}"])
+    return rows
 
 
 def _dated(note: "Assumption", day: date) -> str:
