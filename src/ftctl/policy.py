@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.catalog.load import Catalog, load_catalog, stale
 from ftctl.catalog.types import Confidence, Phase, Provider
 from ftctl.errors import PrivacyForbids, ProviderClosed
 from ftctl.job import Privacy
@@ -112,7 +112,7 @@ def availability(
         provider=row.name,
         status=status.get(phase.who, "existing_only"),
         open_to_you=allowed,
-        reason=f"{since}{phase.says}{remark}",
+        reason=f"{since}{phase.says}{remark}{_age(phase, as_of)}",
         since=phase.starts,
         closes_on=min(later, default=None),
         as_of=phase.as_of,
@@ -250,6 +250,11 @@ def is_loopback(base_url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _age(phase: Phase, day: date) -> str:
+    """A remark where the fact is old on that day: it may have changed since."""
+    return f"; last checked on {phase.as_of}, long before" if stale(phase.as_of, day) else ""
 
 
 def _judge(phase: Phase, account: Account | None, day: date) -> tuple[bool | None, str]:

@@ -7,6 +7,7 @@ import pytest
 from ftctl.catalog.load import load_catalog, nearest, stale
 from ftctl.catalog.types import Fact
 from ftctl.errors import UsageError
+from ftctl.policy import availability
 
 CATALOG = load_catalog()
 
@@ -132,3 +133,38 @@ def test_facts_grow_stale_after_ninety_days() -> None:
 def test_nearest_ignores_case() -> None:
     assert nearest("OPENAI", ["openai"]) == "openai"
     assert nearest("xyzzy", ["openai"]) is None
+
+
+def test_an_old_fact_is_never_used_silently() -> None:
+    fresh = availability("azure", as_of=date(2026, 10, 5), catalog=CATALOG)
+    old = availability("azure", as_of=date(2026, 10, 6), catalog=CATALOG)
+    assert "last checked" not in fresh.reason
+    assert old.reason.endswith("; last checked on 2026-07-07, long before")
+
+
+@pytest.mark.parametrize(
+    ("day", "closed"),
+    [
+        ("2023-03-01", {"together", "fireworks", "nebius", "bedrock", "google", "azure"}),
+        ("2024-06-01", {"mistral", "nebius", "databricks"}),
+        ("2024-08-01", {"anyscale", "nebius"}),
+        ("2026-11-24", {"mistral", "cohere", "ai21", "databricks", "watsonx", "anyscale"}),
+    ],
+)
+def test_a_past_day_is_answered(day: str, closed: set[str]) -> None:
+    states = {
+        name: availability(name, as_of=date.fromisoformat(day), catalog=CATALOG).status
+        for name in closed | {"openai", "local"}
+    }
+    assert {name for name, status in states.items() if status == "closed"} == closed
+
+
+def test_the_stricter_of_licence_and_terms_decides_on_answers() -> None:
+    def trainable(model: str, provider: str) -> str | None:
+        terms = CATALOG.output_terms(CATALOG.get_model(model), provider)
+        return terms and terms.trainable
+
+    assert trainable("qwen3-8b", "local") == "yes"
+    assert trainable("gpt-oss-20b", "openai") == "not_competing"
+    assert trainable("llama-2-7b-chat", "local") == "no"
+    assert trainable("nova-lite", "cohere") is None
