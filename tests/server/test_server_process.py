@@ -34,5 +34,12 @@ def test_it_ends_when_told_and_shows_a_new_token_once(
     made = clients[0].files.create(file=("rows.jsonl", b"{}"), purpose="fine-tune")
     assert [file.id for file in clients[1].files.list()] == [made.id]
     log = first.log.read_text(encoding="utf-8")
+    assert "the token travels in clear" not in log
     assert "Traceback" not in log
     assert first.token not in log
+
+
+def test_beyond_loopback_it_says_what_that_means(start_server: Callable[..., Running]) -> None:
+    running = start_server("--host", "0.0.0.0")  # noqa: S104 - that is what is tested
+    log = running.log.read_text(encoding="utf-8")
+    assert "put TLS in front, the token travels in clear" in log

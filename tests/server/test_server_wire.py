@@ -192,6 +192,19 @@ def test_a_job_keeps_its_rows_when_the_file_is_deleted(client: TestClient, tmp_p
     assert ended(client, job["id"])["error"]["message"].startswith("Training file has 4 example(s)")
 
 
+@pytest.mark.medium
+def test_a_base_that_cant_be_tuned_fails_the_job_under_its_own_name(
+    client: TestClient, tmp_path: Path, hollow_base: Path
+) -> None:
+    file_id = upload(client, rows(12, tmp_path))
+    job = client.post(JOBS, json={"model": "hollow", "training_file": file_id}).json()
+    failed = ended(client, job["id"])
+    assert failed["error"]["message"].startswith("hollow: no tokenizer could be read")
+    told = client.get(f"{JOBS}/{job['id']}/events").text
+    assert str(hollow_base) not in told
+    assert failed["error"]["code"] == "usage_error"
+
+
 def test_held_out_rows_are_others(client: TestClient, tmp_path: Path) -> None:
     training, same = (upload(client, rows(12, tmp_path)) for _ in range(2))
     for held_out in (training, same):
