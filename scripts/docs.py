@@ -11,6 +11,7 @@ import click
 
 from ftctl.catalog.load import load_shipped
 from ftctl.catalog.types import Provider
+from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -82,6 +83,10 @@ def providers() -> str:
         "# Providers",
         "Written by `make docs` from the catalog. `ftctl providers --as-of DATE` answers for a "
         "day.",
+        "Rows of your own, such as a quote or a negotiated price, take the place of these: in "
+        "`catalog.toml` of FTCTL_HOME, or in the file that the setting `catalog` names. A row says "
+        "what it is about, `as_of`, `source` and what differs; `ftctl catalog diff` shows it.",
+        f"```toml\n{EXAMPLE}```",
         *(provider(row) for row in load_shipped().providers),
     ]
     return "\n\n".join(parts) + "\n"
@@ -99,7 +104,9 @@ def provider(row: Provider) -> str:
     weights = "come home" if row.weights_returned else "stay with the vendor"
     lines += ["", f"Methods: {', '.join(row.methods) or 'none'}. Weights {weights}."]
     lines += [f"Takes {limits(row)} (as of {row.as_of}: {row.source})."]
-    lines += [f"Residency: {row.residency.says} (as of {row.residency.as_of}: {row.residency.source})."]
+    lines += [
+        f"Residency: {row.residency.says} (as of {row.residency.as_of}: {row.residency.source})."
+    ]
     lines += [f"Afterwards: {row.after_closing}."] if row.after_closing else []
     lines += [f"Way out: {row.way_out}."]
     return "\n".join(lines)

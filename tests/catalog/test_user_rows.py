@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftctl.catalog.load import load_catalog, load_shipped
+from ftctl.catalog.user import EXAMPLE
 from ftctl.errors import UsageError
 
 NEGOTIATED = """
@@ -84,6 +85,13 @@ def test_a_bad_row_is_named_with_file_and_key(own_file: Path, text: str, says: s
     assert caught.value.message.startswith(str(own_file))
     assert says in caught.value.message
     assert caught.value.hint
+
+
+def test_the_example_of_the_hint_is_a_good_row(own_file: Path) -> None:
+    own_file.write_text(EXAMPLE)
+    row = load_catalog().find_training_price("together", load_catalog().get_model("llama-3.1-8b"))
+    assert row is not None
+    assert (row.usd, row.confidence) == (0.40, "user")
 
 
 def test_a_project_names_its_own_file(

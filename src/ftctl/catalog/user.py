@@ -42,7 +42,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "fees": ("provider", "kind", "method"),
     "hardware": ("provider", "name"),
 }
-_EXAMPLE = '[[training]] provider = "together", model = "…", usd = 0.40, as_of = 2026-11-24, source'
+EXAMPLE = """[[training]]
+provider = "together"
+model = "llama-3.1-8b-instruct"
+usd = 0.40  # per million trained tokens
+as_of = 2026-11-24
+source = "offer 4711"
+"""
 
 
 def row_key(section: str, row: Fact) -> str:
@@ -66,7 +72,7 @@ def with_user_rows(
                 f"{path}: unknown section [[{section}]]", hint="known are " + ", ".join(SECTIONS)
             )
         if not isinstance(rows, list):
-            raise UsageError(f"{path}: [{section}] must be [[{section}]]: rows", hint=_EXAMPLE)
+            raise UsageError(f"{path}: [{section}] must be [[{section}]]: rows", hint=EXAMPLE)
         for number, given in enumerate(rows, 1):
             place = f"{path}: [[{section}]] {number}"
             merged[section] = _with_row(section, merged[section], given, place)
@@ -80,7 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}", hint=_EXAMPLE) from None
+        raise UsageError(f"{path}: not valid TOML: {error}", hint=EXAMPLE) from None
 
 
 def _with_row(
@@ -95,13 +101,13 @@ def _with_row(
     base = {} if index is None else rows[index].model_dump()
     for name in ("as_of", "source"):
         if name not in given:
-            raise UsageError(f"{place}: `{name}` is missing", hint=_EXAMPLE)
+            raise UsageError(f"{place}: `{name}` is missing", hint=EXAMPLE)
     try:
         made = kind.model_validate(base | _as_users(given) | {"confidence": "user"})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{place}: `{where}`: {first['msg']}", hint=_EXAMPLE) from None
+        raise UsageError(f"{place}: `{where}`: {first['msg']}", hint=EXAMPLE) from None
     if index is None:
         return (made, *rows)
     return (*rows[:index], made, *rows[index + 1 :])
