@@ -1,15 +1,16 @@
-"""The thirteen metamorphic laws of advice, over generated questions."""
+"""The metamorphic laws of advice, over generated questions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ftctl.advisor.decide import decide
+from ftctl.advisor.decide import SURE, decide
 from ftctl.advisor.gates import sift
 from ftctl.advisor.rank import Ranking
 from ftctl.advisor.situation import settle
@@ -89,9 +90,10 @@ def own_share(facts: Facts, catalog: Catalog = CATALOG) -> float:
     return float(sum(e.share for e in ranked if e.route.label == "self_hosted"))
 
 
-def within_budget(*cases: Facts) -> bool:
-    """Whether the budget, which volume spends and which is harder than any law, closes nothing."""
-    return not any(line.gate == "budget" for case in cases for line in verdict(case).rejected)
+def budget_closes_own(facts: Facts) -> bool:
+    """Whether own GPUs, and any tuning on them, cost more than the user would spend."""
+    closed = [line for line in verdict(facts).rejected if line.gate == "budget"]
+    return any(line.route == "self_hosted" for line in closed)
 
 
 def owns(facts: Facts) -> bool:
@@ -105,22 +107,69 @@ def rows_that_must_stay_inside_go_to_no_vendor(facts: Facts) -> None:
     assert all(entry.route.hosting == "own" for entry in found.ranked)
 
 
+def volume_moves_toward_own_gpus_as_far_as_the_budget_goes(less: Facts, more: Facts) -> None:
+    """More volume never moves away from own GPUs, until they cost more than the budget."""
+    if budget_closes_own(more):
+        assert own_share(more) == 0
+        return
+    assert not budget_closes_own(less)
+    assert own_share(less) <= own_share(more)
+    assert owns(more) or not owns(less)
+
+
 def less_volume_never_moves_toward_own_gpus(facts: Facts) -> None:
     assume(facts.requests_per_month is not None)
     assert facts.requests_per_month is not None
     less = changed(facts, requests_per_month=facts.requests_per_month / 100)
-    assume(within_budget(facts, less))
-    assert own_share(less) <= own_share(facts)
-    assert owns(facts) or not owns(less)
+    volume_moves_toward_own_gpus_as_far_as_the_budget_goes(less, facts)
 
 
 def more_volume_never_moves_away_from_own_gpus(facts: Facts) -> None:
     assume(facts.requests_per_month is not None)
     assert facts.requests_per_month is not None
     more = changed(facts, requests_per_month=facts.requests_per_month * 100)
-    assume(within_budget(facts, more))
-    assert own_share(more) >= own_share(facts)
-    assert owns(more) or not owns(facts)
+    volume_moves_toward_own_gpus_as_far_as_the_budget_goes(facts, more)
+
+
+def more_budget_never_removes_a_route(facts: Facts) -> None:
+    seen: set[tuple[str, str, str]] = set()
+    for budget in (0.0, 30.0, 300.0, 3000.0, 6000.0, 30_000.0, None):
+        case = facts.model_copy(update={"budget_usd_per_month": budget})
+        routes, _ = sift(settle(case, None, CATALOG, TODAY))
+        now = {(route.label, route.provider.name, route.model.name) for route in routes}
+        assert seen <= now
+        seen = now
+
+
+def more_rows_never_remove_a_route(facts: Facts) -> None:
+    seen: set[tuple[str, str, str]] = set()
+    for rows in (0, 20, 60, 5000):
+        routes, _ = sift(settle(changed(facts, data_rows=rows), None, CATALOG, TODAY))
+        now = {(route.label, route.provider.name, route.model.name) for route in routes}
+        if facts.budget_usd_per_month is None:  # more rows cost more to train on
+            assert seen <= now
+        seen = now
+
+
+def more_examples_narrow_the_score(facts: Facts) -> None:
+    assume(facts.baseline_score is not None)
+    widths = []
+    for n in (5, 50, 500, 50_000):
+        found = verdict(changed(facts, baseline_n=n))
+        low, high = np.quantile(found.quality.prompt, [0.1, 0.9])
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > 3 * widths[-1]
+
+
+def what_leads_won_most_draws(facts: Facts) -> None:
+    found = verdict(facts)
+    if found.leading != "none":
+        assert found.leading == found.ranked[0].route.label
+        assert found.confidence == round(max(entry.share for entry in found.ranked), 4)
+    if found.decision not in ("measure_first", "too_close"):
+        assert found.decision == found.leading
+        assert found.confidence >= SURE or found.decision == "rag"
 
 
 def five_rows_are_never_tuned_on(facts: Facts) -> None:
@@ -229,6 +278,10 @@ def a_target_below_the_weight_read_rules_own_gpus_out(facts: Facts) -> None:
 LAWS: list[Law] = [
     rows_that_must_stay_inside_go_to_no_vendor,
     less_volume_never_moves_toward_own_gpus,
+    more_budget_never_removes_a_route,
+    more_rows_never_remove_a_route,
+    more_examples_narrow_the_score,
+    what_leads_won_most_draws,
     more_volume_never_moves_away_from_own_gpus,
     five_rows_are_never_tuned_on,
     changing_facts_call_for_retrieval,

@@ -26,19 +26,23 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
     """The routes that pass every gate, and the others with the gate that closed them.
 
     Of prompted models the first that passes is kept, of one's own models the first with the
-    cheapest card that can do it, of vendors that tune all with a whole price (the others only
-    where there is no such); one's own prompted model only where no vendor's may be used.
+    cheapest card that can do it. Of vendors that tune all with a whole price are, the others only
+    where no such passes the gates besides the budget; one's own prompted model only where no
+    vendor's may be used.
     """
     kept: list[Route] = []
     second: list[Route] = []
     closed: list[tuple[Route, Rejected]] = []
     too_dear: set[Label] = set()
+    priced = False
     for route in candidates(situation):
         if any(_same_kind(route, other) for other in (*kept, *second)):
             continue
         if route.hosting == "own" and route.label in too_dear:
             continue  # the cheapest card that is in time was above the budget already
         verdict_ = judge(situation, route)
+        within = verdict_ is None or verdict_[0] == "budget"
+        priced = priced or (route.label == "hosted" and _comparable(route) and within)
         if verdict_ is None:
             (kept if _comparable(route) else second).append(route)
         else:
@@ -46,7 +50,7 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
             closed.append((route, _rejected(situation, route, gate, reason)))
             if gate == "budget" and route.hosting == "own":
                 too_dear.add(route.label)
-    if not any(route.label == "hosted" for route in kept):
+    if not priced:
         kept += second
     return kept, _distinct(closed, kept)
 
