@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ftctl.catalog.load import load_shipped
-from ftctl.catalog.types import Provider
+from ftctl.catalog.types import Phase, Provider
 from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
 
@@ -97,8 +97,7 @@ def provider(row: Provider) -> str:
     lines = [f"## {row.title} (`{row.name}`)", "", "| from | jobs | as of | source |"]
     lines += ["|---|---|---|---|"]
     lines += [
-        f"| {phase.starts or 'ever since'} | {cell(phase.says)} | {phase.as_of} "
-        f"| {cell(phase.source)} |"
+        f"| {starts(phase)} | {cell(phase.says)} | {phase.as_of} | {cell(phase.source)} |"
         for phase in row.phases
     ]
     weights = "come home" if row.weights_returned else "stay with the vendor"
@@ -110,6 +109,12 @@ def provider(row: Provider) -> str:
     lines += [f"Afterwards: {row.after_closing}."] if row.after_closing else []
     lines += [f"Way out: {row.way_out}."]
     return "\n".join(lines)
+
+
+def starts(phase: Phase) -> str:
+    """The day a phase began, marked where that day is less sure than the rest."""
+    day = str(phase.starts or "ever since")
+    return f"{day} ({phase.starts_confidence})" if phase.starts_confidence else day
 
 
 def limits(row: Provider) -> str:

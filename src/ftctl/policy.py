@@ -285,7 +285,7 @@ def _not_begun(row: Provider, day: date) -> Availability:
         closes_on=None,
         as_of=first.as_of,
         source=first.source,
-        confidence=first.confidence,
+        confidence=first.starts_confidence or first.confidence,
         after_closing="",
         way_out=row.way_out,
     )

@@ -159,10 +159,18 @@ def test_a_past_day_is_answered(day: str, closed: set[str]) -> None:
     assert {name for name, status in states.items() if status == "closed"} == closed
 
 
+def test_a_past_day_is_no_surer_than_the_day_it_began() -> None:
+    past = availability("bedrock", as_of=date(2024, 6, 1), catalog=CATALOG)
+    today = availability("bedrock", as_of=date(2026, 11, 24), catalog=CATALOG)
+    assert (past.confidence, today.confidence) == ("unverified", "vendor")
+    before = availability("bedrock", as_of=date(2023, 6, 1), catalog=CATALOG)
+    assert (before.status, before.confidence) == ("closed", "unverified")
+
+
 def test_the_stricter_of_licence_and_terms_decides_on_answers() -> None:
     def trainable(model: str, provider: str) -> str | None:
         terms = CATALOG.output_terms(CATALOG.get_model(model), provider)
-        return terms and terms.trainable
+        return terms.trainable if terms else None
 
     assert trainable("qwen3-8b", "local") == "yes"
     assert trainable("gpt-oss-20b", "openai") == "not_competing"

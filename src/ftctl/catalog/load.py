@@ -107,9 +107,15 @@ class Catalog(BaseModel):
         return _get(self.gpus, name, "gpu", f"known cards: {known}")
 
     def phase(self, provider: str, day: date) -> Phase | None:
-        """Who may create jobs at a provider on a day; None before its fine-tuning began."""
+        """Who may create jobs at a provider on a day; None before its fine-tuning began.
+
+        Of a day before the fact was checked one knows no more surely than when the phase began.
+        """
         begun = [p for p in self.get_provider(provider).phases if (p.starts or date.min) <= day]
-        return max(begun, key=lambda p: p.starts or date.min) if begun else None
+        latest = max(begun, key=lambda p: p.starts or date.min, default=None)
+        if latest is None or latest.starts_confidence is None or day >= latest.as_of:
+            return latest
+        return latest.model_copy(update={"confidence": latest.starts_confidence})
 
     def find_inference_price(
         self, model: str, provider: str | None = None, *, tuned: bool = False

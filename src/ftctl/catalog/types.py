@@ -28,12 +28,14 @@ class Fact(BaseModel):
 class Phase(Fact):
     """From `starts` on (None: ever since) these may create jobs; the latest begun phase holds.
 
+    `starts_confidence` is for that day, where it is less sure than what was checked since.
     `existing` asks for use of the vendor's fine-tuning before `existing_before`; `active` also for
     inference on a tuned model within the last `active_within_days` days.
     """
 
     who: Who
     starts: date | None = None
+    starts_confidence: Confidence | None = None
     existing_before: date | None = None
     active_within_days: int | None = None
     says: str
@@ -112,12 +114,14 @@ class Tunable(Fact):
     """Where a base model can be tuned, from when until when, and how long the result answers.
 
     `existing_only`: only for accounts that used the provider's fine-tuning before `as_of`.
+    `starts_confidence` is for the day it began, where that is less sure than the rest.
     """
 
     provider: str
     existing_only: bool = False
     methods: tuple[Method, ...] = ("sft",)
     starts: date | None = None
+    starts_confidence: Confidence | None = None
     until: date | None = None
     serves_until: date | None = None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.providers import checked
+from ftctl.cli.providers import checked, starts
 from ftctl.cli.render import Output
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _show_one(out: Output, catalog: "Catalog", model: "Model", day: date) -> Non
 def _dates(place: "Tunable") -> str:
     parts = [
         ", ".join(place.methods),
-        f"from {place.starts}" if place.starts else "",
+        f"from {starts(place)}" if place.starts else "",
         f"until {place.until}" if place.until else "",
         f"answers until {place.serves_until}" if place.serves_until else "",
         "existing customers only" if place.existing_only else "",

@@ -10,7 +10,7 @@ from ftctl.cli.render import Output
 
 if TYPE_CHECKING:
     from ftctl.catalog.load import Catalog
-    from ftctl.catalog.types import Fact, Provider
+    from ftctl.catalog.types import Fact, Phase, Provider, Tunable
     from ftctl.policy import Availability
 
 
@@ -51,6 +51,12 @@ def checked(fact: "Fact | Availability", day: date) -> str:
     return f"{fact.as_of}{' (old)' if stale(fact.as_of, day) else ''}, {fact.confidence}"
 
 
+def starts(fact: "Phase | Tunable") -> str:
+    """The day from which it holds, marked where that day is less sure than the rest."""
+    day = str(fact.starts or "the beginning")
+    return f"{day} ({fact.starts_confidence})" if fact.starts_confidence else day
+
+
 def _row(row: "Provider", state: "Availability", day: date) -> list[str]:
     return [
         row.name,
@@ -71,7 +77,7 @@ def _show_one(
     terms = row.outputs_trainable
     out.plain(f"{row.title} ({row.name}) on {day}: {state.status}. {state.reason}")
     parts: list[tuple[str, str, Fact]] = [
-        (f"from {p.starts or 'the beginning'}: {p.who}", p.says, p) for p in row.phases
+        (f"from {starts(p)}: {p.who}", p.says, p) for p in row.phases
     ]
     parts += [
         ("served", f"{serving.kind}{price}. {serving.note}", serving),
