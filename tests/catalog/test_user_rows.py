@@ -76,6 +76,7 @@ def test_a_model_of_ones_own_can_be_priced(own_file: Path) -> None:
         (NEGOTIATED.replace("[[training]]", "[[trainings]]"), "unknown section [[trainings]]"),
         (NEGOTIATED.replace("[[training]]", "[training]"), "[training] must be [[training]]"),
         ("[[training]", "not valid TOML"),
+        (NEGOTIATED * 2, "[[training]] 2: says the same of together 16000000000 sft lora as row 1"),
     ],
 )
 def test_a_bad_row_is_named_with_file_and_key(own_file: Path, text: str, says: str) -> None:

@@ -69,5 +69,5 @@ def test_models_table_has_price_source_and_date(monkeypatch: pytest.MonkeyPatch)
     text = " ".join(ask("models", "gpt-4.1-mini", "--as-of", "2026-11-24").stdout.split())
     assert "2027-01-14" in text
     assert "0.4, 1.6" in text
-    assert "answers until 2027-01-14 mirror of OpenAI's deprecations page" in text
+    assert "examples up to 65,536 tokens mirror of OpenAI's deprecations page" in text
     assert "Apache-2.0" in ask("models", "smollm2-135m-instruct", "--as-of", "2026-11-24").stdout

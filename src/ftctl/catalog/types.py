@@ -114,6 +114,7 @@ class Tunable(Fact):
     """Where a base model can be tuned, from when until when, and how long the result answers.
 
     `existing_only`: only for accounts that used the provider's fine-tuning before `as_of`.
+    An example longer than `max_example_tokens` is cut, or refused.
     `starts_confidence` is for the day it began, where that is less sure than the rest.
     """
 
@@ -124,6 +125,7 @@ class Tunable(Fact):
     starts_confidence: Confidence | None = None
     until: date | None = None
     serves_until: date | None = None
+    max_example_tokens: int | None = Field(None, ge=1)
 
     def open_on(self, day: date) -> bool:
         """Whether jobs may start on this base that day."""

@@ -53,8 +53,8 @@ source = "offer 4711"
 
 def row_key(section: str, row: Fact) -> str:
     """What a row is about, in words: `together llama-3.1-8b-instruct sft lora`."""
-    values = [getattr(row, name) for name in _KEYS[section]]
-    return " ".join("tuned" if v is True else str(v) for v in values if v not in (None, False))
+    about = _about(section, row)
+    return " ".join("tuned" if v is True else str(v) for v in about if v not in (None, False))
 
 
 def with_user_rows(
@@ -73,9 +73,18 @@ def with_user_rows(
             )
         if not isinstance(rows, list):
             raise UsageError(f"{path}: [{section}] must be [[{section}]]: rows", hint=EXAMPLE)
+        before: dict[str, int] = {}
         for number, given in enumerate(rows, 1):
             place = f"{path}: [[{section}]] {number}"
-            merged[section] = _with_row(section, merged[section], given, place)
+            made = _make_row(section, merged[section], given, place)
+            about = row_key(section, made)
+            if about in before:
+                raise UsageError(
+                    f"{place}: says the same of {about} as row {before[about]}",
+                    hint="keep one of them",
+                )
+            before[about] = number
+            merged[section] = _with_row(section, merged[section], made)
     _require_references(merged, path)
     return merged
 
@@ -89,28 +98,33 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {error}", hint=EXAMPLE) from None
 
 
-def _with_row(
-    section: str, rows: tuple[Fact, ...], given: dict[str, Any], place: str
-) -> tuple[Fact, ...]:
+def _make_row(section: str, rows: tuple[Fact, ...], given: dict[str, Any], place: str) -> Fact:
+    """The user's row, with what it doesn't say taken from the one whose place it takes."""
     kind = SECTIONS[section]
-    keys = _KEYS[section]
-    wanted = [given.get(key, kind.model_fields[key].get_default()) for key in keys]
-    index = next(
-        (i for i, row in enumerate(rows) if [getattr(row, key) for key in keys] == wanted), None
-    )
-    base = {} if index is None else rows[index].model_dump()
+    fields = kind.model_fields
+    wanted = [given.get(key, fields[key].get_default()) for key in _KEYS[section]]
+    replaced = next((row for row in rows if _about(section, row) == wanted), None)
     for name in ("as_of", "source"):
         if name not in given:
             raise UsageError(f"{place}: `{name}` is missing", hint=EXAMPLE)
+    base = {} if replaced is None else replaced.model_dump()
     try:
-        made = kind.model_validate(base | _as_users(given) | {"confidence": "user"})
+        return kind.model_validate(base | _as_users(given) | {"confidence": "user"})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{place}: `{where}`: {first['msg']}", hint=EXAMPLE) from None
-    if index is None:
+
+
+def _with_row(section: str, rows: tuple[Fact, ...], made: Fact) -> tuple[Fact, ...]:
+    about = _about(section, made)
+    if all(_about(section, row) != about for row in rows):
         return (made, *rows)
-    return (*rows[:index], made, *rows[index + 1 :])
+    return tuple(made if _about(section, row) == about else row for row in rows)
+
+
+def _about(section: str, row: Fact) -> list[object]:
+    return [getattr(row, key) for key in _KEYS[section]]
 
 
 def _as_users(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def _dates(place: "Tunable") -> str:
         f"from {starts(place)}" if place.starts else "",
         f"until {place.until}" if place.until else "",
         f"answers until {place.serves_until}" if place.serves_until else "",
+        f"examples up to {place.max_example_tokens:,} tokens" if place.max_example_tokens else "",
         "existing customers only" if place.existing_only else "",
     ]
     return "; ".join(filter(None, parts))
