@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from ftctl.advisor.advise import advise
 from ftctl.advisor.decide import SURE, decide
 from ftctl.advisor.gates import sift
 from ftctl.advisor.rank import Ranking
 from ftctl.advisor.situation import settle
-from ftctl.advisor.types import Facts
+from ftctl.advisor.types import Facts, Label
 from ftctl.catalog.load import Catalog, load_catalog
 
 TODAY = date(2026, 11, 24)
@@ -132,7 +133,7 @@ def more_volume_never_moves_away_from_own_gpus(facts: Facts) -> None:
 
 
 def more_budget_never_removes_a_route(facts: Facts) -> None:
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[Label, str, str]] = set()
     for budget in (0.0, 30.0, 300.0, 3000.0, 6000.0, 30_000.0, None):
         case = facts.model_copy(update={"budget_usd_per_month": budget})
         routes, _ = sift(settle(case, None, CATALOG, TODAY))
@@ -142,7 +143,7 @@ def more_budget_never_removes_a_route(facts: Facts) -> None:
 
 
 def more_rows_never_remove_a_route(facts: Facts) -> None:
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[Label, str, str]] = set()
     for rows in (0, 20, 60, 5000):
         routes, _ = sift(settle(changed(facts, data_rows=rows), None, CATALOG, TODAY))
         now = {(route.label, route.provider.name, route.model.name) for route in routes}
@@ -160,6 +161,13 @@ def more_examples_narrow_the_score(facts: Facts) -> None:
         widths.append(high - low)
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > 3 * widths[-1]
+
+
+def a_flip_holds_at_its_value(facts: Facts) -> None:
+    for flip in advise(facts, as_of=TODAY).flips:
+        value = {"true": True, "false": False}.get(flip.value, flip.value)
+        assert flip.leads == verdict(changed(facts, **{flip.fact: value})).leading
+        assert flip.leads != verdict(facts).leading
 
 
 def what_leads_won_most_draws(facts: Facts) -> None:
@@ -281,6 +289,7 @@ LAWS: list[Law] = [
     more_budget_never_removes_a_route,
     more_rows_never_remove_a_route,
     more_examples_narrow_the_score,
+    a_flip_holds_at_its_value,
     what_leads_won_most_draws,
     more_volume_never_moves_away_from_own_gpus,
     five_rows_are_never_tuned_on,

@@ -46,15 +46,17 @@ def _volume(situation: Situation, leading: Label, ask: Callable[..., Label]) -> 
             flips.append(value)
     if not flips:
         return
-    value = min(flips, key=lambda v: abs(math.log(v / start)))
+    value = _beyond(min(flips, key=lambda v: abs(math.log(v / start))), start)
     other = at(value)
+    if other == leading:
+        return
     word = "above" if value > start else "below"
     yield Flip(
         fact="requests_per_month",
-        now="unknown" if now is None else f"{now:g}",
-        value=f"{value:.3g}",
+        now="unknown" if now is None else f"{now:.12g}",
+        value=f"{value:.12g}",
         leads=other,
-        says=f"{word} about {value:,.3g} requests a month, {other} would lead",
+        says=f"{word} about {value:,.12g} requests a month, {_leads(other)}",
     )
 
 
@@ -69,15 +71,17 @@ def _score(situation: Situation, leading: Label, ask: Callable[..., Label]) -> I
             flips.append(value)
     if not flips:
         return
-    value = min(flips, key=lambda v: abs(v - now))
+    value = min(_beyond(min(flips, key=lambda v: abs(v - now)), now), 1.0)
     other = ask(baseline_score=value)
+    if other == leading:
+        return
     word = "above" if value > now else "below"
     yield Flip(
         fact="baseline_score",
         now=f"{now:g}",
-        value=f"{value:.3g}",
+        value=f"{value:.12g}",
         leads=other,
-        says=f"with a prompt that scores {word} {value:.3g}, {other} would lead",
+        says=f"with a prompt that scores {word} {value:.12g}, {_leads(other)}",
     )
 
 
@@ -97,8 +101,7 @@ def _choices(situation: Situation, leading: Label, ask: Callable[..., Label]) ->
         other = ask(**{fact: value})
         if other != leading:
             said = _word(value) if isinstance(value, bool) else f"{value}"
-            what = "nothing need be done, or no route is left" if other == "none" else ""
-            says = f"if {fact} were {said}, {what or f'{other} would lead'}"
+            says = f"if {fact} were {said}, {_leads(other)}"
             yield Flip(fact=fact, now=now, value=said, leads=other, says=says)
 
 
@@ -132,6 +135,21 @@ def _crossing(
         else:
             outside = middle
     return point(outside)
+
+
+def _beyond(value: float, start: float) -> float:
+    """Three figures of a value, away from the start, so that it is past where the answer turns."""
+    if value <= 0:
+        return 0.0
+    digits = 2 - math.floor(math.log10(value))
+    away = math.ceil if value > start else math.floor
+    return round(away(value * 10.0**digits) / 10.0**digits, max(digits, 0))
+
+
+def _leads(label: Label) -> str:
+    if label == "none":
+        return "nothing need be done, or no route is left"
+    return f"{label} would lead"
 
 
 def _word(value: object) -> str:
