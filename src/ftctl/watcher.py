@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from ftctl.errors import FtctlError, NotFound
 from ftctl.job import JobEvent, JobRecord, JobState, Snapshot
@@ -143,8 +143,13 @@ def _measured(events: Sequence[JobEvent]) -> dict[str, float]:
     for event in events:
         if event.kind == "metrics":
             known = {name: event.data.get(name) for name in _NUMBERS}
-            told |= {name: float(n) for name, n in known.items() if isinstance(n, int | float)}
+            told |= {name: float(n) for name, n in known.items() if _finite(n)}
     return told
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    """Whether it is a number that JSON can hold: a loss that blew up isn't."""
+    return isinstance(value, int | float) and abs(value) < 1e18
 
 
 def _observed(now: JobRecord, snapshot: Snapshot, at: datetime) -> dict[str, Any]:

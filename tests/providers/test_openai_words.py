@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -12,9 +13,14 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from pydantic import BaseModel, ValidationError
 
+from ftctl.config import load_settings
+from ftctl.job import JobSpec
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.openai import OpenAIProvider
+from ftctl.store import Store
+from ftctl.submission import submit
 from ftctl.testing.openai_vendor import OpenAIVendor
+from ftctl.watcher import refresh
 
 
 def words(model: type[BaseModel], name: str) -> set[str]:
@@ -80,3 +86,23 @@ def test_what_the_loopback_vendor_says_is_valid(
     FileDeleted.model_validate(get(f"/files/{files[0]['id']}", "DELETE"), strict=True)
     model = vendor.jobs[job].document["fine_tuned_model"]
     ModelDeleted.model_validate(get(f"/models/{model}", "DELETE"), strict=True)
+
+
+@pytest.mark.parametrize("strange", ["NaN", "Infinity", "-Infinity", "1e300", "1" + "0" * 400])
+def test_numbers_that_are_none_are_no_traceback_and_damage_no_record(
+    strange: str, vendor: OpenAIVendor, start: Callable[..., str], spec: JobSpec, tmp_path: Path
+) -> None:
+    driver = OpenAIProvider(load_settings(), vendor.base_url)
+    with Store(f"sqlite:///{tmp_path / 'words.db'}") as store:
+        job = submit(spec, store=store, provider=driver)
+        assert job.remote_id is not None
+        vendor.move(job.remote_id, "running")
+        for event in vendor.jobs[job.remote_id].events:
+            event["created_at"] = json.loads(strange)
+            event["data"] = {"step": 1, "train_loss": json.loads(strange)}
+        assert refresh(store, driver, job).progress["step"] == 1
+        vendor.move(job.remote_id, "failed")
+        vendor.jobs[job.remote_id].document["trained_tokens"] = json.loads(strange)
+        vendor.jobs[job.remote_id].document["finished_at"] = json.loads(strange)
+        refresh(store, driver, job)
+        assert store.get_job(job.id).progress["step"] == 1

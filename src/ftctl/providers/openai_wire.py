@@ -80,14 +80,14 @@ class Job(Item):
 
     status: Words
     model: Words = ""
-    created_at: float | None = None
-    finished_at: float | None = None
+    created_at: float | None = Field(None, allow_inf_nan=False)
+    finished_at: float | None = Field(None, allow_inf_nan=False)
     fine_tuned_model: Words | None = None
     error: Trouble | None = None
     training_file: str | None = None
     validation_file: str | None = None
     result_files: tuple[str, ...] | None = None
-    trained_tokens: int | None = None
+    trained_tokens: int | None = Field(None, ge=0, le=10**15)
     hyperparameters: dict[str, Any] | None = None
     metadata: dict[str, str | None] | None = None
     seed: int | None = None
@@ -191,12 +191,19 @@ def event_of(event: Event) -> JobEvent:
     """A line as ours; a level or type nobody knows is told as plain information."""
     return JobEvent(
         source_id=event.id,
-        at=datetime.fromtimestamp(event.created_at, UTC),
+        at=_moment(event.created_at),
         level=EVENT_LEVEL.get(event.level, "info"),
         kind=EVENT_TYPE.get(event.type or "message", "message"),
         message=event.message,
         data=_measured(event.data) if isinstance(event.data, dict) else {},
     )
+
+
+def _moment(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # no time at all: NaN, or after the year 9999
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _measured(data: dict[str, Any]) -> dict[str, Any]:
