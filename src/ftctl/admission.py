@@ -177,6 +177,7 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         epochs=epochs,
         method=spec.method,
         tuning=spec.tuning,
+        base_url=spec.base_url,
         as_of=as_of,
     )
 

@@ -104,6 +104,14 @@ def test_an_unknown_bill_says_why(provider: str, model: str, method: str, says: 
     assert says in found.lines[0].says
 
 
+def test_a_gateway_has_prices_of_its_own() -> None:
+    gateway = ask("openai", "gpt-4.1-mini", base_url="https://gateway.example/v1")
+    assert gateway.cost is None
+    assert gateway.lines[0].says == "no price of https://gateway.example/v1 is known"
+    own = ask("openai", "gpt-4.1-mini", base_url="https://api.openai.com/v1")
+    assert own.cost == ask("openai", "gpt-4.1-mini").cost
+
+
 def test_methods_and_full_weights_have_their_own_price() -> None:
     prices = {
         (method, tuning): ask("fireworks", "llama-3.1-8b", method=method, tuning=tuning).cost

@@ -12,6 +12,7 @@ from ftctl.estimation.money import training_usd
 from ftctl.estimation.rented import cheapest_rental
 from ftctl.estimation.speed import cpu_training_s
 from ftctl.job import Method, Tuning
+from ftctl.policy import is_gateway
 
 
 class Quote(BaseModel):
@@ -38,6 +39,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     epochs: float | None = None,
     method: Method = "sft",
     tuning: Tuning = "lora",
+    base_url: str | None = None,
     as_of: date | None = None,
     catalog: Catalog | None = None,
     cores: int = 2,
@@ -52,6 +54,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
         epochs: Passes over the file; the provider's own choice, as a range, when left out.
         method: How it is tuned; vendors bill some methods at another rate.
         tuning: An adapter, or all weights.
+        base_url: Where requests would go; the vendor's prices aren't a gateway's.
         as_of: The day on which a price checked more than 90 days before is old; today when left
             out.
         catalog: Facts to ask; the shipped ones and the user's when left out.
@@ -60,12 +63,12 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     catalog = catalog or load_catalog()
     day = as_of or datetime.now(UTC).date()
     vendor = catalog.find_provider(provider)
-    if vendor is None:
-        trained = _trained_tokens(provider, rows, tokens, epochs)
-        nobody = QuoteLine(name="training", amount=None, says=f"no price of {provider} is known")
-        return Quote(cost=None, time=None, trained_tokens=trained, lines=(nobody,))
+    trained = _trained_tokens(vendor.name if vendor else provider, rows, tokens, epochs)
+    if vendor is None or is_gateway(vendor, base_url):
+        says = f"no price of {base_url or provider} is known"
+        unknown = QuoteLine(name="training", amount=None, says=says)
+        return Quote(cost=None, time=None, trained_tokens=trained, lines=(unknown,))
     base = catalog.find_model(model)
-    trained = _trained_tokens(vendor.name, rows, tokens, epochs)
     if vendor.name == "local":
         training, time = _at_home(vendor, base, trained, cores)
     else:
