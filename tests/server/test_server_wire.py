@@ -109,12 +109,10 @@ def test_too_few_examples_fail_the_job_not_the_request(client: TestClient, tmp_p
     told = client.get(f"{JOBS}/{job['id']}/events").json()["data"]
     for event in told:
         strictly(FineTuningJobEvent, event)
-    assert [event["message"].partition(":")[0] for event in told] == [
-        "The job failed",
-        "Validating training file",
-        "Created fine-tuning job",
-    ]
-    assert told[0]["level"] == "error"
+    said = {event["message"].partition(":")[0]: event["level"] for event in told[::-1]}
+    ours = ["Created fine-tuning job", "Validating training file", "The job failed"]
+    assert [message for message in said if message in ours] == ours
+    assert said["The job failed"] == "error"
     assert client.post(f"{JOBS}/{job['id']}/cancel").status_code == 400
 
 
@@ -256,7 +254,7 @@ def test_events_come_in_pages(client: TestClient, tmp_path: Path) -> None:
         seen += [event["id"] for event in page["data"]]
         more = page["has_more"]
     assert seen == every
-    assert len(every) == 3
+    assert len(every) >= 3
 
 
 def test_lists_are_envelopes_of_the_sdk(client: TestClient, tmp_path: Path) -> None:
