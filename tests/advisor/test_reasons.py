@@ -31,7 +31,7 @@ def test_a_route_that_may_be_late_says_so_with_its_seconds() -> None:
         for line in late:
             word = "likely misses" if route.latency_s.likely > 2 else "may miss"
             assert f"It {word} the 2 s you ask for" in line
-            assert f"likely {route.latency_s.likely:.2g}." in line
+            assert f"likely {route.latency_s.likely:.3g}." in line
     first = advice.routes[0]
     assert first.route == advice.leading
     assert first.warnings
@@ -114,3 +114,16 @@ def test_few_examples_are_warned_of_and_asked_for() -> None:
 def test_retrieval_names_the_share_that_is_missing_knowledge() -> None:
     advice = ask(failure_mix={"knowledge": 0.9, "format": 0.1}, knowledge_changes="daily")
     assert "90% of failures come from missing facts and the facts change daily" in advice.reason
+
+
+def test_a_price_that_leaves_a_part_out_is_warned_of() -> None:
+    advice = ask(privacy="regulated", prompt_meets_quality=False, data_rows=1000)
+    assert advice.provider == "azure"
+    assert "The cost leaves out tokens, whose price at Azure AI Foundry isn't known." in (
+        advice.reason
+    )
+
+
+def test_tuning_adds_nothing_where_all_that_fails_is_knowledge() -> None:
+    advice = ask(failure_mix={"knowledge": 1}, privacy="stays_inside", data_rows=5000)
+    assert (advice.decision, advice.adaptation, advice.hosting) == ("rag", ("rag",), "own")

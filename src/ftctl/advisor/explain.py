@@ -41,6 +41,11 @@ def route_warnings(situation: Situation, entry: Ranked) -> list[str]:
     slow = late(situation, entry.route, entry.seconds)
     if slow is not None:
         found.append(slow)
+    provider = entry.route.provider
+    if any(note.value == "not counted" and "tokens" in note.name for note in entry.cost.basis):
+        found.append(f"The cost leaves out tokens, whose price at {provider.title} isn't known.")
+    if entry.route.hosting == "hosted_custom" and not provider.serving.self_serve:
+        found.append(f"{provider.title} serves tuned models on request only.")
     budget = situation.facts.budget_usd_per_month
     likely = entry.cost.interval().likely
     if budget is not None and likely > budget:

@@ -59,7 +59,7 @@ def late(situation: Situation, route: Route, seconds: Estimate) -> str | None:
 
 
 def _figure(value: float) -> str:
-    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+    return f"{value:.3g}" if value < 10 else f"{value:,.0f}"
 
 
 def api_s(draws: Draws) -> Array:

@@ -61,9 +61,11 @@ class Quality:
             score = score + found * np.maximum(self.target - score, 0)
         if route.tuned:
             score = score + self._tuning_gain()
-        if route.hosting == "own" and not route.tuned:
-            # A small open model, prompted, for a vendor's large one: no better, perhaps worse.
-            score = score - self._draws.uniform("own_prompt", 0.0, 0.15)
+        if route.hosting != "vendor_api" and route.model.open_weights:
+            # A small open model for a vendor's large one: no better, perhaps worse. Tuning makes up
+            # for it, but where facts are what is missing not for what the model doesn't know.
+            left = self._draws.knowledge * self._situation.needs_knowledge if route.tuned else 1.0
+            score = score - left * self._draws.uniform("own_prompt", 0.0, 0.15)
         return np.asarray(np.clip(score, 0, 1))
 
     def interval(self, route: Route) -> Estimate | None:
