@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from ftctl.datasets.render import prompt_text
+from ftctl.datasets.render import prompt_text, render
 
 DEFINITION = {"name": "f", "description": "Does it.", "parameters": {}}
 WRAPPED = {"type": "function", "function": DEFINITION}
+
+
+USER = [{"role": "user", "content": "a"}]
 
 
 class Recorder:
@@ -43,7 +47,7 @@ class Recorder:
     ],
 )
 def test_tools_come_as_a_list_of_wrapped_definitions(tools: Any, wanted: object) -> None:
-    assert json.loads(prompt_text(Recorder(), [], tools))["tools"] == wanted
+    assert json.loads(prompt_text(Recorder(), USER, tools))["tools"] == wanted
 
 
 def test_messages_come_as_text_by_roles_that_templates_know() -> None:
@@ -55,3 +59,25 @@ def test_messages_come_as_text_by_roles_that_templates_know() -> None:
         {"role": "system", "content": "a"},
         {"role": "assistant", "content": ""},
     ]
+
+
+class Marked(Recorder):
+    """A tokenizer of characters whose template puts a system message first, as many do."""
+
+    @override
+    def apply_chat_template(self, conversation: Sequence[Any], **options: Any) -> str:
+        said: str = "".join(f"<{m['role']}>{m['content']}<end>" for m in conversation)
+        return (
+            "<system>hi<end>" + said + ("<assistant>" if options["add_generation_prompt"] else "")
+        )
+
+    @override
+    def __call__(self, text: str, **options: Any) -> Any:
+        return {"input_ids": [ord(letter) for letter in text]}
+
+
+def test_an_answer_that_comes_first_is_trained_without_its_opening() -> None:
+    rendered = render(Marked(), [{"role": "assistant", "content": "4"}])
+    assert "".join(map(chr, rendered.ids)) == "<system>hi<end><assistant>4<end>"
+    trained = [chr(i) for i, counts in zip(rendered.ids, rendered.mask, strict=True) if counts]
+    assert "".join(trained) == "4<end>"

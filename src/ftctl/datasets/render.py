@@ -92,7 +92,19 @@ def prompt_text(
     Raises:
         DataInvalid: the template refuses the messages.
     """
-    return _rendered(tokenizer, messages, tools, opening=True)
+    if messages:
+        return _rendered(tokenizer, messages, tools, opening=True)
+    # No template renders nothing: the opening is what stands before an answer that comes first.
+    answer: list[Message] = [{"role": "assistant", "content": "x"}]
+    whole = _rendered(tokenizer, answer, tools, opening=False)
+    opening = _rendered(tokenizer, answer, tools, opening=True).removeprefix(whole)
+    before, found, _ = whole.partition(opening) if opening else (whole, "", "")
+    if not found:
+        raise DataInvalid(
+            "this model's chat template can't begin with an answer",
+            hint="begin with a user message",
+        )
+    return before + found
 
 
 def render(
@@ -122,7 +134,7 @@ def render(
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        opening = _rendered(tokenizer, messages[:index], tools, opening=True)
+        opening = prompt_text(tokenizer, messages[:index], tools)
         whole = _rendered(tokenizer, messages[: index + 1], tools, opening=False)
         if not whole.startswith(opening) or not opening.startswith(done):
             raise DataInvalid(
@@ -150,7 +162,7 @@ def _rendered(
         return tokenizer.apply_chat_template(
             _plain(messages), tools=_tools(tools), tokenize=False, add_generation_prompt=opening
         )
-    except (TemplateError, TypeError, KeyError) as error:
+    except (TemplateError, TypeError, KeyError, ValueError) as error:
         raise DataInvalid(
             f"the model's chat template refuses these messages: {error}",
             hint="ftctl data check FILE --for local",
