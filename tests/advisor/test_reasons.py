@@ -127,3 +127,15 @@ def test_a_price_that_leaves_a_part_out_is_warned_of() -> None:
 def test_tuning_adds_nothing_where_all_that_fails_is_knowledge() -> None:
     advice = ask(failure_mix={"knowledge": 1}, privacy="stays_inside", data_rows=5000)
     assert (advice.decision, advice.adaptation, advice.hosting) == ("rag", ("rag",), "own")
+
+
+def test_the_next_commands_name_the_files_that_a_split_makes() -> None:
+    """No file is read: the facts name it, whatever measured it."""
+    facts = Facts(data="my rows/all.jsonl", prompt_meets_quality=False, runs_gpus=True)
+    assert advise(facts, as_of=TODAY).next == (
+        "ftctl data check 'my rows/all.jsonl' --for local",
+        "ftctl data split 'my rows/all.jsonl'",
+        "ftctl submit --provider local --model llama-3.1-8b-instruct "
+        "--data 'my rows/all.train.jsonl'",
+    )
+    assert "--data FILE.test.jsonl" in " ".join(ask(baseline_score=0.6, target_score=0.6).next)

@@ -1,6 +1,8 @@
 """The commands to type next, in order; only commands and flags that exist."""
 
 import math
+import shlex
+from pathlib import PurePath
 
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import cheapest_too_dear
@@ -13,11 +15,11 @@ _TELL = {"runs_gpus": "--runs-gpus true", "requests_per_month": "--requests-per-
 
 def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
     """What to type to go on from a decision; capitals stand for what only the user knows."""
-    data = situation.facts.data or "FILE"
+    data, train, test = _files(situation)
     check, split = f"ftctl data check {data}", f"ftctl data split {data}"
     model = _open_model(situation, verdict)
-    score = f"ftctl eval {model} --data test.jsonl --grader exact"
-    tune = f"ftctl submit --provider local --model {model} --data train.jsonl"
+    score = f"ftctl eval {model} --data {test} --grader exact"
+    tune = f"ftctl submit --provider local --model {model} --data {train}"
     ask = f"ftctl advise --data {data}"
     scored = f"{ask} --baseline-score SCORE --baseline-n N --target-score TARGET"
     if verdict.decision == "none":
@@ -30,13 +32,20 @@ def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
             "tell": (" ".join([ask, *(_TELL[name] for name in untold(situation))]),),
             "quote": tuple(f"ftctl providers {name}" for name in _vendors(verdict)),
             "retrieve": (split, score, scored),
-            "tune": (check, split, tune, f"ftctl eval JOB --against {model} --data test.jsonl"),
+            "tune": (check, split, tune, f"ftctl eval JOB --against {model} --data {test}"),
         }[cheapest_test(situation, verdict)]
     if verdict.decision == "self_hosted":
         return f"{check} --for local", split, tune
     if verdict.decision == "hosted":
         return check, split, *(f"ftctl providers {name}" for name in _vendors(verdict)[:1])
     return split, score
+
+
+def _files(situation: Situation) -> tuple[str, str, str]:
+    """The file of examples, and the training and test parts that `data split` makes of it."""
+    whole = PurePath(situation.facts.data or "FILE")
+    train, test = (whole.parent / f"{whole.stem}.{part}.jsonl" for part in ("train", "test"))
+    return shlex.quote(str(whole)), shlex.quote(str(train)), shlex.quote(str(test))
 
 
 def _open_model(situation: Situation, verdict: Verdict) -> str:

@@ -47,6 +47,9 @@ def advise(
     """
     known = facts if isinstance(facts, Facts) else Facts.parse(facts or {})
     file = data or known.data
-    features = None if file is None else measure(Path(file))
+    features = None
+    if file is not None:
+        known = known.model_copy(update={"data": str(file)})
+        features = measure(Path(file))
     day = as_of or known.as_of or datetime.now(UTC).date()
     return advise_on(known, features=features, catalog=load_catalog(), as_of=day)
