@@ -82,7 +82,7 @@ ACT = st.builds(
 )
 FAULT: st.SearchStrategy[Fault] = st.tuples(
     st.sampled_from(("before", "after")),
-    st.sampled_from(VERBS),
+    st.sampled_from((*VERBS, *["create"] * 3)),  # where most is at stake
     st.sampled_from((Crash, Unavailable, AuthError, NotFound, InvalidRequest)),
 ).filter(
     # Any other error than these two says that the job certainly was not made.
@@ -251,19 +251,21 @@ class Observers(RuleBasedStateMachine):
 
     @rule(
         act=ACT,
-        others=st.dictionaries(st.sampled_from(VERBS), ACT, max_size=2),
+        others=st.dictionaries(st.sampled_from(VERBS), st.none() | ACT, max_size=2),
         fault=st.none() | FAULT,
         seconds=st.sampled_from((0, 1, 31, 100)),
     )
     def somebody_acts(
-        self, act: Act, others: dict[Verb, Act], fault: Fault | None, seconds: int
+        self, act: Act, others: dict[Verb, Act | None], fault: Fault | None, seconds: int
     ) -> None:
-        """Others act while the vendor is asked, which may fail, or end the one who asks."""
+        """Others do the same or else while the vendor is asked, which may fail or be the end."""
         self.time.passed += timedelta(seconds=seconds)
         if fault is not None:
             when, verb, error = fault
             self.vendor.faults[when, verb] = error
-        for verb, other in others.items():
+        same = replace(act, who=(act.who + 1) % OBSERVERS)
+        for verb, asked in others.items():
+            other = asked or same
             self.vendor.meanwhile[verb] = lambda other=other: self._act(other)  # type: ignore[misc]
         self._act(act)
         self.vendor.faults.clear()
@@ -336,6 +338,8 @@ class Observers(RuleBasedStateMachine):
         return [Handle(self._in_hand(act), self.where, self.vendor).cancel().record]
 
     def _resume(self, store: Store, act: Act) -> list[JobRecord]:
+        if store.get_job(self._in_hand(act).id).state.open_intention:
+            return self._finish(store, act)  # which is what it would do, but on our clock
         return [Handle(self._in_hand(act), self.where, self.vendor).resume().record]
 
     def _resolve(self, store: Store, act: Act) -> list[JobRecord]:
@@ -419,9 +423,9 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_any_history_is_legal() -> None:
-    run(examples=15, steps=15)
+    run(examples=12, steps=15)
 
 
 @pytest.mark.slow
 def test_any_long_history_is_legal() -> None:
-    run(examples=150, steps=40)
+    run(examples=100, steps=40)
