@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
+from ftctl.config import is_loopback
 from ftctl.errors import PrivacyForbids, ProviderClosed, UsageError
 from ftctl.policy import (
     Account,
     availability,
-    is_loopback,
     privacy_allows,
     require_open,
     require_privacy,

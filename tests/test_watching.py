@@ -133,7 +133,7 @@ def test_watching_tells_changes_and_ends(watched: Watched, tmp_path: Path) -> No
     ]
     assert watched.slept == [2.0, 2.0, pytest.approx(4.0, rel=0.1), 2.0]
     history = [event.message for _, event in watched.store.events(job) if event.kind == "state"]
-    assert history == ["running", "succeeded"]
+    assert history == ["queued: submitted", "running", "succeeded"]
 
 
 def test_an_account_in_trouble_is_asked_once_and_ever_more_rarely(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from ftctl.catalog.load import load_catalog
+from ftctl.config import is_loopback
 from ftctl.datasets.check import check
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.report import Report
@@ -19,7 +20,7 @@ from ftctl.datasets.scan import scan_file
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
 from ftctl.estimation.quote import Quote, quote
 from ftctl.job import JobSpec
-from ftctl.policy import is_loopback, require_open, require_privacy, require_unlisted_privacy
+from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
 from ftctl.providers.base import Capabilities
 from ftctl.providers.registry import is_plugin
 

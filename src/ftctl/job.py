@@ -122,6 +122,7 @@ class JobSpec(BaseModel):
     base_url: str | None = None
     privacy: Privacy | None = None
     max_cost_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    notify: str | None = None  # a command or URL that is told of each move
     metadata: dict[str, str] = {}  # what the asker wants kept with the job; sent nowhere
 
 

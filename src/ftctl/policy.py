@@ -4,7 +4,6 @@ Pure functions of the catalog and a day: no clock, no network.
 """
 
 from datetime import date, timedelta
-from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ftctl.catalog.load import Catalog, load_catalog, stale
 from ftctl.catalog.types import Confidence, Phase, Provider
+from ftctl.config import is_loopback
 from ftctl.errors import PrivacyForbids, ProviderClosed
 from ftctl.job import Privacy
 
@@ -239,17 +239,6 @@ def is_vendors_own(provider: str, base_url: str | None) -> bool:
     """Whether a job is at the vendor itself, so that the catalog's dates apply to it."""
     row = load_catalog().find_provider(provider)
     return row is not None and not is_gateway(row, base_url)
-
-
-def is_loopback(base_url: str) -> bool:
-    """Whether a base URL points at this very machine."""
-    host = urlsplit(base_url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _age(phase: Phase, day: date) -> str:

@@ -136,13 +136,12 @@ def _create(
             f"{record.id}: {error.message}; whether the job was made is not known yet",
             hint="run the same submit again, or ftctl jobs reconcile: it is looked for first",
         ) from None
-    except (InvalidRequest, NotFound, Retired) as error:  # a no, once for all
+    except FtctlError as error:
         said = {"kind": error.kind, "message": error.message, "hint": error.hint}
-        no = {"state": JobState.FAILED, "message": error.message, "error": said}
+        no: dict[str, Any] = {"message": error.message, "error": said, "sent_at": None}
+        if isinstance(error, InvalidRequest | NotFound | Retired):  # once for all
+            no["state"] = JobState.FAILED  # else for now: no credit, wrong key, too many requests
         store.update(record.id, lambda _: no)
-        raise
-    except FtctlError:  # a no for now: no credit, wrong key, too many requests
-        store.update(record.id, lambda _: {"sent_at": None})
         raise
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
     return adopt(store, record.id, remote_id)
@@ -213,5 +212,5 @@ def resolve(store: Store, record: JobRecord, remote_id: str | None) -> JobRecord
 
 def intention_of(spec: JobSpec) -> str:
     """Equal for equal requests: the spec with the data's content instead of its place."""
-    same = spec.model_dump_json(exclude={"data", "validation", "max_cost_usd"})
+    same = spec.model_dump_json(exclude={"data", "validation", "max_cost_usd", "notify"})
     return hashlib.sha256(same.encode()).hexdigest()

@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 Change = Callable[[JobRecord], dict[str, Any]]
 Clock = Callable[[], datetime]
+Tell = Callable[[JobRecord], None]
 
 
 def utc_now() -> datetime:
@@ -24,20 +25,41 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def tell_nobody(_: JobRecord) -> None:
+    """Who hears of a move, where nobody asked to."""
+
+
 def refresh(
-    store: Store, provider: Provider, record: JobRecord, clock: Clock = utc_now
+    store: Store,
+    provider: Provider,
+    record: JobRecord,
+    clock: Clock = utc_now,
+    tell: Tell = tell_nobody,
 ) -> JobRecord:
     """Look at one job once, and write down what was seen.
 
     A look that fails changes how fresh our knowledge is, never the job's state.
+
+    Args:
+        store: Where jobs are kept.
+        provider: The job's driver.
+        record: The job.
+        clock: What time it is.
+        tell: Told of a job that this look saw in another state.
     """
     try:
-        return look(store, provider, record, clock)
+        return look(store, provider, record, clock, tell)
     except FtctlError as error:  # the vendor can't be asked, or a run folder is damaged
         return mark_stale(store, record, error)
 
 
-def look(store: Store, provider: Provider, record: JobRecord, clock: Clock = utc_now) -> JobRecord:
+def look(
+    store: Store,
+    provider: Provider,
+    record: JobRecord,
+    clock: Clock = utc_now,
+    tell: Tell = tell_nobody,
+) -> JobRecord:
     """Like `refresh`, for who does something about a look that fails.
 
     A job that the provider doesn't know is `lost` only after three such answers in a row.
@@ -67,12 +89,16 @@ def look(store: Store, provider: Provider, record: JobRecord, clock: Clock = utc
     )
     _log.debug("%s: %s (%s)", record.id, snapshot.provider_status, snapshot.message)
     if after.state != before:
-        store.add_events(record.id, [_state_event(after, seen_at)])
+        tell(after)
     return after
 
 
 def look_at_page(
-    store: Store, provider: Provider, page: Mapping[str, Snapshot], clock: Clock = utc_now
+    store: Store,
+    provider: Provider,
+    page: Mapping[str, Snapshot],
+    clock: Clock = utc_now,
+    tell: Tell = tell_nobody,
 ) -> Iterator[JobRecord]:
     """Write down what one page of a provider's list showed of our jobs, by job id.
 
@@ -95,7 +121,7 @@ def look_at_page(
                 with contextlib.suppress(FtctlError):  # they are there still; the end is known
                     events = provider.events(after.remote_id, _seen(store, after.id))
                     store.add_events(after.id, events)
-            store.add_events(after.id, [_state_event(after, seen_at)])
+            tell(after)
         yield after
 
 
@@ -120,8 +146,8 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
     def change(now: JobRecord) -> dict[str, Any]:
         if now.state not in (JobState.SUBMITTING, JobState.NEEDS_ATTENTION):
             return {}  # another process adopted it first
-        fields: dict[str, Any] = {"remote_id": remote_id, "sent_at": None, "message": "submitted"}
-        return fields | {"state": JobState.QUEUED}
+        fields: dict[str, Any] = {"remote_id": remote_id, "sent_at": None, "error": None}
+        return fields | {"state": JobState.QUEUED, "message": "submitted"}
 
     return store.update(job_id, change)
 
@@ -190,13 +216,3 @@ def _missed(now: JobRecord, said: str) -> dict[str, Any]:
     if fields["misses"] >= _MISSES_UNTIL_LOST and now.state is not JobState.LOST:
         fields |= {"state": JobState.LOST, "message": said}
     return fields
-
-
-def _state_event(record: JobRecord, at: datetime) -> JobEvent:
-    return JobEvent(
-        source_id=f"state-{record.attempt}-{record.state}-{at.isoformat()}",
-        at=at,
-        level="error" if record.state is JobState.FAILED else "info",
-        kind="state",
-        message=f"{record.state}: {record.message}" if record.message else str(record.state),
-    )

@@ -23,7 +23,7 @@ from ftctl.errors import (
 from ftctl.job import JobRecord, JobState
 from ftctl.providers.base import ListingProvider, Provider
 from ftctl.store import Store
-from ftctl.watcher import look, look_at_page, mark_stale, utc_now
+from ftctl.watcher import Tell, look, look_at_page, mark_stale, tell_nobody, utc_now
 
 GetProvider = Callable[[JobRecord], Provider]
 
@@ -43,12 +43,14 @@ class Pace:
         sleep: How to wait, in seconds.
         clock: What time it is, for records.
         ticks: Seconds on a clock that is never set back, for waiting.
+        tell: Told of each job that is seen in another state.
     """
 
     every_s: float
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], datetime] = utc_now
     ticks: Callable[[], float] = time.monotonic
+    tell: Tell = tell_nobody
 
 
 @dataclass
@@ -155,7 +157,7 @@ def _look_one_by_one(
             yield record
             continue
         try:
-            yield look(store, provider, record, pace.clock)
+            yield look(store, provider, record, pace.clock, pace.tell)
         except (*_NO_WAY, *_ACCOUNT_TROUBLE):
             raise
         except FtctlError as error:  # this job's own trouble, such as a damaged run folder
@@ -179,7 +181,7 @@ def _look_by_list(
     for page in provider.list_jobs():
         here = {wanted.pop(remote): page[remote] for remote in page if remote in wanted}
         if here:
-            yield from look_at_page(store, provider, here, pace.clock)
+            yield from look_at_page(store, provider, here, pace.clock, pace.tell)
         if not wanted:
             break
     missing = list(islice(wanted.values(), FEW))

@@ -11,11 +11,12 @@ from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
 from ftctl.job import JobEvent, JobRecord, JobState, TunedModel
+from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve
-from ftctl.watcher import refresh
+from ftctl.watcher import Tell, refresh
 from ftctl.watching import Pace, watch_jobs
 
 
@@ -54,7 +55,7 @@ class Job:
     def refresh(self) -> "Job":
         """Look at the job once; its state is never changed by a look that fails."""
         with open_store(self._settings) as store:
-            self.record = refresh(store, self._provider(), store.get_job(self.id))
+            self.record = self._look(store, self._provider())
         return self
 
     def watch(self, every_s: float | None = None) -> Iterator[JobRecord]:
@@ -90,7 +91,7 @@ class Job:
         """
         provider = self._provider()
         with open_store(self._settings) as store:
-            record = refresh(store, provider, store.get_job(self.id))
+            record = self._look(store, provider)
             if record.state.terminal:
                 raise IllegalMove(f"{self.id} has ended: {record.state}", hint="ftctl jobs")
             if record.sent_at is not None and provider.capabilities.lists_lag:
@@ -116,7 +117,7 @@ class Job:
                 raise
             gone = {"state": JobState.CANCELLED, "message": "gone at the provider"}
             return store.update(self.id, lambda now: {} if now.state.terminal else gone)
-        return refresh(store, provider, store.get_job(self.id))
+        return self._look(store, provider)
 
     def resume(self) -> "Job":
         """Start the next attempt of a failed or cancelled job, from its last checkpoint.
@@ -132,7 +133,7 @@ class Job:
                 hint=f"submit it again: ftctl job {self.id} shows its settings",
             )
         with open_store(self._settings) as store:
-            record = refresh(store, provider, store.get_job(self.id))
+            record = self._look(store, provider)
             if record.state.open_intention:
                 patience = Patience(self._settings.settle_s)
                 self.record = carry_on(store, provider, record, lambda _: None, patience)
@@ -168,6 +169,9 @@ class Job:
         if self.record.remote_id is not None:  # else nothing of it ever left
             self._provider().forget(self.record.remote_id)
 
+    def _look(self, store: Store, provider: Provider) -> JobRecord:
+        return refresh(store, provider, store.get_job(self.id), tell=_teller(self._settings))
+
     def _provider(self) -> Provider:
         return provider_of(self.record, self._settings)
 
@@ -178,6 +182,17 @@ class Job:
         if self.record.remote_id is None:
             raise NotFound(f"{self.id} isn't at its provider yet", hint=f"ftctl job {self.id}")
         return self.record.remote_id
+
+
+def _teller(settings: Settings) -> Tell:
+    """Tells whom a job names in `notify` of its moves; once for each by this observer."""
+    notifier = Notifier(settings)
+
+    def tell(record: JobRecord) -> None:
+        if record.spec.notify is not None:
+            notifier.tell(record.spec.notify, record)
+
+    return tell
 
 
 def _never_submitted(now: JobRecord) -> dict[str, Any]:
@@ -309,5 +324,9 @@ def watch(
             store,
             get_driver,
             ids,
-            Pace(settings.poll_s if every_s is None else every_s, sleep=sleep),
+            Pace(
+                settings.poll_s if every_s is None else every_s,
+                sleep=sleep,
+                tell=_teller(settings),
+            ),
         )

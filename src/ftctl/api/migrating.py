@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.admission import require_route
+from ftctl.admission import Consent, require_route
 from ftctl.api.job_handle import Job, get_job
 from ftctl.api.submitting import OnStep, preflight, read_hyperparameters, submit_job
 from ftctl.config import Settings, load_settings
@@ -41,33 +41,28 @@ def plan_migration(
     name: str | None = None,
     max_cost: float | None = None,
     allow_scan_hits: bool = False,
+    on_scan_hits: Consent | None = None,
     as_of: date | None = None,
     on_step: OnStep | None = None,
     settings: Settings | None = None,
 ) -> Migration:
     """What `migrate` would submit; everything is asked that a submission asks, nothing is sent.
 
+    Args not named here are those of `submit`.
+
     Args:
         job_id: The job to move.
         to: The new provider.
         model: The base model there; the same one when left out.
         hyperparameters: Settings that win over the carried ones.
-        base_url: A gateway there.
         name: What to call the new job; the old one's name when left out.
-        max_cost: Highest cost accepted, in USD.
-        allow_scan_hits: Send rows away even though the scan found something.
-        as_of: The day to judge availability by; today when not given.
-        on_step: Told what is being done.
-        settings: Where the store is.
 
-    Raises:
-        Refused, DataInvalid, UsageError: as `preflight`; or the model isn't there, or the data
-            are gone or changed.
+    Raises: as `preflight`; or the model isn't there, or the data are gone or changed.
     """
     settings, day = settings or load_settings(), as_of or datetime.now(UTC).date()
     old = get_job(job_id, settings=settings).record
-    moved = old.spec.model_copy(update={"provider": to, "base_url": base_url})
-    require_route(moved, as_of=day)  # before anything else: a closed route needs no model named
+    # Before anything else: a closed route needs no model named.
+    require_route(old.spec.model_copy(update={"provider": to, "base_url": base_url}), as_of=day)
     driver = get_provider(to, settings, base_url)
     spec, differences = translate(
         old.spec, to, driver.capabilities, model=model, base_url=base_url, as_of=day
@@ -82,7 +77,12 @@ def plan_migration(
     )
     _require_same_data(spec, old.id)
     quote = preflight(
-        spec, settings=settings, as_of=day, allow_scan_hits=allow_scan_hits, on_step=on_step
+        spec,
+        settings=settings,
+        as_of=day,
+        allow_scan_hits=allow_scan_hits,
+        on_scan_hits=on_scan_hits,
+        on_step=on_step,
     )
     return Migration(
         source=old.id,
@@ -110,6 +110,7 @@ def migrate(job_id: str, *, to: str, settings: Settings | None = None, **options
     return submit_job(
         plan.spec,
         allow_scan_hits=bool(options.get("allow_scan_hits")),
+        on_scan_hits=options.get("on_scan_hits"),
         as_of=options.get("as_of"),
         on_step=options.get("on_step"),
         settings=settings,

@@ -20,11 +20,12 @@ from ftctl.admission import (
 )
 from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, open_store
-from ftctl.config import Settings, find_base_url, load_settings, mask_url
+from ftctl.config import Settings, find_base_url, load_settings, mask_url, require_base_url
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
+from ftctl.notification import check_target
 from ftctl.providers.registry import get_provider
 from ftctl.submission import Patience
 from ftctl.submission import submit as submit_spec
@@ -47,6 +48,7 @@ def submit(
     max_cost: float | None = None,
     allow_scan_hits: bool = False,
     on_scan_hits: Consent | None = None,
+    notify: str | None = None,
     new: bool = False,
     as_of: date | None = None,
     on_step: OnStep | None = None,
@@ -57,18 +59,16 @@ def submit(
     Args:
         model: A name of `ftctl models`, a folder, a hub id.
         name: What to call the job; made of data and model when not given.
-        validation: Examples on which the best checkpoint is chosen.
         hyperparameters: Any of `Hyperparameters`; the rest is the provider's choice.
-        base_url: A gateway that speaks the provider's wire.
         max_cost: Highest cost accepted, in USD.
         allow_scan_hits: Send rows away even though the scan found personal data or secrets.
         on_scan_hits: Asked, once for each file, when it found some and nobody said so before.
+        notify: A command or URL that is told of each move, by whoever watches the job.
         new: Make another job even though the same one is under way.
         as_of: The day to judge availability by; today when not given.
         on_step: Told what is being done.
 
-    Raises:
-        Refused, DataInvalid, UsageError: as `preflight`; nothing was sent.
+    Raises: as `preflight`; nothing was sent then.
     """
     spec = make_spec(
         provider=provider,
@@ -82,6 +82,7 @@ def submit(
         base_url=base_url,
         privacy=privacy,
         max_cost_usd=max_cost,
+        notify=notify,
     )
     return submit_job(
         spec,
@@ -149,6 +150,8 @@ def make_spec(
     file = Path(data).expanduser()
     held_out = None if validation is None else Path(validation).expanduser()
     settings = read_hyperparameters(hyperparameters or {})
+    if base_url is not None:
+        require_base_url(base_url, origin="--base-url")
     try:
         return JobSpec(
             provider=provider,
@@ -197,6 +200,8 @@ def preflight(
         UsageError: an unknown provider or model.
     """
     tell = on_step or (lambda _: None)
+    if spec.notify is not None:
+        check_target(spec.notify)
     for remark in require_route(spec, as_of=as_of or datetime.now(UTC).date()):
         tell(remark)
     provider = get_provider(spec.provider, settings, spec.base_url)

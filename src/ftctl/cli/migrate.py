@@ -9,7 +9,7 @@ import click
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
-from ftctl.cli.submit import read_settings
+from ftctl.cli.submit import read_settings, who_to_ask
 from ftctl.cli.watching import job_document
 from ftctl.errors import UsageError
 
@@ -57,7 +57,12 @@ def command(
 
     day = as_of.date() if as_of else None
     plan = plan_migration(
-        job_id, hyperparameters=read_settings(changed), as_of=day, on_step=out.note, **asked
+        job_id,
+        hyperparameters=read_settings(changed),
+        as_of=day,
+        on_scan_hits=who_to_ask(),
+        on_step=out.note,
+        **asked,
     )
     if not out.json:
         _show(out, plan)

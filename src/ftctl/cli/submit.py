@@ -1,5 +1,6 @@
 """`ftctl submit`: check, quote and submit a job."""
 
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from ftctl.errors import UsageError
 from ftctl.job import JobState
 
 if TYPE_CHECKING:
+    from ftctl.admission import Consent, ScanHits
+    from ftctl.api.job_handle import Job
     from ftctl.config import Settings
     from ftctl.estimation.quote import Quote
     from ftctl.job import JobSpec
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
+)
+@click.option(
+    "--notify", metavar="CMD_OR_URL", help="Told of each change of state while the job is watched."
 )
 @click.option("--base-url", help="A gateway that speaks the provider's wire.")
 @click.option(
@@ -84,7 +90,12 @@ def command(
     whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
     if dry_run:
         quoted = preflight(
-            whole, settings=home, as_of=day, allow_scan_hits=allow_scan_hits, on_step=out.note
+            whole,
+            settings=home,
+            as_of=day,
+            allow_scan_hits=allow_scan_hits,
+            on_scan_hits=who_to_ask(),
+            on_step=out.note,
         )
         _show_dry_run(out, whole, quoted, day or datetime.now(UTC).date())
         return
@@ -92,10 +103,15 @@ def command(
         whole,
         as_of=day,
         allow_scan_hits=allow_scan_hits,
+        on_scan_hits=who_to_ask(),
         new=new,
         on_step=out.note,
         settings=home,
     )
+    _report(out, job, wait=wait)
+
+
+def _report(out: Output, job: "Job", *, wait: bool) -> None:
     if wait:
         if not out.json:
             out.line(job.id)
@@ -108,9 +124,17 @@ def command(
     if job.state is JobState.NEEDS_ATTENTION:
         out.note(job.record.message)
         raise click.exceptions.Exit(1)
-    if out.json:
-        return
-    out.note(f"{job.record.provider}: {job.record.message}; watch it: ftctl watch {job.id}")
+    if not out.json:
+        out.note(f"{job.record.provider}: {job.record.message}; watch it: ftctl watch {job.id}")
+
+
+def who_to_ask() -> "Consent | None":
+    """Asks the person at the terminal whether rows with scan hits may leave; None without one."""
+
+    def ask(hits: "ScanHits") -> bool:
+        return click.confirm(f"{hits}. Send this file all the same?", default=False, err=True)
+
+    return ask if sys.stdin.isatty() else None
 
 
 def _whole_spec(given: dict[str, Any]) -> "JobSpec":

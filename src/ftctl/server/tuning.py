@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _MIN_EXAMPLES = 10  # source: OpenAI's supervised fine-tuning guide, read 2026-11
 _OURS = "server-"  # begins the source ids of the events that the server makes
 _DONE = "done"
+_QUEUED = f"{JobState.QUEUED}: submitted"  # the move that the server tells in OpenAI's words
 
 
 class Tuning:
@@ -146,7 +147,8 @@ class Tuning:
 
     def events(self, record: JobRecord) -> list[tuple[int, JobEvent]]:
         """What is known to have happened, numbered, oldest first; only ever added to."""
-        return self._store.events(record.id)
+        known = self._store.events(record.id)
+        return [(n, event) for n, event in known if event.message != _QUEUED]
 
     def facts(self, record: JobRecord) -> RunFacts:
         """What the job's run folder tells."""
@@ -246,19 +248,15 @@ class Tuning:
         return False
 
     def _fail(self, job_id: str, code: str, message: str, param: str | None = None) -> None:
-        # Said first: who sees that a job has ended must find its last event.
-        if self._store.get_job(job_id).state.open_intention:
-            self._say(job_id, "failed", f"The job failed: {message}", error=True)
         at = datetime.now(UTC)
         error = {"kind": code, "message": message, "hint": ""} | ({"param": param} if param else {})
         fields = {"state": JobState.FAILED, "message": message, "error": error, "observed_at": at}
         self._store.update(job_id, lambda now: fields if now.state.open_intention else {})
 
-    def _say(self, job_id: str, source_id: str, message: str, *, error: bool = False) -> None:
+    def _say(self, job_id: str, source_id: str, message: str) -> None:
         event = JobEvent(
             source_id=f"{_OURS}{source_id}",
             at=datetime.now(UTC),
-            level="error" if error else "info",
             kind="state",  # else the watcher would take it for one of the run's own messages
             message=message,
         )

@@ -17,7 +17,7 @@ from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState
 from ftctl.store.audit_entry import AuditEntry, this_user
 from ftctl.store.engine import explained, insert_new, lock, make_engine
 from ftctl.store.migrations import SCHEMA_VERSION, bring_up, require_known, schema_version
-from ftctl.store.rows import Change, changed, columns, new_record, text
+from ftctl.store.rows import Change, changed, columns, event_row, move_event, new_record, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +215,9 @@ class Store:
     def update_many(self, changes: Mapping[str, Change]) -> list[JobRecord]:
         """Change many jobs in one transaction, all or none; returns them in the order asked.
 
+        A job that moves to another state says so in its events, in the same transaction: no
+        crash can part a move from its history.
+
         Args:
             changes: From whole job ids, some thousands at most, to what `update` takes.
 
@@ -224,10 +227,10 @@ class Store:
         """
         from sqlalchemy import bindparam
 
-        from ftctl.store.tables import JOBS
+        from ftctl.store.tables import EVENTS, JOBS
 
         asked = JOBS.select().where(JOBS.c.id.in_(changes)).order_by(JOBS.c.id)
-        after, writes = [], []
+        after, writes, history = [], [], []
         with self._writing() as connection:
             locked = connection.execute(asked.with_for_update(key_share=True))
             rows = {row.id: row for row in locked}
@@ -242,9 +245,12 @@ class Store:
                     look = (row.next_look_at or _AT_ONCE) if new.state.watched else None
                     written = {"job": job_id, "revision": row.revision + 1, "next_look_at": look}
                     writes.append(columns(new) | written)
+                if new.state != now.state and not new.state.open_intention:
+                    history.append(event_row(job_id, move_event(now, new, row.revision + 1)))
             if writes:
                 move = JOBS.update().where(JOBS.c.id == bindparam("job"))
                 connection.execute(move, writes)
+            insert_new(connection, EVENTS, history)
         return after
 
     def add_events(self, job_id: str, events: Sequence[JobEvent]) -> int:
@@ -255,10 +261,7 @@ class Store:
         """
         from ftctl.store.tables import EVENTS, JOBS
 
-        rows = [
-            {"job_id": job_id, "source_id": event.source_id, "record": event.model_dump_json()}
-            for event in events
-        ]
+        rows = [event_row(job_id, event) for event in events]
         job = JOBS.select().where(JOBS.c.id == job_id).with_for_update(key_share=True)
         with self._writing() as connection:
             # One writer a job: numbers become visible in their order, so no reader skips one.

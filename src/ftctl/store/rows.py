@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ftctl.errors import IllegalMove
-from ftctl.job import LEGAL_MOVES, JobRecord, JobSpec, JobState
+from ftctl.job import LEGAL_MOVES, JobEvent, JobRecord, JobSpec, JobState
 
 Change = Callable[[JobRecord], dict[str, Any]]
 
@@ -36,6 +36,23 @@ def columns(record: JobRecord) -> dict[str, Any]:
         "base_url": record.base_url,
         "record": record.model_dump_json(),
     }
+
+
+def event_row(job_id: str, event: JobEvent) -> dict[str, Any]:
+    """An event as the table keeps it."""
+    return {"job_id": job_id, "source_id": event.source_id, "record": event.model_dump_json()}
+
+
+def move_event(before: JobRecord, after: JobRecord, revision: int) -> JobEvent:
+    """The line of a job's history that tells of a move, dated when it was seen."""
+    seen = after.observed_at if after.observed_at != before.observed_at else None
+    return JobEvent(
+        source_id=f"state-{revision}",
+        at=seen or datetime.now(UTC),
+        level="error" if after.state is JobState.FAILED else "info",
+        kind="state",
+        message=f"{after.state}: {after.message}" if after.message else str(after.state),
+    )
 
 
 def text(at: datetime) -> str:

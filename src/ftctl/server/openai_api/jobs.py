@@ -280,12 +280,16 @@ def _event_id(record: JobRecord, number: int) -> str:
     return f"ftevent-{record.id.removeprefix('job-')}{number:08d}"
 
 
+def _said(event: JobEvent) -> str:
+    return f"The job {event.message}" if event.message.startswith("failed: ") else event.message
+
+
 def _event(backend: Backend, record: JobRecord, number: int, event: JobEvent) -> EventObject:
     return EventObject(
         id=_event_id(record, number),
         created_at=int(event.at.timestamp()),
         level=_LEVEL.get(event.level, "info"),
-        message=_by_file_id(backend, record, event.message),
+        message=_by_file_id(backend, record, _said(event)),
         type="metrics" if "step" in event.data else "message",
         data=event.data,
     )
