@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from command_line import Cli
 
 from ftctl.api.tuned_models import my_models
 from ftctl.config import load_settings
@@ -55,3 +56,20 @@ def test_the_warning_begins_sixty_days_before(day: date, *, soon: bool) -> None:
     add("openai", "gpt-4.1-mini")
     (model,) = my_models(as_of=day)
     assert model.ends_soon is soon
+
+
+def test_the_list_warns_and_says_how_to_move(cli: Cli) -> None:
+    job = add("openai", "gpt-4.1-mini")
+    shown = cli("models", "--mine", "--as-of", "2026-11-24")
+    assert shown.returncode == 0
+    assert "it answers until 2027-01-14, 51 days" in " ".join(shown.stdout.split())
+    assert f"stops answering in 51 days; ftctl migrate {job} --to local" in shown.stderr
+    late = cli("models", "--mine", "--as-of", "2027-02-01")
+    assert "has stopped answering" in late.stderr
+    (model,) = cli("models", "--mine", "--as-of", "2026-11-24", "--json").json()["models"]
+    assert (model["serves_until"], model["days_left"], model["job"]) == ("2027-01-14", 51, job)
+
+
+def test_who_has_none_is_told_how_to_begin(cli: Cli) -> None:
+    assert "no job has made a model yet" in cli("models", "--mine").stdout
+    assert cli("models", "gpt-4.1", "--mine").returncode == 2

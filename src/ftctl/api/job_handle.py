@@ -166,8 +166,12 @@ class Job:
         """
         if not self.refresh().state.terminal:
             raise IllegalMove(f"{self.id} is {self.state}", hint=f"ftctl cancel {self.id}")
-        if self.record.remote_id is not None:  # else nothing of it ever left
-            self._provider().forget(self.record.remote_id)
+        if self.record.remote_id is None:  # nothing of it ever left
+            return
+        self._provider().forget(self.record.remote_id)
+        gone = {"provider": self.record.provider, "remote_id": self.record.remote_id}
+        with open_store(self._settings) as store:
+            store.audit("forgotten", gone, job_id=self.id)
 
     def _look(self, store: Store, provider: Provider) -> JobRecord:
         return refresh(store, provider, store.get_job(self.id), tell=_teller(self._settings))
@@ -272,7 +276,9 @@ def resolve_job(
     """
     settings = settings or load_settings()
     with open_store(settings) as store:
-        return resolve(store, store.get_job(job_id), remote_id)
+        record = resolve(store, store.get_job(job_id), remote_id)
+        store.audit("resolved", {"remote_id": remote_id}, job_id=record.id)
+        return record
 
 
 def jobs(*, limit: int | None = None, settings: Settings | None = None) -> list[Job]:

@@ -8,6 +8,7 @@ import click
 from ftctl.cli.options import command as make_command
 from ftctl.cli.providers import checked, starts
 from ftctl.cli.render import Output
+from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.catalog.load import Catalog
@@ -18,18 +19,27 @@ if TYPE_CHECKING:
     "models", short_help="Base models, where they can be tuned, until when, at what price."
 )
 @click.argument("name", required=False)
+@click.option("--mine", is_flag=True, help="The models your jobs made, and how long each answers.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
-def command(out: Output, name: str | None, as_of: datetime | None) -> None:
+def command(out: Output, name: str | None, *, mine: bool, as_of: datetime | None) -> None:
     """List base models, or one of them with every price and date that is known.
 
     Where the catalog has no price, genai-prices and LiteLLM's price file are asked. Facts checked
-    more than 90 days before that day are marked as old.
+    more than 90 days before that day are marked as old. With `--mine` the models that your jobs
+    made, those that stop answering first on top.
 
     Example: ftctl models smollm2-135m-instruct
     """
     from ftctl.catalog.load import load_catalog
 
     day = as_of.date() if as_of else datetime.now(UTC).date()
+    if mine:
+        if name is not None:
+            raise UsageError(
+                "--mine lists all of them; a name is of another list", hint="ftctl jobs"
+            )
+        _show_mine(out, day)
+        return
     catalog = load_catalog()
     rows = [catalog.get_model(name)] if name else list(catalog.models)
     if out.json:
@@ -40,6 +50,29 @@ def command(out: Output, name: str | None, as_of: datetime | None) -> None:
     out.table(columns, [_row(catalog, row, day) for row in rows], title=f"on {day}")
     for row in rows if name else []:
         _show_one(out, catalog, row, day)
+
+
+def _show_mine(out: Output, day: date) -> None:
+    from ftctl.api.tuned_models import my_models
+
+    models = my_models(as_of=day)
+    if out.json:
+        rows = [model.model_dump(mode="json") for model in models]
+        out.document({"schema": "ftctl.my-models/1", "as_of": str(day), "models": rows})
+        return
+    if not models:
+        out.plain("no job has made a model yet; ftctl submit --help shows how to begin")
+        return
+    out.table(
+        ("model", "base", "provider", "how long it answers", "job"),
+        [(m.name, m.base_model, m.provider, m.lifetime, m.job) for m in models],
+        title=f"on {day}",
+    )
+    for model in models:
+        if model.ends_soon:
+            left = model.days_left or 0
+            when = f"stops answering in {left} days" if left > 0 else "has stopped answering"
+            out.note(f"{model.name} {when}; ftctl migrate {model.job} --to local moves it")
 
 
 def tuned_at(catalog: "Catalog", model: "Model", day: date) -> list[str]:
