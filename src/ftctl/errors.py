@@ -122,9 +122,13 @@ class Unsupported(Refused):
 
 
 class ProviderError(FtctlError):
-    """The other side failed; the same command may be run again."""
+    """The other side failed; the same command may be run again.
+
+    `code` is the vendor's own word for it, where it gives one.
+    """
 
     exit_code = 5
+    code: str | None = None
 
 
 class AuthError(ProviderError):

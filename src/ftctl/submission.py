@@ -14,6 +14,7 @@ from ftctl.errors import (
     IllegalMove,
     InvalidRequest,
     NotFound,
+    ProviderError,
     Retired,
     Unavailable,
     UsageError,
@@ -137,7 +138,8 @@ def _create(
             hint="run the same submit again, or ftctl jobs reconcile: it is looked for first",
         ) from None
     except FtctlError as error:
-        said = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        code = error.code if isinstance(error, ProviderError) else None
+        said = {"kind": code or error.kind, "message": error.message, "hint": error.hint}
         no: dict[str, Any] = {"message": error.message, "error": said, "sent_at": None}
         if isinstance(error, InvalidRequest | NotFound | Retired):  # once for all
             no["state"] = JobState.FAILED  # else for now: no credit, wrong key, too many requests

@@ -146,6 +146,33 @@ def test_retry_after_says_seconds_or_a_date(value: str | None, seconds: float | 
     assert retry_after_s(value) == seconds
 
 
+def test_a_vendor_s_code_is_kept_and_a_key_it_repeats_is_not() -> None:
+    said = {
+        "message": "Incorrect API key: sk-pl******cdef. No credit.",
+        "code": "insufficient_quota",
+    }
+    error = status_error(
+        who="V",
+        doing="x",
+        status=429,
+        headers={},
+        body={"error": said},
+        credential=Credential("openai", "sk-planted-abcdef", "OPENAI_API_KEY"),
+    )
+    assert error.code == "insufficient_quota"
+    assert error.message == "asked to x, V answered 429: Incorrect API key: *** No credit."
+    odd = {"error": {"message": "m", "code": "\x1b[2J"}}
+    error = status_error(
+        who="V",
+        doing="x",
+        status=400,
+        headers={},
+        body=odd,
+        credential=Credential("openai", "k", "OPENAI_API_KEY"),
+    )
+    assert error.code is None
+
+
 def test_a_gateway_of_another_error_shape_is_quoted() -> None:
     error = status_error(
         who="g",

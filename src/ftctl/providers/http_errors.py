@@ -1,6 +1,7 @@
 """What an HTTP status or a broken connection means: by number and class, never by text."""
 
 import math
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ _KINDS: dict[int, type[ProviderError]] = {
     429: RateLimited,
 }
 _LONGEST_MESSAGE = 500
+_MASKED = re.compile(r"[\w-]*\*{3,}[\w-]*")  # vendors repeat a wrong key with its two ends showing
+_CODE = re.compile(r"\w{1,60}")
 _AGAIN = "run the same command again"
 # Parts of the names of the HTTP clients' own exception classes: reason and what to do.
 _BY_CLASS_NAME = {
@@ -61,6 +64,7 @@ def status_error(
     said = vendor_words(body, credential)
     message = f"asked to {doing}, {who} answered {status}" + (f": {said}" if said else "")
     error = kind(message, hint=_hint(status, credential, headers))
+    error.code = _vendor_code(body)
     if isinstance(error, RateLimited):
         error.retry_after_s = retry_after_s(headers.get("retry-after"))
     return error
@@ -164,7 +168,15 @@ def vendor_words(body: object, credential: Credential) -> str:
     inner = body.get("error", body)
     source = inner if isinstance(inner, Mapping) else body
     said = str(source.get("message") or source.get("detail") or "")
-    return printable(said.replace(credential.key, "***"))[:_LONGEST_MESSAGE]
+    said = _MASKED.sub("***", said.replace(credential.key, "***"))
+    return printable(said)[:_LONGEST_MESSAGE]
+
+
+def _vendor_code(body: object) -> str | None:
+    """The word of an error document that programs read, such as `insufficient_quota`."""
+    inner = body.get("error") if isinstance(body, Mapping) else None
+    code = inner.get("code") if isinstance(inner, Mapping) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 def printable(text: str) -> str:
