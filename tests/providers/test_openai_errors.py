@@ -160,7 +160,7 @@ def test_a_vendor_s_code_is_kept_and_a_key_it_repeats_is_not() -> None:
         credential=Credential("openai", "sk-planted-abcdef", "OPENAI_API_KEY"),
     )
     assert error.code == "insufficient_quota"
-    assert error.message == "asked to x, V answered 429: Incorrect API key: *** No credit."
+    assert error.message == "asked to x, V answered 429: Incorrect API key: ***. No credit."
     odd = {"error": {"message": "m", "code": "\x1b[2J"}}
     error = status_error(
         who="V",
