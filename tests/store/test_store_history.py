@@ -80,7 +80,7 @@ ACT = st.builds(
     st.booleans(),
     st.sampled_from(SHOWN),
 )
-FAULT: st.SearchStrategy[Fault] = st.tuples(
+FAULT = st.tuples(
     st.sampled_from(("before", "after")),
     st.sampled_from((*VERBS, *["create"] * 3)),  # where most is at stake
     st.sampled_from((Crash, Unavailable, AuthError, NotFound, InvalidRequest)),
@@ -407,6 +407,18 @@ class Observers(RuleBasedStateMachine):
             assert job.remote_id == self.vendor.truth(job.marker)
         self.history_is_legal()
         self.nothing_is_lost_and_nothing_doubled()
+
+
+@pytest.mark.parametrize("verb", ["upload", "create"])
+@pytest.mark.parametrize("fault", [Crash, Unavailable])
+def test_two_submit_the_same_and_one_is_cut(verb: Verb, fault: type[BaseException]) -> None:
+    observers = Observers()
+    first = Act("submit", 0, 0, new=False, shown=None)
+    observers.vendor.faults["after", "create"] = fault
+    observers.vendor.meanwhile[verb] = lambda: observers._act(replace(first, who=1))
+    observers._act(first)
+    assert len(observers.vendor.markers) == 1
+    observers.teardown()
 
 
 def run(examples: int, steps: int) -> None:
