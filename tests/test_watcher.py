@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import (
@@ -24,7 +25,7 @@ from ftctl.job import JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedMod
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve, submit
-from ftctl.watcher import adopt, refresh
+from ftctl.watcher import adopt, look_at_page, refresh
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNNING = Snapshot(state=JobState.RUNNING, provider_status="running", message="step 1 of 2")
@@ -301,6 +302,25 @@ def test_two_that_submit_the_same_at_once_make_one_job(store: Store) -> None:
     assert provider.made == [first.id]
 
 
+def test_a_job_cancelled_while_it_is_made_is_stopped_there(store: Store) -> None:
+    stopped: list[str] = []
+
+    class Slow(Scripted):
+        @override
+        def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+            cancelled = {"state": JobState.CANCELLED, "sent_at": None}
+            store.update(marker, lambda _: cancelled)  # what another process's cancel writes
+            return super().create(spec, files, marker)
+
+        @override
+        def cancel(self, remote_id: str) -> None:
+            stopped.append(remote_id)
+
+    job = submit(spec_of(store), store=store, provider=Slow(), patience=Time().patience())
+    assert job.state is JobState.CANCELLED
+    assert stopped == [f"remote-{job.id}"]
+
+
 def test_data_that_changed_since_is_not_sent(store: Store) -> None:
     spec = spec_of(store)
     job = store.add_job(spec, "i")
@@ -324,6 +344,18 @@ def test_a_look_that_began_before_a_resume_tells_nothing(store: Store) -> None:
     store.update(job.id, lambda _: {"state": JobState.QUEUED, "attempt": 2})
     late = refresh(store, Scripted(failed), seen_before, clock=lambda: NOW)
     assert (late.state, late.attempt) == (JobState.QUEUED, 2)
+
+
+def test_a_page_of_the_attempt_before_tells_nothing_of_the_next(store: Store) -> None:
+    job = queued(store)
+    failed = Snapshot(state=JobState.FAILED, provider_status="failed")
+    attempts = {job.id: 1}
+    store.update(job.id, lambda _: {"state": JobState.RUNNING, "attempt": 2})
+    states = [
+        [seen.state for seen in look_at_page(store, Scripted(), {job.id: failed}, attempts)]
+        for _ in range(2)
+    ]
+    assert states == [["running"], ["failed"]]
 
 
 def test_the_same_submit_finds_its_data_where_they_are_now(store: Store, tmp_path: Path) -> None:

@@ -146,7 +146,10 @@ def _create(
         store.update(record.id, lambda _: no)
         raise
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
-    return adopt(store, record.id, remote_id)
+    after = adopt(store, record.id, remote_id)
+    if after.state is JobState.CANCELLED:  # by another process, while it was being made
+        provider.cancel(remote_id)
+    return after
 
 
 def _settle(

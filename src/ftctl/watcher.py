@@ -72,18 +72,20 @@ def look(
     if record.state.open_intention:
         return _adopt(store, provider, record)
     assert record.remote_id is not None  # noqa: S101 - every state past `submitting` has one
+    # A look that began before the job was resumed tells of an attempt that is over.
+    same = record.attempt
     try:
         snapshot = provider.poll(record.remote_id)
         events = provider.events(record.remote_id, _seen(store, record.id))
     except NotFound as error:
         said = error.message
-        return store.update(record.id, lambda now: _missed(now, said))
+        return store.update(
+            record.id, lambda now: _missed(now, said) if now.attempt == same else {}
+        )
     store.add_events(record.id, events)
     snapshot = snapshot.model_copy(update={"progress": snapshot.progress | _measured(events)})
     seen_at = clock()
     before = record.state
-    # A look that began before the job was resumed tells of an attempt that is over.
-    same = record.attempt
     after = store.update(
         record.id, lambda now: _observed(now, snapshot, seen_at) if now.attempt == same else {}
     )
@@ -97,6 +99,7 @@ def look_at_page(
     store: Store,
     provider: Provider,
     page: Mapping[str, Snapshot],
+    attempts: dict[str, int],
     clock: Clock = utc_now,
     tell: Tell = tell_nobody,
 ) -> Iterator[JobRecord]:
@@ -104,6 +107,15 @@ def look_at_page(
 
     What a job said is asked for once, when it has ended: a question a job would undo what the
     list saved.
+
+    Args:
+        store: Where jobs are kept.
+        provider: Whose list it is.
+        page: What it showed, by job id.
+        attempts: The attempt that each job was last seen in, kept from page to page: what a list
+            says of a job that was resumed meanwhile may be of the attempt before.
+        clock: What time it is.
+        tell: Told of each job that is seen in another state.
     """
     seen_at = clock()
     before: dict[str, JobState] = {}
@@ -111,7 +123,9 @@ def look_at_page(
     def observing(snapshot: Snapshot) -> Change:
         def change(now: JobRecord) -> dict[str, Any]:
             before[now.id] = now.state
-            return _observed(now, snapshot, seen_at)
+            last = attempts.setdefault(now.id, now.attempt)
+            attempts[now.id] = now.attempt
+            return _observed(now, snapshot, seen_at) if last == now.attempt else {}
 
         return change
 

@@ -59,11 +59,13 @@ class Account:
 
     Attributes:
         jobs: Remote id of each job id; None for one that isn't known to be there.
+        attempts: The attempt that each job was last seen in.
         due: When to ask next, on the pace's ticks.
         failures: Answers in a row that spoke against the account, not against a job.
     """
 
     jobs: dict[str, str | None] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
     due: float = 0.0
     failures: int = 0
 
@@ -122,6 +124,7 @@ def _accounts(store: Store, ids: Sequence[str]) -> dict[tuple[str, str | None], 
         record = store.get_job(job_id)
         account = accounts.setdefault((record.provider, record.base_url), Account())
         account.jobs[record.id] = record.remote_id
+        account.attempts[record.id] = record.attempt
     return accounts
 
 
@@ -181,7 +184,7 @@ def _look_by_list(
     for page in provider.list_jobs():
         here = {wanted.pop(remote): page[remote] for remote in page if remote in wanted}
         if here:
-            yield from look_at_page(store, provider, here, pace.clock, pace.tell)
+            yield from look_at_page(store, provider, here, account.attempts, pace.clock, pace.tell)
         if not wanted:
             break
     missing = list(islice(wanted.values(), FEW))

@@ -332,7 +332,7 @@ class Observers(RuleBasedStateMachine):
     def _page(self, store: Store, act: Act) -> list[JobRecord]:
         ours = {job.id: job.remote_id for job in store.jobs() if job.remote_id in self.vendor.jobs}
         page = {id_: self.vendor.jobs[remote] for id_, remote in ours.items() if remote}
-        return list(look_at_page(store, self.vendor, page))
+        return list(look_at_page(store, self.vendor, page, {}))
 
     def _cancel(self, store: Store, act: Act) -> list[JobRecord]:
         return [Handle(self._in_hand(act), self.where, self.vendor).cancel().record]

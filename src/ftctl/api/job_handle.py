@@ -10,7 +10,7 @@ from ftctl.admission import require_route
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
-from ftctl.job import JobEvent, JobRecord, JobState, TunedModel
+from ftctl.job import OPEN, JobEvent, JobRecord, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
@@ -102,7 +102,9 @@ class Job:
                 )
             if record.state.open_intention:
                 # Unless the command that submits it is ahead of us: then it is cancelled there.
-                record = store.update(self.id, _never_submitted)
+                record = store.update(self.id, _never_submitted(record))
+                if record.state.open_intention:
+                    raise IllegalMove(f"{self.id} is being submitted", hint="cancel it again then")
             if not record.state.terminal:
                 store.update(self.id, _cancelling)
                 record = self._cancel_there(store, provider, record)
@@ -199,9 +201,10 @@ def _teller(settings: Settings) -> Tell:
     return tell
 
 
-def _never_submitted(now: JobRecord) -> dict[str, Any]:
+def _never_submitted(looked: JobRecord) -> Callable[[JobRecord], dict[str, Any]]:
+    """Cancelled, unless another process has begun to send it since we looked."""
     never = {"state": JobState.CANCELLED, "message": "never submitted", "sent_at": None}
-    return never if now.state.open_intention else {}
+    return lambda now: never if now.state.open_intention and now.sent_at == looked.sent_at else {}
 
 
 def _cancelling(now: JobRecord) -> dict[str, Any]:
@@ -252,8 +255,8 @@ def reconcile(
     patience = patience or Patience(settings.settle_s)
     settled, unsettled = [], []
     with open_store(settings) as store:
-        waiting = [job for job in store.jobs() if job.state.open_intention]
-        attention = [job for job in store.jobs() if job.state is JobState.NEEDS_ATTENTION]
+        waiting = store.jobs(states=OPEN)
+        attention = store.jobs(states={JobState.NEEDS_ATTENTION})
         for record in reversed(waiting):
             try:
                 require_route(record.spec, as_of=as_of or datetime.now(UTC).date())
