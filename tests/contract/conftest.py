@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("ftctl.testing.contract")
+pytest.register_assert_rewrite("ftctl.testing.contract", "ftctl.testing.http_contract")

@@ -11,20 +11,13 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
 from ftctl.providers.openai import OpenAIProvider
-from ftctl.testing.contract import RemoteContract
-from ftctl.testing.loopback import Fault
-from ftctl.testing.openai_vendor import OpenAIVendor, without_model
-from ftctl.testing.under_test import RETRY_AFTER_S, Refusal, Verb
+from ftctl.testing import openai_vendor
+from ftctl.testing.http_contract import HttpContract, HttpUnderTest
+from ftctl.testing.loopback import Json
+from ftctl.testing.openai_vendor import OpenAIVendor
+from ftctl.testing.under_test import Verb
 
-STATUS: dict[Refusal, int] = {
-    "auth": 401,
-    "invalid": 400,
-    "not_found": 404,
-    "retired": 410,
-    "rate_limited": 429,
-    "unavailable": 500,
-}
-ROUTE: dict[Verb, str] = {
+ROUTES: dict[Verb, str] = {
     "upload": "* /files",
     "create": "POST /fine_tuning/jobs",
     "find": "GET /fine_tuning/jobs",
@@ -36,14 +29,13 @@ ROUTE: dict[Verb, str] = {
 }
 
 
-class OpenAIUnderTest:
-    """A vendor on loopback that does as it is told."""
-
+class OpenAIUnderTest(HttpUnderTest):
     def __init__(self, vendor: OpenAIVendor, folder: Path) -> None:
+        super().__init__(vendor, ROUTES)
         data = folder / "train.jsonl"
         data.write_text('{"messages": []}\n' * 10, "utf-8")
         self._vendor = vendor
-        self.spec = JobSpec(
+        self._spec = JobSpec(
             provider="openai",
             model="gpt-4o-mini-2024-07-18",
             data=data,
@@ -52,35 +44,41 @@ class OpenAIUnderTest:
             base_url=vendor.base_url,
         )
 
+    @property
+    @override
+    def spec(self) -> JobSpec:
+        return self._spec
+
+    @override
     def driver(self) -> Provider:
         return OpenAIProvider(load_settings(), self._vendor.base_url)
 
+    @override
     def finish(self, remote_id: str) -> None:
         self._vendor.move(remote_id, "succeeded")
 
+    @override
     def made(self) -> int:
         return len(self._vendor.jobs)
 
-    def refuse(self, verb: Verb, how: Refusal) -> None:
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if how == "rate_limited" else {}
-        self._vendor.faults.append(Fault(ROUTE[verb], status=STATUS[how], headers=headers))
+    @override
+    def with_status(self, document: Json, word: str) -> Json:
+        return document | {"status": word}
 
-    def lose_the_answer(self) -> None:
-        self._vendor.faults.append(Fault("POST /fine_tuning/jobs", "lost"))
+    @override
+    def without_model(self, document: Json) -> Json:
+        return openai_vendor.without_model(document)
 
-    def hide(self, looks: int) -> None:
-        self._vendor.lists_lag_requests = looks
+    @override
+    def troubled(self, document: Json) -> Json:
+        return openai_vendor.trouble_while_running(document)
 
-    def say(self, remote_id: str, word: str) -> None:
-        fault = Fault(ROUTE["poll"], "changed", change=lambda d: d | {"status": word})
-        self._vendor.faults.append(fault)
-
-    def name_no_model(self, remote_id: str) -> None:
-        changed = Fault(f"GET */{remote_id}", "changed", times=None, change=without_model)
-        self._vendor.faults.append(changed)
+    @override
+    def succeeded_in_part(self, document: Json) -> Json:
+        return openai_vendor.succeeded_in_part(document)
 
 
-class TestOpenAI(RemoteContract):
+class TestOpenAI(HttpContract):
     @pytest.fixture
     @override
     def under_test(

@@ -151,7 +151,10 @@ def snapshot_of(job: Job) -> Snapshot:
         progress["seconds"] = job.finished_at - job.created_at
     progress |= _chosen(job.hyperparameters or {})
     error = None
-    message = "" if state else f"the provider says {job.status!r}, a word we don't know"
+    # An error of a job that hasn't failed is a remark: its status decides.
+    message = (job.error and job.error.message) or ""
+    if state is None:
+        message = f"the provider says {job.status!r}, a word we don't know"
     if state is JobState.FAILED:
         error = _error(job.error or Trouble())
         message = error["message"]

@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,7 @@ class Fault:
             `change`.
         status: Status to answer with.
         headers: Headers to answer with.
+        body: Body of a `status` answer; the vendor's own refusal when None.
         after_work: Whether the vendor does what was asked before a `status` answer; in every
             other kind it does.
         times: How many requests it meets; None is for ever.
@@ -85,6 +87,7 @@ class Fault:
     kind: Literal["status", "cut", "lost", "not_json", "changed"] = "status"
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json | bytes | None = None
     after_work: bool = False
     times: int | None = 1
     message: str = "scripted"
@@ -115,6 +118,9 @@ class Loopback:
         key: The key that is right; None takes any.
         prefix: What the base URL's path is.
         tls: What it speaks TLS with; plain HTTP when None.
+
+    Attributes:
+        lists_lag_requests: Lists that don't show a new job.
     """
 
     def __init__(
@@ -123,7 +129,9 @@ class Loopback:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.latency: list[Latency] = []
+        self.lists_lag_requests = 0
         self.on_moment: Callable[[Moment, Request], None] | None = None
+        self._lists: Counter[str] = Counter()
         self._key = key
         self._prefix = prefix
         self._lock = threading.RLock()
@@ -162,6 +170,11 @@ class Loopback:
     def refusal(self, status: int, message: str, code: str | None = None) -> Answer:
         """An error in the vendor's own shape."""
         return Answer({"message": message, "code": code}, status)
+
+    def listed(self, job_id: str) -> bool:
+        """Whether the list that is made now shows a job: lists lag. To be asked once a list."""
+        self._lists[job_id] += 1
+        return self._lists[job_id] > self.lists_lag_requests
 
     def asked(self, route: str) -> list[Request]:
         """The requests so far whose `METHOD /path` fits a pattern, oldest first."""
@@ -215,7 +228,8 @@ class Loopback:
             return answer
         if instead:
             spoilt = self.refusal(fault.status, fault.message)
-            return Answer(spoilt.body, spoilt.status, fault.headers)
+            body = spoilt.body if fault.body is None else fault.body
+            return Answer(body, spoilt.status, fault.headers)
         if fault.kind == "not_json":
             return Answer(b"<html>Service page</html>", 200)
         if fault.change is not None and not isinstance(answer.body, bytes):
@@ -291,7 +305,7 @@ def _handler(vendor: Loopback) -> type[BaseHTTPRequestHandler]:
             except (BrokenPipeError, ConnectionResetError):  # the client was killed
                 self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = _any  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815 - the names http.server looks for
 
         @override
         def log_message(self, format: str, *args: Any) -> None:

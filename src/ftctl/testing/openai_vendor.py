@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from ftctl.testing.loopback import Answer, Json, Loopback, Request, form_fields
 from ftctl.testing.openai_chat import chat_answer
+from ftctl.testing.under_test import TROUBLE
 
 STATUSES = ("validating_files", "queued", "running", "succeeded")
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -39,7 +40,6 @@ class VendorJob:
     events: list[Json] = field(default_factory=list)
     checkpoints: list[Json] = field(default_factory=list)
     made_at: float = field(default_factory=time.monotonic)
-    lists: int = 0  # how often jobs were listed since it was made
 
 
 class OpenAIVendor(Loopback):
@@ -240,8 +240,7 @@ class OpenAIVendor(Loopback):
     def _list(self, request: Request) -> Answer:
         rows = []
         for job in self.jobs.values():
-            job.lists += 1
-            shown = job.lists > self.lists_lag_requests
+            shown = self.listed(job.document["id"])
             shown = shown and time.monotonic() - job.made_at >= self.lists_lag_s
             if shown and self._selected(job.document, request.query):
                 rows.append(job.document)
@@ -319,6 +318,18 @@ def _model(name: str, owner: str) -> Json:
 def nulls_while_running(document: Json) -> Json:
     """What the vendor really says of a healthy job: an error object in which all is null."""
     return document | {"error": {"code": None, "message": None, "param": None}}
+
+
+def trouble_while_running(document: Json) -> Json:
+    """A job that runs on and shows an error object all the same."""
+    error = {"code": "slow", "message": TROUBLE, "param": None}
+    return document | {"status": "running", "error": error}
+
+
+def succeeded_in_part(document: Json) -> Json:
+    """A job that succeeded with a model, and says what went wrong on the way."""
+    error = {"code": "partial", "message": TROUBLE, "param": None}
+    return document | {"status": "succeeded", "fine_tuned_model": "ft:part", "error": error}
 
 
 def without_model(document: Json) -> Json:

@@ -28,6 +28,7 @@ REFUSALS: dict[Refusal, type[FtctlError]] = {
     "rate_limited": RateLimited,
     "unavailable": Unavailable,
 }
+TROUBLE = "one shard failed"  # what a vendor says of a job that goes on, or ends well, anyhow
 RETRY_AFTER_S = 7.0  # how long `rate_limited` asks to wait
 # A create that is refused so was certainly not done; anything else leaves it open.
 CERTAIN: tuple[Refusal, ...] = ("auth", "invalid", "not_found", "retired", "rate_limited")
