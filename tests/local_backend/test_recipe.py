@@ -78,7 +78,7 @@ def losses(run: RunFolder) -> list[float]:
 
 def batch_of(model: Path, data: Path, count: int = 8) -> Batch:
     tokenizer = load_tokenizer(model)
-    examples = load_examples(data, tokenizer, 512)[:count]
+    examples = load_examples(data, tokenizer, 512).examples[:count]
     return collate(examples, tokenizer.pad_token_id or 0, shared_prefix(examples), "cpu")
 
 
@@ -352,7 +352,24 @@ def test_a_loss_that_is_no_number_stops_with_the_lines(
         train(config, run, watch())
 
 
-def test_examples_that_would_be_cut_are_refused(tiny_model: Path, data: Path) -> None:
+def test_a_run_tells_once_which_lines_it_leaves_out(
+    tmp_path: Path, tiny_model: Path, data: Path
+) -> None:
+    text = data.read_text(encoding="utf-8").splitlines()
+    text[3] = text[3].replace('"role": "assistant"', '"role": "assistant", "weight": 0')
+    data.write_text("\n".join(text), encoding="utf-8")
+    run, config = run_of(tmp_path, tiny_model, data, settings())
+    config = config.model_copy(update={"validation": data, "validation_sha256": config.data_sha256})
+    with pytest.raises(Interrupted):
+        train(config, run, watch(3))
+    train(config, run, watch())
+    told = [row["message"] for row in run.rows(run.events_file) if row["level"] == "warning"]
+    assert told == [
+        f"{data}: 1 of 24 examples left out, without a token to train on: lines 4",
+    ]
+
+
+def test_a_file_of_examples_that_would_all_be_cut_is_refused(tiny_model: Path, data: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
     with pytest.raises(DataInvalid, match="longer than 64 tokens") as caught:
         load_examples(data, tokenizer, 64)

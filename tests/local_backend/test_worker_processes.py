@@ -256,14 +256,14 @@ def test_a_damaged_run_folder_is_told_and_mended_where_it_can_be(
         provider.poll(job)
 
 
-def test_data_that_cannot_be_trained_on_fails_with_the_line(
+def test_data_that_cannot_be_trained_on_fails_with_the_lines(
     provider: LocalProvider, data: Path, start: Start
 ) -> None:
-    text = data.read_text(encoding="utf-8").replace("Item 5: it looks", "looks " * 900)
+    text = data.read_text(encoding="utf-8").replace(": it looks", " looks" * 900)
     data.write_text(text, encoding="utf-8")
     job = start(steps=6)
     wait_for(lambda: ended(provider, job))
     snapshot = provider.poll(job)
     assert snapshot.error is not None
     assert snapshot.error["kind"] == "data_invalid"
-    assert ".jsonl:6: 1 examples are longer than 2048 tokens" in snapshot.message
+    assert "24 of 24 examples left out, longer than 2048 tokens" in snapshot.message

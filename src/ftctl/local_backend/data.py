@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Batches sorted by length together: padding stays small and the order stays random enough.
 _WINDOW_BATCHES = 8
+_LINES_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,24 @@ class Batch:
     lines: list[int]
 
 
-def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> list[Example]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A dataset file, rendered.
+
+    Attributes:
+        examples: Those that can be trained on; never none.
+        remarks: For people: which lines were left out, and why.
+    """
+
+    examples: list[Example]
+    remarks: list[str]
+
+
+def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded:
     """Read and render a chat dataset.
+
+    Examples that are too long are left out whole, because cutting them would cut answers off;
+    so are those in which no token is trained, such as when all answers have weight 0.
 
     Args:
         file: OpenAI-format JSONL.
@@ -60,26 +77,44 @@ def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> list[Exa
         max_length: Longest example allowed, in tokens.
 
     Raises:
-        DataInvalid: a line can't be rendered, has nothing to train on, or is too long.
+        DataInvalid: a line can't be rendered, or no example is left.
     """
     examples: list[Example] = []
     too_long: list[Example] = []
+    untrained: list[Example] = []
     with LineReader(file) as lines:
         for line in lines:
             if not line.data.strip():
                 continue
             example = _example(file, line.number, line.data, tokenizer)
-            (too_long if example.length > max_length else examples).append(example)
+            if not example.rendered.trained_tokens:
+                untrained.append(example)
+            elif example.length > max_length:
+                too_long.append(example)
+            else:
+                examples.append(example)
+    count = len(examples) + len(too_long) + len(untrained)
+    remarks = []
+    hint = f"ftctl data check {file}"
     if too_long:
         longest = max(example.length for example in too_long)
-        raise DataInvalid(
-            f"{file}:{too_long[0].line}: {len(too_long)} examples are longer than {max_length} "
-            f"tokens (the longest has {longest}); cutting them would cut answers off",
-            hint=f"raise it with --set max_length={longest}, or shorten or drop these lines",
-        )
+        hint = f"submit again with --set max_length={longest}, or shorten these lines"
+        longer = f"longer than {max_length} tokens (--set max_length={longest} keeps them)"
+        remarks.append(_left_out(too_long, count, longer))
+    if untrained:
+        remarks.append(_left_out(untrained, count, "without a token to train on"))
     if not examples:
-        raise DataInvalid(f"{file}: no examples", hint="ftctl data check FILE")
-    return examples
+        why = "; ".join(remarks) or "it is empty"
+        raise DataInvalid(f"{file}: no example to train on: {why}", hint=hint)
+    return Loaded(examples, remarks)
+
+
+def _left_out(examples: Sequence[Example], count: int, why: str) -> str:
+    """Why some of `count` examples aren't used; beyond the first lines only their number."""
+    lines = ", ".join(str(example.line) for example in examples[:_LINES_NAMED])
+    if len(examples) > _LINES_NAMED:
+        lines += f" and {len(examples) - _LINES_NAMED} more"
+    return f"{len(examples)} of {count} examples left out, {why}: lines {lines}"
 
 
 def _example(file: Path, number: int, line: bytes, tokenizer: Tokenizer) -> Example:
@@ -93,11 +128,6 @@ def _example(file: Path, number: int, line: bytes, tokenizer: Tokenizer) -> Exam
         raise DataInvalid(
             f"{file}:{number}: not a chat example ({error})", hint=f"ftctl data check {file}"
         ) from None
-    if not rendered.trained_tokens:
-        raise DataInvalid(
-            f"{file}:{number}: no token to train on: no assistant message, or all have weight 0",
-            hint=f"ftctl data check {file}",
-        )
     return Example(number, rendered, messages, tools)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftctl.datasets.digest import file_sha256
-from ftctl.datasets.render import load_tokenizer
+from ftctl.datasets.render import Tokenizer, load_tokenizer
 from ftctl.errors import JobFailed, StoreError
+from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
@@ -50,7 +51,7 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     Raises:
         Interrupted: a stop was asked for, and a checkpoint written.
         JobFailed: the loss is no longer a number.
-        DataInvalid: an example can't be trained on.
+        DataInvalid: a line is no example, or none can be trained on.
         UsageError: the model can't be loaded.
         StoreError: a data file isn't the one that was submitted.
     """
@@ -65,7 +66,7 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     tokenizer = load_tokenizer(base)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     settings = config.hyperparameters
-    examples = load_examples(config.data, tokenizer, settings.max_length or _LONGEST)
+    examples = _load(config.data, tokenizer, settings, run)
     plan = _plan(run, watch, lambda: make_plan(base, settings, examples, pad_id))
     _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
 
@@ -77,7 +78,7 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     model, optimizer = accelerator.prepare(model, optimizer)
     validation = None
     if config.validation is not None:
-        held_out = load_examples(config.validation, tokenizer, settings.max_length or _LONGEST)
+        held_out = _load(config.validation, tokenizer, settings, run)
         validation = Validation(held_out, tokenizer, pad_id, plan)
 
     at = checkpoint.restore(run, model, optimizer.optimizer)
@@ -198,6 +199,19 @@ def _require_unchanged(file: Path, sha256: str) -> None:
             f"not {sha256})",
             hint="submit the job again with --new",
         )
+
+
+def _load(
+    file: Path, tokenizer: Tokenizer, settings: Hyperparameters, run: RunFolder
+) -> list[Example]:
+    """The examples of a file; what was left out of it is told once a run, not every attempt."""
+    loaded = load_examples(file, tokenizer, settings.max_length or _LONGEST)
+    told = {row.get("message") for row in run.rows(run.events_file)}
+    for remark in loaded.remarks:
+        message = f"{file}: {remark}"
+        if message not in told:
+            run.append(run.events_file, {"level": "warning", "message": message})
+    return loaded.examples
 
 
 def _plan(run: RunFolder, watch: Watch, make: Callable[[], Plan]) -> Plan:
