@@ -4,12 +4,13 @@ import contextlib
 import importlib.metadata
 import io
 import json
-import os
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ftctl.catalog.load import load_catalog
 from ftctl.config import switch_off_telemetry
@@ -44,7 +45,7 @@ def find_base(model: str, home: Path) -> Path | str:
         home: The ftctl home, for converted models.
 
     Raises:
-        UsageError: nothing of that name, or a folder that can't be loaded safely.
+        UsageError: nothing of that name, a damaged file, or a folder that can't be loaded safely.
         ExtraMissing: the package that holds the weights isn't installed.
     """
     path = Path(model).expanduser()
@@ -125,7 +126,7 @@ def _converted(gguf: Path, home: Path) -> Path:
         return folder
     require_local_extra("converting a GGUF model")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f"{folder.name}.part-{os.getpid()}")
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
         _convert(gguf, part)
         with contextlib.suppress(OSError):  # another process was first: its folder is the same
@@ -137,25 +138,45 @@ def _converted(gguf: Path, home: Path) -> Path:
 
 def _convert(gguf: Path, folder: Path) -> None:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     # The loader's bar takes no switch; what goes wrong is raised, not printed.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        packed = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-        )
-        config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model, tokenizer = _unpacked(gguf)
+        # Four-bit weights lose nothing more in bf16, and the folder is half the size.
+        model.to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    origin = {"converted_from": gguf.name, "bytes": gguf.stat().st_size}
+    (folder / "origin.json").write_text(json.dumps(origin), encoding="utf-8")
+
+
+def _unpacked(gguf: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a GGUF file, the weights in fp32.
+
+    Raises:
+        UsageError: the file is damaged, or holds a model that transformers doesn't know.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    where, name = gguf.parent, gguf.name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
+        packed = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(where, gguf_file=name)
         if hasattr(config, "quantization_config"):
             del config.quantization_config
         # The loaded model refuses to be saved, its plain twin with the same weights doesn't.
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         plain.load_state_dict(packed.state_dict())
-        # Four-bit weights lose nothing more in bf16, and the folder is half the size.
-        plain.to(torch.bfloat16).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    origin = {"converted_from": gguf.name, "bytes": gguf.stat().st_size}
-    (folder / "origin.json").write_text(json.dumps(origin), encoding="utf-8")
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # noqa: BLE001 - each kind of damage ends in another one
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise UsageError(
+            f"{gguf}: no model can be read from it, it may be cut off or damaged ({said[0]})",
+            hint="download it again, or name a folder of safetensors",
+        ) from None
+    return plain, tokenizer
 
 
 @contextlib.contextmanager

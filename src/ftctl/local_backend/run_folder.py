@@ -16,6 +16,7 @@ cancel                 there when somebody asked to stop
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,7 +171,7 @@ class RunFolder:
             if isinstance(value, BaseModel)
             else json.dumps(value, indent=1)
         )
-        part = file.with_name(file.name + f".part-{os.getpid()}")
+        part = file.with_name(f"{file.name}.part-{os.getpid()}-{threading.get_ident()}")
         with part.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()

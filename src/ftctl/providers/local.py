@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,23 +73,22 @@ class LocalProvider:
         """
         folder = self._home / "files"
         kept = folder / f"{sha256}.jsonl"
-        part = kept.with_name(f"{kept.name}.part-{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if kept.exists() and file_sha256(kept) == sha256:
-                return RemoteFile(id=str(kept), sha256=sha256)
-            shutil.copyfile(file, part)
-            if file_sha256(part) != sha256:
-                raise StoreError(
-                    f"{file} changed while it was read", hint="run the same submit again"
-                )
-            part.replace(kept)
+            if not kept.exists() or file_sha256(kept) != sha256:
+                # A folder of its own: others may copy the same file at the same time.
+                with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as own:
+                    part = Path(own) / kept.name
+                    shutil.copyfile(file, part)
+                    if file_sha256(part) != sha256:
+                        raise StoreError(
+                            f"{file} changed while it was read", hint="run the same submit again"
+                        )
+                    part.replace(kept)
         except OSError as error:
             raise StoreError(
                 f"{kept}: {error.strerror or error}", hint="free space, then run this again"
             ) from None
-        finally:
-            part.unlink(missing_ok=True)
         return RemoteFile(id=str(kept), sha256=sha256)
 
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
