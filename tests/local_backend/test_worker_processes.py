@@ -176,6 +176,10 @@ def test_stopped_by_the_system_it_leaves_a_checkpoint(
     snapshot = provider.poll(job)
     assert (snapshot.state, snapshot.provider_status) == (JobState.FAILED, "interrupted")
     assert list(run.checkpoints.glob("step-*/progress.json"))
+    heard = provider.events(job, 0)
+    assert heard[-1].message == snapshot.message
+    provider.resume(job, attempt=2)
+    assert provider.events(job, 0)[: len(heard)] == heard
 
 
 def test_cancel_ends_the_whole_process_group(

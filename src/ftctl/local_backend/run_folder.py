@@ -4,7 +4,7 @@ config.json            what to do, and the attempt that may do it; written by th
 status.json            where the worker stands, with a heartbeat; replaced atomically
 plan.json              what the worker chose: dtype, steps, micro-batch; kept for every attempt
 metrics.jsonl          one line a step or validation
-events.jsonl           one line for people
+events.jsonl           one line for people; an attempt's last one is its exit record
 checkpoints/step-N/    adapter, optimizer, cursor
 output/                the finished adapter
 exit-N.json            how attempt N ended, in the worker's own words
@@ -181,7 +181,7 @@ class RunFolder:
     def append(self, file: Path, row: dict[str, Any]) -> None:
         """Add one line, unless a newer attempt exists."""
         self.check_fence()
-        line = json.dumps(row | {"at": datetime.now(UTC).isoformat()}, ensure_ascii=False)
+        line = json.dumps({"at": datetime.now(UTC).isoformat()} | row, ensure_ascii=False)
         with file.open("a+b") as stream:
             stream.seek(0, os.SEEK_END)
             if stream.tell():
@@ -202,6 +202,36 @@ class RunFolder:
                     continue
                 if isinstance(row, dict):
                     yield row
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the run said, to the last word of its current attempt.
+
+        That word stands in the exit record alone until `settle`, so that nobody sees an attempt
+        that has ended without it, or hears of an end that didn't come.
+        """
+        last = self._last_word()  # asked first: once it is there, no line comes any more
+        rows = list(self.rows(self.events_file))
+        if last is None or any(row.get("ended") == last["ended"] for row in rows):
+            return rows
+        return [*rows, last]
+
+    def settle(self) -> None:
+        """Write an ended attempt's last word where it was heard, before the next one speaks."""
+        last = self._last_word()
+        written = {row.get("ended") for row in self.rows(self.events_file)}
+        if last is not None and last["ended"] not in written:
+            self.append(self.events_file, last)
+
+    def _last_word(self) -> dict[str, Any] | None:
+        try:
+            record = self.exit_record(self.config().attempt)
+        except StoreError:  # damaged: whoever looks at the run's state is told
+            return None
+        if record is None:
+            return None
+        level = "info" if record.outcome == "succeeded" else "error"
+        at = record.at.isoformat()
+        return {"level": level, "message": record.message, "at": at, "ended": record.attempt}
 
     def check_fence(self) -> None:
         """Refuse to write once a newer attempt exists.

@@ -110,11 +110,9 @@ def main(run_path: Path) -> int:
 
 def _write_down(run: RunFolder, record: ExitRecord) -> bool:
     """The attempt's last words; False when the disk doesn't take them."""
-    level = "info" if record.outcome == "succeeded" else "error"
     try:
         with contextlib.suppress(Fenced):  # then a newer attempt has the last word
             run.write(run.exit_file(record.attempt), record)
-            run.append(run.events_file, {"level": level, "message": record.message})
     except OSError as error:
         _log(f"{record.message} (and this could not be kept: {error})")
         return run.exit_file(record.attempt).exists()

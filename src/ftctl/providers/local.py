@@ -141,11 +141,8 @@ class LocalProvider:
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the run said, leaving out the first `after` lines."""
         run = self._existing(remote_id)
-        found = []
-        for number, row in enumerate(run.rows(run.events_file), start=1):
-            if number > after:
-                found.append(_event(number, row))
-        return found
+        rows = enumerate(run.events(), start=1)
+        return [_event(number, row) for number, row in rows if number > after]
 
     def cancel(self, remote_id: str) -> None:
         """End the worker's process group: asked first, so that it leaves a checkpoint."""
@@ -172,6 +169,7 @@ class LocalProvider:
             return  # asked before, and cut short before it could be written down
         self._require_ended(run)
         run.cancel_file.unlink(missing_ok=True)
+        run.settle()
         run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
         process.start(run)
 
