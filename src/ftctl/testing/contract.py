@@ -8,7 +8,8 @@
 
 `ProviderContract` asks for the eight verbs and for a core that goes on after a crash between any
 two of them; `RemoteContract` adds what only a vendor behind a network does: refusals, lost
-answers, lists that lag, words that nobody knows.
+answers, lists that lag, words that nobody knows. For one that speaks HTTP most of it is written
+already: `ftctl.testing.http_contract`.
 """
 
 from collections.abc import Iterator
@@ -300,6 +301,7 @@ class RemoteContract(ProviderContract):
         under_test.say(job.remote_id, "pondering")
         seen = refresh(store, under_test.driver(), job)
         assert (seen.state, seen.provider_status) == (job.state, "pondering")
+        assert under_test.driver().poll(job.remote_id).state is None  # not a guess that fits
 
     def test_success_without_a_model_is_no_success(
         self, under_test: RemoteUnderTest, store: Store

@@ -76,7 +76,7 @@ class RemoteUnderTest(ProviderUnderTest, Protocol):
         """Let the lists not show a new job for so many looks."""
 
     def say(self, remote_id: str, word: str) -> None:
-        """Let the job's status be this word at the next look."""
+        """Let the job's status be this word from now on."""
 
     def name_no_model(self, remote_id: str) -> None:
         """Let the job succeed without a model."""
