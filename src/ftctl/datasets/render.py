@@ -55,8 +55,12 @@ class Rendered:
         return sum(self.mask)
 
 
-def load_tokenizer(folder: Path | str) -> Tokenizer:
+def load_tokenizer(folder: Path | str, *, key: str | None = None) -> Tokenizer:
     """Load the tokenizer of a model folder or hub id; no remote code is run.
+
+    Args:
+        folder: The model.
+        key: For the hub; that of the environment when None.
 
     Raises:
         ExtraMissing: transformers isn't installed.
@@ -68,7 +72,7 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
     except ImportError:
         raise ExtraMissing("local", "reading a tokenizer") from None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, token=key)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import io
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.catalog.load import load_catalog
-from ftctl.config import switch_off_telemetry
-from ftctl.errors import ExtraMissing, UsageError
+from ftctl.config import find_credential, switch_off_telemetry
+from ftctl.errors import CredentialsMissing, ExtraMissing, UsageError
 
+_log = logging.getLogger(__name__)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -74,6 +76,21 @@ def find_base(model: str, home: Path) -> Path | str:
         f"{model} can't be trained or run here: its weights aren't published",
         hint="ftctl models",
     )
+
+
+def hub_key(base: Path | str, home: Path) -> str | None:
+    """The key with which a base model is fetched; None where nothing is, or without a key.
+
+    Most models are fetched without one, so that a key that can't be used is only logged.
+    """
+    if Path(base).expanduser().exists():
+        return None
+    try:
+        found = find_credential("huggingface", home)
+    except CredentialsMissing as error:
+        _log.warning("no key for the hub: %s", error.message)
+        return None
+    return None if found is None else found.key
 
 
 def check_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ftctl.datasets.render import Message, Tokenizer, load_tokenizer, prompt_text
 from ftctl.errors import UsageError
-from ftctl.local_backend.base_models import find_base, require_local_extra
+from ftctl.local_backend.base_models import find_base, hub_key, require_local_extra
 from ftctl.local_backend.generate import generate
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
 from ftctl.local_backend.model import adapter_base, load_base, load_tuned
@@ -230,10 +230,11 @@ def load_model(target: str | Path, home: Path, *, base: str | None = None) -> Lo
     folder = Path(target).expanduser()
     if (folder / "adapter_config.json").is_file():
         base_folder = find_base(base or adapter_base(folder), home)
-        model = load_tuned(base_folder, folder, dtype, device)
+        model = load_tuned(base_folder, folder, dtype, device, key=hub_key(base_folder, home))
         tokenizer = load_tokenizer(folder)
     else:
         base_folder = find_base(str(target), home)
-        model = load_base(base_folder, dtype, device)
-        tokenizer = load_tokenizer(base_folder)
+        key = hub_key(base_folder, home)
+        model = load_base(base_folder, dtype, device, key=key)
+        tokenizer = load_tokenizer(base_folder, key=key)
     return LocalModel(str(target), model.eval(), tokenizer)

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 Model = Any  # a PreTrainedModel or a PeftModel around one
 
 
-def load_base(base: Path | str, dtype: "torch.dtype", device: str) -> Model:
+def load_base(
+    base: Path | str, dtype: "torch.dtype", device: str, *, key: str | None = None
+) -> Model:
     """Load a base model from a folder or the hub: safetensors only, no remote code.
+
+    Args:
+        base: A folder or a hub id.
+        dtype: The number format of its weights.
+        device: Where to put it.
+        key: For the hub; that of the environment when None.
 
     Raises:
         UsageError: the model can't be read, is pickled, or can't be reached.
@@ -29,7 +37,7 @@ def load_base(base: Path | str, dtype: "torch.dtype", device: str) -> Model:
     try:
         with quiet_transformers():
             model = AutoModelForCausalLM.from_pretrained(
-                str(base), dtype=dtype, use_safetensors=True, trust_remote_code=False
+                str(base), dtype=dtype, use_safetensors=True, trust_remote_code=False, token=key
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -149,14 +157,17 @@ def adapter_base(folder: Path) -> str:
     return named
 
 
-def load_tuned(base: Path | str, adapter: Path, dtype: "torch.dtype", device: str) -> Model:
+def load_tuned(
+    base: Path | str, adapter: Path, dtype: "torch.dtype", device: str, *, key: str | None = None
+) -> Model:
     """Load a base with an adapter merged into it in memory, ready to answer.
 
-    Merged, an adapter costs nothing per token; the folder on disk stays an adapter.
+    The base is loaded as by `load_base`. Merged, an adapter costs nothing per token; the folder
+    on disk stays an adapter.
     """
     from peft import PeftModel
 
     check_folder(adapter)
     with quiet_transformers():
-        model = PeftModel.from_pretrained(load_base(base, dtype, device), str(adapter))
+        model = PeftModel.from_pretrained(load_base(base, dtype, device, key=key), str(adapter))
         return model.merge_and_unload()

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from ftctl.config import quiet_environment
 from ftctl.errors import StoreError, Unsupported
+from ftctl.local_backend.base_models import hub_key
 from ftctl.local_backend.run_folder import RunFolder, WorkerProcess
 
 _log = logging.getLogger(__name__)
@@ -48,14 +49,18 @@ def require_posix() -> None:
         )
 
 
-def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(environment: Mapping[str, str], key: str | None = None) -> dict[str, str]:
     """What the worker sees of our environment, telemetry of libraries switched off.
+
+    The hub's key goes this way, too: others can't read it here, as they could an argument.
 
     Two programs that spin while they wait slow each other down several times over, hence
     `OMP_WAIT_POLICY` (measured: 77 against 726 tokens/s beside another such program).
     """
     kept = {name: value for name, value in environment.items() if _PASSED.fullmatch(name)}
     ours = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false"}
+    if key is not None:
+        ours["HF_TOKEN"] = key
     return {"OMP_WAIT_POLICY": "PASSIVE"} | kept | ours | quiet_environment()
 
 
@@ -71,6 +76,8 @@ def start(run: RunFolder) -> None:
     require_posix()
     import fcntl
 
+    config = run.config()
+    environment = worker_environment(os.environ, hub_key(config.model, config.home))
     with run.lock_file.open("a") as lock:
         while True:
             try:
@@ -88,7 +95,7 @@ def start(run: RunFolder) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=worker_environment(os.environ),
+                env=environment,
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),
                 check=False,
