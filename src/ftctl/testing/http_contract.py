@@ -150,6 +150,25 @@ class HttpContract(RemoteContract):
                 wanted = RETRY_AFTER_S if answer == "429 wait" else None
                 assert caught.value.retry_after_s == wanted
 
+    def test_no_error_repeats_the_key(self, under_test: HttpUnderTest) -> None:
+        """Some vendors do."""
+        key = under_test.vendor.key
+        assert key, "give the loopback vendor a key"
+        echo = Fault(under_test.routes["poll"], status=401, message=f"you sent {key}")
+        under_test.vendor.faults.append(echo)
+        with pytest.raises(AuthError) as caught:
+            under_test.driver().poll("nobody")
+        assert key not in caught.value.message + caught.value.hint
+
+    def test_no_redirect_is_followed(self, under_test: HttpUnderTest) -> None:
+        """Key and rows go to the job's own base URL and nowhere else."""
+        vendor = under_test.vendor
+        away = {"Location": f"{vendor.base_url}/away"}
+        vendor.faults.append(Fault("* *", status=307, headers=away, times=None))
+        with pytest.raises(FtctlError):
+            start(under_test)
+        assert vendor.asked("* /away") == []
+
     def test_what_is_gone_for_good_stays_lost(
         self, under_test: HttpUnderTest, store: Store
     ) -> None:

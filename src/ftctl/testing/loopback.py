@@ -132,7 +132,7 @@ class Loopback:
         self.lists_lag_requests = 0
         self.on_moment: Callable[[Moment, Request], None] | None = None
         self._lists: Counter[str] = Counter()
-        self._key = key
+        self.key = key
         self._prefix = prefix
         self._lock = threading.RLock()
         self._scheme = "http" if tls is None else "https"
@@ -192,7 +192,7 @@ class Loopback:
 
     def right_key(self, authorization: str) -> bool:
         """Whether a request brought the right key."""
-        return self._key is None or authorization == f"Bearer {self._key}"
+        return self.key is None or authorization == f"Bearer {self.key}"
 
     def serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
         """Answer one request, or spoil it."""
