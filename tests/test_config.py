@@ -76,10 +76,26 @@ def test_the_user_file_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (b"pol_s = 2", "unknown setting `pol_s`", "did you mean `poll_s`?"),
         (b"zzz = 2", "unknown setting `zzz`", "known are home, database_url, poll_s"),
-        (b"poll_s = 'fast'", "poll_s must be a number of seconds above 0, not 'fast'", ""),
-        (b"poll_s = true", "poll_s must be a number of seconds above 0, not True", ""),
-        (b"poll_s = 0", "poll_s must be a number of seconds above 0, not 0", ""),
-        (b"poll_s = inf", "poll_s must be a number of seconds above 0, not inf", ""),
+        (
+            b"poll_s = 'fast'",
+            "poll_s must be a number of seconds above 0 and no more than a day, not 'fast'",
+            "",
+        ),
+        (
+            b"poll_s = true",
+            "poll_s must be a number of seconds above 0 and no more than a day, not True",
+            "",
+        ),
+        (
+            b"poll_s = 0",
+            "poll_s must be a number of seconds above 0 and no more than a day, not 0",
+            "",
+        ),
+        (
+            b"poll_s = inf",
+            "poll_s must be a number of seconds above 0 and no more than a day, not inf",
+            "",
+        ),
         (b"database_url = 3", "database_url must be a text, not 3", ""),
         (b"home = ['x']", "home must be the path of a folder, not ['x']", ""),
         (b"poll_s =", "not valid TOML", "poll_s = 5"),

@@ -67,12 +67,12 @@ def test_a_model_that_is_not_there_is_asked_for_with_those_that_are() -> None:
     assert "qwen" in refused.value.hint
 
 
-def test_neither_limit_nor_gateway_of_the_old_place_is_carried_over() -> None:
+def test_the_limit_is_carried_over_and_the_old_gateway_is_not() -> None:
     old = spec("openai", "gpt-4.1-mini").model_copy(
         update={"base_url": "http://127.0.0.1:1/v1", "max_cost_usd": 5.0}
     )
     new, differences = translate(old, "openai", OpenAIProvider.capabilities, as_of=TODAY)
-    assert (new.base_url, new.max_cost_usd) == (None, None)
+    assert (new.base_url, new.max_cost_usd) == (None, 5.0)
     place = by_setting(differences)["provider"]
     assert (place.before, place.after) == ("openai at http://127.0.0.1:1/v1", "openai")
 

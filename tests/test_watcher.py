@@ -275,6 +275,8 @@ def test_a_provider_that_cannot_be_asked_needs_a_person(store: Store) -> None:
     assert submit(spec_of(store), store=store, provider=provider).id == stuck.id
     assert provider.made == [stuck.id]  # nothing was sent again
 
+    with pytest.raises(UsageError):
+        resolve(store, stuck, " ")
     assert resolve(store, stuck, "remote-9").remote_id == "remote-9"
     with pytest.raises(IllegalMove, match="only a job that needs_attention"):
         resolve(store, store.get_job(stuck.id), None)

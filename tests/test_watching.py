@@ -136,17 +136,84 @@ def test_watching_tells_changes_and_ends(watched: Watched, tmp_path: Path) -> No
     assert history == ["queued: submitted", "running", "succeeded"]
 
 
-def test_an_account_in_trouble_is_asked_once_and_ever_more_rarely(
+def test_an_account_in_trouble_is_asked_twice_and_ever_more_rarely(
     watched: Watched, tmp_path: Path
 ) -> None:
     ids = watched.add(4)
-    down = [Unavailable("down")] * 12
+    down = [Unavailable("down")] * 24
     vendor = Vendor(tmp_path, in_turn(*down, DONE))
     told = list(watched.watch(vendor, ids))
     assert [record.stale_because for record in told] == ["down"] * 4 + [None] * 4
-    assert len(vendor.asked) == 12 + 2 * 4  # one question at a time while it is down
+    assert len(vendor.asked) == 12 * 2 + 4 * 2  # of four jobs two are asked for while it is down
     doubled = [2.0 * 2**n for n in range(1, 8)] + [300.0] * 5
     assert watched.slept == pytest.approx(doubled, rel=0.101)
+
+
+def test_a_refused_key_is_tried_for_one_job_only(watched: Watched, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path, in_turn(AuthError("401"), DONE))
+    assert len(list(watched.watch(vendor, watched.add(4)))) == 8
+    assert len(vendor.asked) == 1 + 4 * 2
+
+
+def test_one_job_that_fails_to_show_holds_up_no_other(watched: Watched, tmp_path: Path) -> None:
+    bad, *others = watched.add(3)
+
+    def look(remote_id: str) -> Snapshot:
+        if remote_id == "remote-0" and watched.now < 50:
+            raise Unavailable("500")
+        return DONE
+
+    ends = {
+        record.id: watched.now
+        for record in watched.watch(Vendor(tmp_path, look), [bad, *others])
+        if record.state.terminal
+    }
+    assert [ends[job] for job in others] == [0.0, 0.0]
+    assert ends[bad] >= 50
+
+
+def test_events_that_cannot_be_had_hide_no_end(watched: Watched, tmp_path: Path) -> None:
+    class Mute(Vendor):
+        @override
+        def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+            raise NotFound("no events here")
+
+    told = [job.state for job in watched.watch(Mute(tmp_path, in_turn(DONE)), watched.add(1))]
+    assert told == ["succeeded"]
+
+
+def test_numbers_that_blew_up_damage_no_record(watched: Watched, tmp_path: Path) -> None:
+    (job,) = watched.add(1)
+    odd = DONE.model_copy(update={"progress": {"loss": float("nan"), "seconds": float("inf")}})
+    list(watched.watch(Vendor(tmp_path, in_turn(odd)), [job]))
+    assert watched.store.get_job(job).progress == {}
+
+
+def test_a_wait_of_years_is_slept_in_pieces(watched: Watched, tmp_path: Path) -> None:
+    limited = RateLimited("429")
+    limited.retry_after_s = 10_000.0
+    list(watched.watch(Vendor(tmp_path, in_turn(limited, DONE)), watched.add(1)))
+    assert watched.slept == [3600.0, 3600.0, 2800.0]
+
+
+def test_lost_jobs_are_looked_for_slowly_and_told_of(watched: Watched, tmp_path: Path) -> None:
+    (job,) = watched.add(1)
+    vendor = Vendor(tmp_path, lambda _: DONE if watched.now >= 60 else missing())
+
+    def missing() -> Snapshot:
+        raise NotFound("no such job")
+
+    moves: list[str] = []
+    pace = Pace(
+        2.0,
+        sleep=watched.sleep,
+        clock=lambda: NOW + timedelta(seconds=watched.now),
+        ticks=lambda: watched.now,
+        tell=lambda record: moves.append(record.state),
+    )
+    list(watch_jobs(watched.store, lambda _: vendor, [job], pace))
+    assert moves == ["lost", "succeeded"]
+    assert len([asked for asked in vendor.asked if asked.startswith("poll")]) < 10
 
 
 def test_retry_after_is_obeyed(watched: Watched, tmp_path: Path) -> None:

@@ -3,17 +3,26 @@
 from datetime import date
 
 from ftctl.catalog.load import Catalog, load_catalog
-from ftctl.policy import availability
+from ftctl.policy import availability, is_gateway
 
 WARN_DAYS = 60  # a retraining takes weeks: data, evaluation, release
 
 
-def lifetime(provider: str, model: str, *, as_of: date, catalog: Catalog | None = None) -> str:
+def lifetime(
+    provider: str,
+    model: str,
+    *,
+    as_of: date,
+    base_url: str | None = None,
+    catalog: Catalog | None = None,
+) -> str:
     """One sentence: how long a model that is tuned there today will answer."""
     catalog = catalog or load_catalog()
     vendor = catalog.find_provider(provider)
     if vendor is None:
         return f"nothing is known of how long {provider} serves a tuned model"
+    if is_gateway(vendor, base_url):
+        return f"as long as {base_url} serves it"
     if vendor.weights_returned:
         return "no end: the weights come home"
     ends = serves_until(vendor.name, model, catalog=catalog)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.errors import UsageError
@@ -76,7 +76,7 @@ def translate(
         *lines,
     ]
     moved = {"provider": to, "model": base, "tuning": tuning, "base_url": base_url}
-    new = spec.model_copy(update={**moved, "hyperparameters": settings, "max_cost_usd": None})
+    new = spec.model_copy(update={**moved, "hyperparameters": settings})
     return new, tuple(differences)
 
 
@@ -124,7 +124,14 @@ def _settings(
         else:
             why = f"{to} takes no {name}; its own choice holds"
             lines.append(Difference(setting=name, before=before, after=None, why=why))
-    return Hyperparameters.model_validate(kept), lines
+    try:
+        return Hyperparameters.model_validate(kept), lines
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"{first['loc'][0]}={first['input']:g} is out of range at {to}: {first['msg'].lower()}",
+            hint=f"--set {first['loc'][0]}=…",
+        ) from None
 
 
 def _in_terms_of(

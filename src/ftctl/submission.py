@@ -84,8 +84,11 @@ def carry_on(
         return record
     files = _upload(store, provider, record, on_step)
     sent_at = patience.clock()
-    if not _claim(store, record, sent_at):  # another process sends it at this moment
-        return _settle(store, provider, store.get_job(record.id), on_step, patience)
+    if not _claim(store, record, sent_at):  # another process sends it at this moment, or died
+        record = _settle(store, provider, store.get_job(record.id), on_step, patience)
+        if not record.state.open_intention or provider.capabilities.lists_lag:
+            return carry_on(store, provider, record, on_step, patience)
+        raise Unavailable(f"{record.id} is being submitted by another process", hint="run it again")
     on_step("submitting")
     return _create(store, provider, record, files)
 
@@ -163,6 +166,7 @@ def _settle(
     if not provider.capabilities.can_find:
         return _needs_attention(store, record, f"{record.provider} can't be asked for it")
     window = timedelta(seconds=patience.settle_s if provider.capabilities.lists_lag else 0.0)
+    began = patience.clock()  # a clock that was set back must not make the window longer
     while record.state.open_intention and record.sent_at is not None:
         looked_at = patience.clock()
         try:
@@ -173,7 +177,7 @@ def _settle(
         if found is not None:
             on_step("found it at the provider")
             return adopt(store, record.id, found)
-        left = (record.sent_at + window - looked_at).total_seconds()
+        left = (min(record.sent_at, began) + window - looked_at).total_seconds()
         if left <= 0:
             return record
         on_step(f"looking for the job at {record.provider}, for another {left:.0f} s")
@@ -202,12 +206,15 @@ def resolve(store: Store, record: JobRecord, remote_id: str | None) -> JobRecord
 
     Raises:
         IllegalMove: the job needs nobody's word.
+        UsageError: the id is empty.
     """
     if record.state is not JobState.NEEDS_ATTENTION:
         raise IllegalMove(
             f"{record.id} is {record.state}; only a job that needs_attention is resolved",
             hint=f"ftctl job {record.id}",
         )
+    if remote_id is not None and not remote_id.strip():
+        raise UsageError("an empty id names no job", hint="--remote ID, or --none")
     if remote_id is None:
         message = "not at the provider, a person says; it may be sent again"
         fields = {"state": JobState.SUBMITTING, "sent_at": None, "message": message}

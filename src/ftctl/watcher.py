@@ -74,18 +74,23 @@ def look(
     assert record.remote_id is not None  # noqa: S101 - every state past `submitting` has one
     # A look that began before the job was resumed tells of an attempt that is over.
     same = record.attempt
+    before = record.state
     try:
         snapshot = provider.poll(record.remote_id)
-        events = provider.events(record.remote_id, _seen(store, record.id))
     except NotFound as error:
         said = error.message
-        return store.update(
+        after = store.update(
             record.id, lambda now: _missed(now, said) if now.attempt == same else {}
         )
+        if after.state != before:
+            tell(after)
+        return after
+    events: Sequence[JobEvent] = ()
+    with contextlib.suppress(FtctlError):  # a gateway may have none; the state is known
+        events = provider.events(record.remote_id, _seen(store, record.id))
     store.add_events(record.id, events)
     snapshot = snapshot.model_copy(update={"progress": snapshot.progress | _measured(events)})
     seen_at = clock()
-    before = record.state
     after = store.update(
         record.id, lambda now: _observed(now, snapshot, seen_at) if now.attempt == same else {}
     )
@@ -206,12 +211,13 @@ def _observed(now: JobRecord, snapshot: Snapshot, at: datetime) -> dict[str, Any
             "stale_because": snapshot.message or "the provider said a word we don't know"
         }
     fields |= {"state": snapshot.state, "message": snapshot.message, "error": snapshot.error}
-    fields["progress"] = now.progress | snapshot.progress
+    progress = {name: value for name, value in snapshot.progress.items() if _finite(value)}
+    fields["progress"] = now.progress | progress
     if snapshot.state.terminal:
         fields["actual"] = {
-            name: snapshot.progress[name]
+            name: progress[name]
             for name in ("trained_tokens", "seconds", "cost_usd")
-            if name in snapshot.progress
+            if name in progress
         }
     if snapshot.fine_tuned_model is not None:
         fields["fine_tuned_model"] = snapshot.fine_tuned_model

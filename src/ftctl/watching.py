@@ -28,7 +28,9 @@ from ftctl.watcher import Tell, look, look_at_page, mark_stale, tell_nobody, utc
 GetProvider = Callable[[JobRecord], Provider]
 
 FEW = 5  # up to so many jobs are asked for one by one, with their events: a list costs more
+LOST_EVERY = 10  # visits between two looks for a job that the provider doesn't know
 LONGEST_WAIT_S = 300.0
+_LONGEST_SLEEP_S = 3600.0  # a vendor may ask for a wait that no sleep takes
 _TOGETHER = 500  # records read or marked in one transaction
 _ACCOUNT_TROUBLE = (AuthError, RateLimited, Retired, Unavailable)
 _NO_WAY = (Refused, UsageError)  # no driver, key, extra or usable URL: waiting mends nothing
@@ -62,12 +64,18 @@ class Account:
         attempts: The attempt that each job was last seen in.
         due: When to ask next, on the pace's ticks.
         failures: Answers in a row that spoke against the account, not against a job.
+        visits: How often it was looked at.
     """
 
     jobs: dict[str, str | None] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     due: float = 0.0
     failures: int = 0
+    visits: int = 0
+
+    def passes_over(self, record: JobRecord) -> bool:
+        """Whether this visit leaves the job out: lost ones are looked for, but slowly."""
+        return record.state is JobState.LOST and self.visits % LOST_EVERY != 0
 
     def rest(self, pace: Pace, started: float) -> None:
         """It answered: ask again when a look is due."""
@@ -77,7 +85,8 @@ class Account:
     def back_off(self, error: FtctlError, pace: Pace) -> None:
         """It didn't: wait twice as long each time, or as long as it asks for."""
         self.failures += 1
-        wait = min(pace.every_s * 2.0**self.failures, max(LONGEST_WAIT_S, pace.every_s))
+        wait = pace.every_s * 2.0 ** min(self.failures, 20)
+        wait = min(wait, max(LONGEST_WAIT_S, pace.every_s))
         wait *= random.uniform(0.9, 1.1)  # noqa: S311 - spreads watchers, hides nothing
         asked = error.retry_after_s if isinstance(error, RateLimited) else None
         self.due = pace.ticks() + max(wait, asked or 0.0)
@@ -102,9 +111,8 @@ def watch_jobs(
     told: dict[str, int] = {}
     while accounts:
         key, account = min(accounts.items(), key=lambda item: item[1].due)
-        wait = account.due - pace.ticks()
-        if wait > 0:
-            pace.sleep(wait)
+        while (wait := account.due - pace.ticks()) > 0:
+            pace.sleep(min(wait, _LONGEST_SLEEP_S))
         for record in _visit(store, get_provider, account, pace, alone=alone):
             ended = record.state.terminal or record.state is JobState.NEEDS_ATTENTION
             # Of an open intention nobody here knows whether anybody still submits it.
@@ -133,12 +141,13 @@ def _visit(
 ) -> Iterator[JobRecord]:
     """Look at every job of an account once, in as few questions as it takes."""
     started = pace.ticks()
+    account.visits += 1
     try:
         provider = get_provider(store.get_job(next(iter(account.jobs))))
         if len(account.jobs) > FEW and isinstance(provider, ListingProvider):
             yield from _look_by_list(store, provider, account, pace)
         else:
-            yield from _look_one_by_one(store, provider, list(account.jobs), pace)
+            yield from _look_one_by_one(store, provider, account, list(account.jobs), pace)
     except _NO_WAY as error:
         if alone:
             raise
@@ -152,19 +161,30 @@ def _visit(
 
 
 def _look_one_by_one(
-    store: Store, provider: Provider, ids: Sequence[str], pace: Pace
+    store: Store, provider: Provider, account: Account, ids: Sequence[str], pace: Pace
 ) -> Iterator[JobRecord]:
+    """Ask for each job; only when two in a row get no answer is it the account's trouble."""
+    silent: Unavailable | None = None
+    answered = False
     for job_id in ids:
         record = store.get_job(job_id)
-        if _seen_by_another(record, pace):
+        if account.passes_over(record) or _seen_by_another(record, pace):
             yield record
             continue
         try:
             yield look(store, provider, record, pace.clock, pace.tell)
+            silent, answered = None, True
+        except Unavailable as error:
+            if silent is not None:
+                raise
+            silent = error
+            yield mark_stale(store, record, error)
         except (*_NO_WAY, *_ACCOUNT_TROUBLE):
             raise
         except FtctlError as error:  # this job's own trouble, such as a damaged run folder
             yield mark_stale(store, record, error)
+    if silent is not None and not answered:
+        raise silent
 
 
 def _seen_by_another(record: JobRecord, pace: Pace) -> bool:
@@ -188,7 +208,9 @@ def _look_by_list(
         if not wanted:
             break
     missing = list(islice(wanted.values(), FEW))
-    yield from _look_one_by_one(store, provider, [*unsent, *missing], pace)
+    for job_id in missing:  # next time it is others' turn
+        account.jobs[job_id] = account.jobs.pop(job_id)
+    yield from _look_one_by_one(store, provider, account, [*unsent, *missing], pace)
 
 
 def _mark_all(store: Store, account: Account, error: FtctlError) -> Iterator[JobRecord]:

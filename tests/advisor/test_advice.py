@@ -21,6 +21,8 @@ from ftctl.catalog.load import load_catalog
 from ftctl.errors import UsageError
 from ftctl.estimation.estimate import Estimate
 
+pytestmark = pytest.mark.medium
+
 TODAY = date(2026, 11, 24)
 CATALOG = load_catalog()
 MISSED: dict[str, Any] = {"prompt_meets_quality": False, "data_rows": 2000}

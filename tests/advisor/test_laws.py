@@ -18,6 +18,8 @@ from ftctl.advisor.situation import settle
 from ftctl.advisor.types import Facts, Label
 from ftctl.catalog.load import Catalog, load_catalog
 
+pytestmark = pytest.mark.medium
+
 TODAY = date(2026, 11, 24)
 CATALOG = load_catalog()
 FEW, MANY = 12, 200
@@ -306,6 +308,7 @@ LAWS: list[Law] = [
 RELAXED = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_law(law: Law) -> None:
     @settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=RELAXED)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import Cli
 
 from ftctl.admission import ScanHits
 from ftctl.api.submitting import submit
@@ -99,3 +100,17 @@ def test_what_left_and_who_said_so_is_in_the_audit_log(data: Path) -> None:
     assert left.detail["privacy"] == "contractual"
     assert left.detail["data_sha256"] == allowed.detail["sha256"] == job.record.spec.data_sha256
     assert "anna.berg" not in repr(audits())
+
+
+def test_a_dry_run_gives_no_consent(data: Path, cli: Cli) -> None:
+    words = ("submit", "--provider", "far", "--data", data, "--model", "m")
+    assert cli(*words, "--allow-scan-hits", "--dry-run").returncode == 0
+    refused = cli(*words)
+    assert refused.returncode == 3
+    assert "--allow-scan-hits" in refused.stderr
+
+
+def test_consent_is_for_one_place(data: Path) -> None:
+    submit(provider="far", data=data, model="m", allow_scan_hits=True)
+    with pytest.raises(PrivacyForbids):
+        submit(provider="far", data=data, model="m", base_url="https://far.example/v1")

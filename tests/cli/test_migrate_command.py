@@ -79,3 +79,30 @@ def test_data_that_changed_since_is_not_sent(
     assert ran.returncode == 2
     assert "changed since" in ran.stderr
     assert not vendor.jobs
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (("--base-url", "http://bob:s3cret@127.0.0.1:1/v1"), 2),
+        (("--base-url", "http://gateway.example/v1"), 3),
+        (("--max-cost", "nan"), 2),
+        (("--set", "learning_rate_multiplier=-1"), 2),
+    ],
+)
+def test_what_submit_refuses_migrate_refuses(
+    cli: Cli, old: str, vendor: OpenAIVendor, more: tuple[str, str], code: int
+) -> None:
+    ran = cli("migrate", old, "--to", "openai", *more, "--dry-run")
+    assert ran.returncode == code, ran.stderr
+    assert "s3cret" not in ran.stderr + ran.stdout
+    assert not vendor.requests
+
+
+def test_the_environments_gateway_is_where_it_moves(
+    cli: Cli, old: str, vendor: OpenAIVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", vendor.base_url)
+    shown = cli("migrate", old, "--to", "openai", "--dry-run", "--json").json()
+    assert shown["spec"]["base_url"] == vendor.base_url
+    assert shown["lifetime"] == f"as long as {vendor.base_url} serves it"

@@ -120,6 +120,7 @@ def test_missing_options_are_named(cli: Cli) -> None:
     told(cli("submit"), 2, "--provider")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("files", "said"),
     [

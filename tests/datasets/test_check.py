@@ -131,6 +131,7 @@ messages = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.medium
 @settings(max_examples=200, deadline=None)
 @given(found=st.lists(messages, max_size=5))
 def test_no_rule_that_a_plain_row_skips_could_find_anything(

@@ -434,6 +434,8 @@ def run(examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.medium
+@pytest.mark.timeout(300)
 def test_any_history_is_legal() -> None:
     run(examples=12, steps=15)
 

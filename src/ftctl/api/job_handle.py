@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from ftctl.admission import require_route
+from ftctl.admission import quote_for, require_affordable, require_route, require_valid
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
-from ftctl.job import OPEN, JobEvent, JobRecord, JobState, TunedModel
+from ftctl.job import OPEN, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
@@ -94,6 +94,11 @@ class Job:
             record = self._look(store, provider)
             if record.state.terminal:
                 raise IllegalMove(f"{self.id} has ended: {record.state}", hint="ftctl jobs")
+            if record.state is JobState.NEEDS_ATTENTION:
+                raise IllegalMove(
+                    f"whether {record.provider} took {self.id} isn't known: a person must say",
+                    hint=f"ftctl jobs resolve {self.id} --remote ID, or --none",
+                )
             if record.sent_at is not None and provider.capabilities.lists_lag:
                 raise IllegalMove(
                     f"whether {record.provider} took {self.id} isn't known yet, so it can't be "
@@ -137,6 +142,7 @@ class Job:
         with open_store(self._settings) as store:
             record = self._look(store, provider)
             if record.state.open_intention:
+                _require_still_allowed(record.spec, provider, datetime.now(UTC).date())
                 patience = Patience(self._settings.settle_s)
                 self.record = carry_on(store, provider, record, lambda _: None, patience)
                 return self
@@ -201,6 +207,13 @@ def _teller(settings: Settings) -> Tell:
     return tell
 
 
+def _require_still_allowed(spec: JobSpec, provider: Provider, day: date) -> None:
+    """Before an open intention is sent after all: prices, dates and data may have changed."""
+    require_route(spec, as_of=day)
+    report = require_valid(spec, provider.capabilities.dialect)
+    require_affordable(spec, quote_for(spec, report))
+
+
 def _never_submitted(looked: JobRecord) -> Callable[[JobRecord], dict[str, Any]]:
     """Cancelled, unless another process has begun to send it since we looked."""
     never = {"state": JobState.CANCELLED, "message": "never submitted", "sent_at": None}
@@ -259,8 +272,12 @@ def reconcile(
         attention = store.jobs(states={JobState.NEEDS_ATTENTION})
         for record in reversed(waiting):
             try:
-                require_route(record.spec, as_of=as_of or datetime.now(UTC).date())
+                day = as_of or datetime.now(UTC).date()
+                require_route(record.spec, as_of=day)
                 provider = provider_of(record, settings)
+                record = refresh(store, provider, record)  # what is there already is only adopted
+                if record.state.open_intention:
+                    _require_still_allowed(record.spec, provider, day)
                 tell = on_step or (lambda _: None)
                 settled.append(carry_on(store, provider, record, tell, patience))
             except FtctlError as error:

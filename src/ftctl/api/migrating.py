@@ -7,9 +7,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.admission import Consent, require_route
+from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, get_job
-from ftctl.api.submitting import OnStep, preflight, read_hyperparameters, submit_job
-from ftctl.config import Settings, load_settings
+from ftctl.api.submitting import (
+    OnStep,
+    preflight,
+    read_hyperparameters,
+    submit_job,
+    whole_path,
+    with_fields,
+)
+from ftctl.config import Settings, find_base_url, load_settings, require_base_url
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
@@ -40,77 +48,86 @@ def plan_migration(
     base_url: str | None = None,
     name: str | None = None,
     max_cost: float | None = None,
-    allow_scan_hits: bool = False,
-    on_scan_hits: Consent | None = None,
+    consents: Consents | None = None,
     as_of: date | None = None,
     on_step: OnStep | None = None,
     settings: Settings | None = None,
 ) -> Migration:
     """What `migrate` would submit; everything is asked that a submission asks, nothing is sent.
 
-    Args not named here are those of `submit`.
-
     Args:
         job_id: The job to move.
         to: The new provider.
         model: The base model there; the same one when left out.
         hyperparameters: Settings that win over the carried ones.
+        base_url: A gateway there; what the environment names for it when left out.
         name: What to call the new job; the old one's name when left out.
+        max_cost: Highest cost accepted, in USD; the old job's limit when left out.
+        consents: What was said of rows in which the scan found something.
+        as_of, on_step, settings: As of `submit`.
 
     Raises: as `preflight`; or the model isn't there, or the data are gone or changed.
     """
     settings, day = settings or load_settings(), as_of or datetime.now(UTC).date()
+    base_url = require_base_url(base_url, origin="--base-url") if base_url else find_base_url(to)
     old = get_job(job_id, settings=settings).record
     # Before anything else: a closed route needs no model named.
-    require_route(old.spec.model_copy(update={"provider": to, "base_url": base_url}), as_of=day)
-    driver = get_provider(to, settings, base_url)
+    require_route(with_fields(old.spec, provider=to, base_url=base_url), as_of=day)
     spec, differences = translate(
-        old.spec, to, driver.capabilities, model=model, base_url=base_url, as_of=day
+        old.spec,
+        to,
+        get_provider(to, settings, base_url).capabilities,
+        model=model and whole_path(model),
+        base_url=base_url,
+        as_of=day,
     )
     wins = read_hyperparameters(hyperparameters or {}).model_dump(exclude_none=True)
-    spec = spec.model_copy(
-        update={
-            "hyperparameters": spec.hyperparameters.model_copy(update=wins),
-            "name": name or spec.name,
-            "max_cost_usd": max_cost,
-        }
+    limit = old.spec.max_cost_usd if max_cost is None else max_cost
+    spec = with_fields(
+        spec,
+        hyperparameters=spec.hyperparameters.model_dump() | wins,
+        name=name or spec.name,
+        max_cost_usd=limit,
     )
     _require_same_data(spec, old.id)
-    quote = preflight(
-        spec,
-        settings=settings,
-        as_of=day,
-        allow_scan_hits=allow_scan_hits,
-        on_scan_hits=on_scan_hits,
-        on_step=on_step,
-    )
+    consent = (consents or Consents(settings)).of(spec)
+    quote = preflight(spec, settings=settings, as_of=day, consent=consent, on_step=on_step)
     return Migration(
         source=old.id,
         spec=spec,
         differences=_with_wins(differences, wins),
         quote=quote,
-        lifetime=lifetime(to, spec.model, as_of=day),
+        lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
     )
 
 
-def migrate(job_id: str, *, to: str, settings: Settings | None = None, **options: Any) -> Job:  # noqa: ANN401 - of `plan_migration`
+def migrate(
+    job_id: str,
+    *,
+    to: str,
+    allow_scan_hits: bool = False,
+    on_scan_hits: Consent | None = None,
+    settings: Settings | None = None,
+    **options: Any,  # noqa: ANN401 - of `plan_migration`
+) -> Job:
     """Submit the same job to another provider; the same call again makes no second one.
 
     Args:
         job_id: The job to move.
         to: The new provider.
+        allow_scan_hits: Send rows away even though the scan found personal data or secrets.
+        on_scan_hits: Asked when it found some and nobody said so before.
         settings: Where the store is.
         options: As of `plan_migration`.
 
-    Raises:
-        Refused: by availability, privacy, capability or cost; nothing was sent.
-        UsageError: the model isn't there, or the data are gone or changed.
+    Raises: as `plan_migration`; nothing was sent then.
     """
-    plan = plan_migration(job_id, to=to, settings=settings, **options)
+    settings = settings or load_settings()
+    consents = Consents(settings, allow=allow_scan_hits, ask=on_scan_hits)
+    plan = plan_migration(job_id, to=to, settings=settings, consents=consents, **options)
     return submit_job(
         plan.spec,
-        allow_scan_hits=bool(options.get("allow_scan_hits")),
-        on_scan_hits=options.get("on_scan_hits"),
+        consents=consents,
         as_of=options.get("as_of"),
         on_step=options.get("on_step"),
         settings=settings,
@@ -124,7 +141,8 @@ def _with_wins(
         Difference(setting=key, before=None, after=f"{key}={value:g}", why="--set")
         for key, value in wins.items()
     ]
-    return (*(d for d in differences if d.setting not in wins), *said)
+    lost = (d for d in differences if (d.after or "").partition("=")[0] not in wins)
+    return (*lost, *said)
 
 
 def _require_same_data(spec: JobSpec, job_id: str) -> None:

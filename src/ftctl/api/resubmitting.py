@@ -43,7 +43,7 @@ def spec_from(
     asked = before.hyperparameters.model_dump(exclude_none=True) | dict(changed)
     kept = before.model_dump(
         include={"provider", "data", "validation", "model", "method", "tuning", "privacy"}
-        | {"max_cost_usd"}
+        | {"max_cost_usd", "notify"}
     )
     stays = wins.get("provider", before.provider) == before.provider and "base_url" not in wins
     if stays:

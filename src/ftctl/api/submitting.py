@@ -84,40 +84,32 @@ def submit(
         max_cost_usd=max_cost,
         notify=notify,
     )
+    settings = settings or load_settings()
+    consents = Consents(settings, allow=allow_scan_hits, ask=on_scan_hits)
     return submit_job(
-        spec,
-        allow_scan_hits=allow_scan_hits,
-        on_scan_hits=on_scan_hits,
-        new=new,
-        as_of=as_of,
-        on_step=on_step,
-        settings=settings,
+        spec, consents=consents, new=new, as_of=as_of, on_step=on_step, settings=settings
     )
 
 
 def submit_job(
     spec: JobSpec,
     *,
-    allow_scan_hits: bool = False,
-    on_scan_hits: Consent | None = None,
+    consents: Consents | None = None,
     new: bool = False,
     as_of: date | None = None,
     on_step: OnStep | None = None,
     settings: Settings | None = None,
 ) -> Job:
-    """Like `submit`, with a whole spec."""
+    """Like `submit`, with a whole spec, and with what was said of rows that shouldn't leave."""
     settings = settings or load_settings()
+    consents = consents or Consents(settings)
     quoted = preflight(
-        spec,
-        settings=settings,
-        as_of=as_of,
-        allow_scan_hits=allow_scan_hits,
-        on_scan_hits=on_scan_hits,
-        on_step=on_step,
+        spec, settings=settings, as_of=as_of, consent=consents.of(spec), on_step=on_step
     )
     driver = get_provider(spec.provider, settings, spec.base_url)
     with open_store(settings) as store:
         if rows_leave(spec, driver.capabilities):
+            consents.keep(store)
             store.audit("rows_leave", _where_to(spec))
         record = submit_spec(
             spec,
@@ -147,8 +139,10 @@ def make_spec(
     Raises:
         UsageError: an unreadable file, an unknown setting or a value out of its range.
     """
-    file = Path(data).expanduser()
-    held_out = None if validation is None else Path(validation).expanduser()
+    file = _home(data)
+    held_out = None if validation is None else _home(validation)
+    if not model:
+        raise UsageError("--model is empty", hint="ftctl models")
     settings = read_hyperparameters(hyperparameters or {})
     if base_url is not None:
         require_base_url(base_url, origin="--base-url")
@@ -157,7 +151,7 @@ def make_spec(
             provider=provider,
             data=file.absolute(),
             data_sha256=file_sha256(file),
-            model=_whole_path(model),
+            model=whole_path(model),
             name=name or f"{file.stem}-{Path(model).name}",
             validation=None if held_out is None else held_out.absolute(),
             validation_sha256=None if held_out is None else file_sha256(held_out),
@@ -188,8 +182,7 @@ def preflight(
     *,
     settings: Settings,
     as_of: date | None = None,
-    allow_scan_hits: bool = False,
-    on_scan_hits: Consent | None = None,
+    consent: Consent,
     on_step: OnStep | None = None,
 ) -> Quote:
     """Everything that is asked before anything is written or sent; returns the quote.
@@ -209,8 +202,7 @@ def preflight(
     provider.check(spec)
     tell("checking the data")
     report = require_valid(spec, provider.capabilities.dialect)
-    consents = Consents(settings, allow=allow_scan_hits, ask=on_scan_hits)
-    require_clean(spec, provider.capabilities, consents)
+    require_clean(spec, provider.capabilities, consent)
     quoted = quote_for(spec, report, as_of=as_of)
     require_affordable(spec, quoted)
     return quoted
@@ -227,10 +219,32 @@ def _where_to(spec: JobSpec) -> dict[str, str | None]:
     }
 
 
-def _whole_path(model: str) -> str:
+def whole_path(model: str) -> str:
     """A folder or file by its whole path, so that the job doesn't depend on where we stand."""
-    path = Path(model).expanduser()
-    return str(path.absolute()) if path.exists() else model
+    path = _home(model)
+    try:
+        return str(path.absolute()) if path.exists() else model
+    except OSError:  # no name that a file could have
+        return model
+
+
+def _home(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # `~nobody/file`
+        raise UsageError(f"{path}: {error}", hint="write the path out") from None
+
+
+def with_fields(spec: JobSpec, **fields: Any) -> JobSpec:  # noqa: ANN401 - the spec's own
+    """A spec with other fields, checked like the first.
+
+    Raises:
+        UsageError: a value out of its range.
+    """
+    try:
+        return JobSpec.model_validate(spec.model_dump() | fields)
+    except ValidationError as error:
+        raise _usage_error(error, JobSpec) from None
 
 
 def _usage_error(

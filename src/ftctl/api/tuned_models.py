@@ -63,6 +63,6 @@ def my_models(*, as_of: date | None = None, settings: Settings | None = None) ->
 
 
 def _end(job: JobRecord, day: date) -> tuple[date | None, str]:
-    if job.base_url is not None and not is_vendors_own(job.provider, job.base_url):
-        return None, f"as long as {job.base_url} serves it"
-    return serves_until(job.provider, job.model), lifetime(job.provider, job.model, as_of=day)
+    vendors = is_vendors_own(job.provider, job.base_url)
+    says = lifetime(job.provider, job.model, base_url=job.base_url, as_of=day)
+    return serves_until(job.provider, job.model) if vendors else None, says

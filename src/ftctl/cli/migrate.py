@@ -9,9 +9,10 @@ import click
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
-from ftctl.cli.submit import read_settings, who_to_ask
+from ftctl.cli.submit import read_settings, report, who_to_ask
 from ftctl.cli.watching import job_document
 from ftctl.errors import UsageError
+from ftctl.job import JobState
 
 if TYPE_CHECKING:
     from ftctl.api.migrating import Migration
@@ -40,6 +41,7 @@ def command(
     job_id: str,
     *,
     changed: tuple[str, ...],
+    allow_scan_hits: bool,
     as_of: datetime | None,
     dry_run: bool,
     yes: bool,
@@ -52,16 +54,20 @@ def command(
 
     Example: ftctl migrate job-7f3k2m9xab --to local --model qwen2.5-0.5b-instruct --dry-run
     """
+    from ftctl.api.consent import Consents
     from ftctl.api.migrating import plan_migration
     from ftctl.api.submitting import submit_job
+    from ftctl.config import load_settings
 
-    day = as_of.date() if as_of else None
+    home, day = load_settings(), as_of.date() if as_of else None
+    consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
     plan = plan_migration(
         job_id,
         hyperparameters=read_settings(changed),
         as_of=day,
-        on_scan_hits=who_to_ask(),
+        consents=consents,
         on_step=out.note,
+        settings=home,
         **asked,
     )
     if not out.json:
@@ -70,17 +76,16 @@ def command(
     job = None
     if not dry_run:
         _require_consent(yes=yes)
-        job = submit_job(
-            plan.spec, allow_scan_hits=asked["allow_scan_hits"], as_of=day, on_step=out.note
-        )
+        job = submit_job(plan.spec, consents=consents, as_of=day, on_step=out.note, settings=home)
     if out.json:
         body = plan.model_dump(mode="json")
         rows = [d.model_dump() | {"kind": d.kind} for d in plan.differences]
         made = job_document(job.record) if job else None
         out.document({"schema": "ftctl.migration/1", **body, "differences": rows, "job": made})
+        if job is not None and job.state is JobState.NEEDS_ATTENTION:
+            raise click.exceptions.Exit(1)
     elif job is not None:
-        out.line(job.id)
-        out.note(f"watch it: ftctl watch {job.id}")
+        report(out, job, wait=False)
 
 
 def _require_consent(*, yes: bool) -> None:

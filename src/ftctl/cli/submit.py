@@ -81,6 +81,7 @@ def command(
     Example: ftctl submit --provider local --data train.jsonl --model smollm2-135m-instruct
     ftctl submit --from job-7f3k2m9xab --set epochs=2
     """
+    from ftctl.api.consent import Consents
     from ftctl.api.submitting import preflight, submit_job
     from ftctl.config import load_settings
 
@@ -88,30 +89,19 @@ def command(
     day = as_of.date() if as_of else None
     given = {"hyperparameters": read_settings(settings), "max_cost_usd": max_cost, **spec}
     whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
+    consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
     if dry_run:
         quoted = preflight(
-            whole,
-            settings=home,
-            as_of=day,
-            allow_scan_hits=allow_scan_hits,
-            on_scan_hits=who_to_ask(),
-            on_step=out.note,
+            whole, settings=home, as_of=day, consent=consents.of(whole), on_step=out.note
         )
         _show_dry_run(out, whole, quoted, day or datetime.now(UTC).date())
         return
-    job = submit_job(
-        whole,
-        as_of=day,
-        allow_scan_hits=allow_scan_hits,
-        on_scan_hits=who_to_ask(),
-        new=new,
-        on_step=out.note,
-        settings=home,
-    )
-    _report(out, job, wait=wait)
+    job = submit_job(whole, consents=consents, new=new, as_of=day, on_step=out.note, settings=home)
+    report(out, job, wait=wait)
 
 
-def _report(out: Output, job: "Job", *, wait: bool) -> None:
+def report(out: Output, job: "Job", *, wait: bool) -> None:
+    """Say what became of a submission; exits 1 where a person must decide."""
     if wait:
         if not out.json:
             out.line(job.id)

@@ -203,11 +203,14 @@ def _file(raw: object, folder: Path) -> Path:
     return path
 
 
+_MOST_SECONDS = 86_400  # a day: what no clock or sleep stumbles over
+
+
 def _seconds(raw: object, folder: Path) -> float:  # noqa: ARG001 - same shape as the other readers
     seconds = math.nan
     if isinstance(raw, str | int | float) and not isinstance(raw, bool):
         with contextlib.suppress(ValueError):
             seconds = float(raw)
-    if not 0 < seconds < math.inf:
-        raise ValueError("a number of seconds above 0")
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise ValueError("a number of seconds above 0 and no more than a day")
     return seconds

@@ -46,9 +46,9 @@ class Store:
 
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number is no ArgumentError
             raise StoreError(
-                f"{url!r} isn't a database URL",
+                "FTCTL_DATABASE_URL isn't a database URL",  # it may hold a password
                 hint="FTCTL_DATABASE_URL=sqlite:////path/to/file.db",
             ) from None
         self._where = parsed.render_as_string(hide_password=True)
