@@ -223,23 +223,26 @@ def test_a_certificate_file_that_isnt_there(
     stays_open()
 
 
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
 def test_a_proxy_that_is_down_is_named(
     submit: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, f"http://me:secret@127.0.0.1:{closed_port()}")
-    scheme = "https" if variable == "HTTPS_PROXY" else "http"
-    ran = submit(f"{scheme}://vendor.invalid/v1")
+    ran = submit("https://vendor.invalid/v1")
     told(ran, 5, f"{variable}=http://***@127.0.0.1")
     assert "secret" not in ran.stderr
     stays_open()
 
 
 def test_no_proxy_is_honoured(submit: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
-    told(submit("http://vendor.invalid/v1"), 5, "or at the proxy (HTTP_PROXY=")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    told(submit("https://vendor.invalid/v1"), 5, "or at the proxy (HTTPS_PROXY=")
     monkeypatch.setenv("NO_PROXY", "vendor.invalid")
-    told(submit("http://vendor.invalid/v1"), 5, "vendor.invalid isn't known (DNS)")
+    told(submit("https://vendor.invalid/v1"), 5, "vendor.invalid isn't known (DNS)")
+
+
+def test_no_row_goes_unencrypted_to_another_machine(submit: Callable[..., Ran]) -> None:
+    told(submit("http://vendor.invalid/v1"), 3, "http to another machine", "use https")
 
 
 def test_what_is_on_this_machine_is_asked_without_a_proxy(
