@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from ftctl.errors import FtctlError, NotFound
+from ftctl.estimation.quote import billed_usd
 from ftctl.job import JobEvent, JobRecord, JobState, Snapshot
 from ftctl.providers.base import Provider
 from ftctl.store import Store
@@ -214,11 +215,7 @@ def _observed(now: JobRecord, snapshot: Snapshot, at: datetime) -> dict[str, Any
     progress = {name: value for name, value in snapshot.progress.items() if _finite(value)}
     fields["progress"] = now.progress | progress
     if snapshot.state.terminal:
-        fields["actual"] = {
-            name: progress[name]
-            for name in ("trained_tokens", "seconds", "cost_usd")
-            if name in progress
-        }
+        fields["actual"] = _actual(now, progress)
     if snapshot.fine_tuned_model is not None:
         fields["fine_tuned_model"] = snapshot.fine_tuned_model
     if snapshot.state is JobState.SUCCEEDED and snapshot.fine_tuned_model is None:
@@ -227,6 +224,19 @@ def _observed(now: JobRecord, snapshot: Snapshot, at: datetime) -> dict[str, Any
         error = {"kind": "no_model", "message": message, "hint": f"ftctl logs {now.id}"}
         fields |= {"state": JobState.FAILED, "message": message, "error": error}
     return fields
+
+
+def _actual(now: JobRecord, progress: Mapping[str, float]) -> dict[str, float]:
+    """What the job took, to stand beside its quote; the price of what was trained where known."""
+    took = {
+        name: progress[name]
+        for name in ("trained_tokens", "seconds", "cost_usd")
+        if name in progress
+    }
+    if "trained_tokens" in took and "cost_usd" not in took:
+        cost = billed_usd(now.spec, took["trained_tokens"])
+        took |= {} if cost is None else {"cost_usd": cost}
+    return took
 
 
 def _missed(now: JobRecord, said: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Memory, speed and money against published figures."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -13,8 +15,9 @@ from ftctl.estimation.memory import (
     verdict,
 )
 from ftctl.estimation.money import Usage, dedicated_usd, inference_usd, request_usd
-from ftctl.estimation.quote import openai_epochs, quote
+from ftctl.estimation.quote import billed_usd, openai_epochs, quote
 from ftctl.estimation.speed import answer_floor_s, answer_s, capacity_per_s, token_floor_s
+from ftctl.job import JobSpec
 
 CATALOG = load_catalog()
 EIGHT = CATALOG.get_model("llama-3.1-8b")
@@ -152,3 +155,18 @@ def test_a_quote_at_home_costs_no_vendor_and_takes_time() -> None:
 def test_an_unknown_price_is_none_and_not_zero() -> None:
     assert quote("mistral", "llama-3.1-8b", rows=100, tokens=1000).cost is None
     assert quote("together", "unheard-of", rows=100, tokens=1000).cost is None
+
+
+def test_a_finished_job_s_bill_is_what_was_trained_times_the_price() -> None:
+    spec = JobSpec(
+        provider="openai",
+        model="gpt-4.1-mini",
+        data=Path("x"),
+        data_sha256="0" * 64,
+        name="n",
+    )
+    price = load_catalog().find_training_price("openai", load_catalog().get_model("gpt-4.1-mini"))
+    assert price is not None
+    assert billed_usd(spec, 2_000_000) == pytest.approx(2 * price.usd)
+    assert billed_usd(spec.model_copy(update={"base_url": "http://127.0.0.1:1/v1"}), 1e6) is None
+    assert billed_usd(spec.model_copy(update={"provider": "fake"}), 1e6) is None

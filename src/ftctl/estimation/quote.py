@@ -11,7 +11,7 @@ from ftctl.estimation.lines import QuoteLine, fee_line, find_fee, use_lines
 from ftctl.estimation.money import training_usd
 from ftctl.estimation.rented import cheapest_rental
 from ftctl.estimation.speed import cpu_training_s
-from ftctl.job import Method, Tuning
+from ftctl.job import JobSpec, Method, Tuning
 from ftctl.policy import is_gateway
 
 
@@ -77,6 +77,24 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     lines = [training, *([minimum] if minimum else []), *use_lines(catalog, vendor, base, day)]
     cost = _at_least(training.amount, minimum.amount if minimum else None)
     return Quote(cost=cost, time=time, trained_tokens=trained, lines=tuple(lines))
+
+
+def billed_usd(spec: JobSpec, trained_tokens: float) -> float | None:
+    """What a finished job cost by the vendor's own count of tokens; None where nothing is known.
+
+    Args:
+        spec: The job.
+        trained_tokens: As the vendor reports them: tokens of the file times epochs.
+    """
+    catalog = load_catalog()
+    vendor, base = catalog.find_provider(spec.provider), catalog.find_model(spec.model)
+    if vendor is None or base is None or is_gateway(vendor, spec.base_url):
+        return None
+    price = catalog.find_training_price(vendor.name, base, spec.method, spec.tuning)
+    minimum = find_fee(catalog, vendor, "minimum")
+    if price is None:
+        return None
+    return max(price.usd * trained_tokens / 1e6, minimum.usd if minimum else 0.0)
 
 
 def _at_home(
