@@ -22,7 +22,8 @@ from ftctl.errors import IllegalMove, JobFailed
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.run_folder import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.real]
+# Half a minute each on an idle machine; a busy one must not fail them.
+pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,8 @@ def submit_words(model: Path, data: Path, steps: int, *more: str | Path) -> list
 
 
 def test_from_data_to_an_answer(cli: Cli, tiny_model: Path, data: Path, tmp_path: Path) -> None:
-    asked = submit_words(tiny_model, data, 30, "--validation", data, "--name", "colours")
+    held_out = shutil.copy(data, tmp_path / "held-out.jsonl")
+    asked = submit_words(tiny_model, data, 30, "--validation", held_out, "--name", "colours")
     done = cli(*asked, "--json")
     assert done.returncode == 0, done.stderr
     job = done.json()
