@@ -59,7 +59,7 @@ def test_nothing_reaches_for_the_network(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-there-is-one")
     with watching() as reached:
         ran = cli(
-            *("submit", *to, "--data", data, "--model", "gpt-4.1-mini"),
+            *("submit", *to, "--data", str(data), "--model", "gpt-4.1-mini"),
             *("--privacy", "stays_inside"),
         )
     assert ran.returncode == 3, ran.stderr
