@@ -293,6 +293,14 @@ def test_data_changed_after_submit_is_not_trained_on(
     assert not run.metrics_file.exists()
 
 
+def test_data_deleted_after_submit_is_named(tmp_path: Path, tiny_model: Path, data: Path) -> None:
+    run, config = run_of(tmp_path, tiny_model, data, settings())
+    data.unlink()
+    with pytest.raises(StoreError, match=f"{data}: No such file") as caught:
+        train(config, run, watch())
+    assert "--new" in caught.value.hint
+
+
 def test_it_learns(tmp_path: Path, tiny_model: Path, data: Path) -> None:
     run, config = run_of(
         tmp_path, tiny_model, data, settings(max_steps=60, learning_rate=2e-2, checkpoint_steps=60)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import Tokenizer, load_tokenizer
-from ftctl.errors import JobFailed, StoreError
+from ftctl.errors import JobFailed, StoreError, UsageError
 from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
@@ -188,9 +188,9 @@ def _step(loop: _Loop, examples: Sequence[Example], rate: float) -> tuple[float,
 def _require_unchanged(file: Path, sha256: str) -> None:
     try:
         found = file_sha256(file)
-    except OSError as error:
+    except UsageError as error:
         raise StoreError(
-            f"{file}: the data can't be read ({error.strerror or error})",
+            f"the job's data can't be read any more: {error.message}",
             hint="submit the job again with --new",
         ) from None
     if found != sha256:

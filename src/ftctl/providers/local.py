@@ -1,5 +1,6 @@
 """This machine as a provider: run folders, and an executor that starts workers in them."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.digest import file_sha256
-from ftctl.errors import IllegalMove, NotFound, StoreError
+from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
@@ -75,7 +76,7 @@ class LocalProvider:
         kept = folder / f"{sha256}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not kept.exists() or file_sha256(kept) != sha256:
+            if not _holds(kept, sha256):
                 # A folder of its own: others may copy the same file at the same time.
                 with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as own:
                     part = Path(own) / kept.name
@@ -231,6 +232,13 @@ class LocalProvider:
 
     def _tuned(self, config: WorkerConfig, folder: Path) -> TunedModel:
         return TunedModel(name=config.name, base_model=config.model, folder=folder)
+
+
+def _holds(file: Path, sha256: str) -> bool:
+    """Whether the file is there with these bytes; another process may just be deleting it."""
+    with contextlib.suppress(FtctlError, OSError):
+        return file.exists() and file_sha256(file) == sha256
+    return False
 
 
 def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapshot:
