@@ -12,6 +12,8 @@ from ftctl.advisor.advise import advise
 from ftctl.advisor.types import Facts
 from ftctl.cli.main import ftctl
 
+pytestmark = pytest.mark.medium
+
 MISSED: dict[str, Any] = {"prompt_meets_quality": False, "data_rows": 2000}
 # Words in capitals are the user's to fill in.
 FILLED = {"SCORE": "0.7", "N": "100", "TARGET": "0.9"}

@@ -8,6 +8,8 @@ import pytest
 from ftctl.advisor.advise import advise
 from ftctl.advisor.types import Advice, Facts
 
+pytestmark = pytest.mark.medium
+
 TODAY = date(2026, 11, 24)
 MET: dict[str, Any] = {"prompt_meets_latency": True, "prompt_meets_cost": True}
 

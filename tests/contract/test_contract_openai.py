@@ -17,6 +17,8 @@ from ftctl.testing.loopback import Json
 from ftctl.testing.openai_vendor import OpenAIVendor
 from ftctl.testing.under_test import Verb
 
+pytestmark = pytest.mark.medium
+
 ROUTES: dict[Verb, str] = {
     "upload": "* /files",
     "create": "POST /fine_tuning/jobs",
