@@ -30,7 +30,7 @@ test: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/pytest -m 'slow and not gpu and not live' -n 2 --dist worksteal -rs --timeout 900 --durations 10
 	FTCTL_TEST_TODAY=2027-03-01 $(BIN)/pytest -m fast -n 2 --dist worksteal
-	FTCTL_TEST_TODAY=2027-03-01 $(BIN)/pytest -m 'not slow' tests/advisor -n 2 --dist worksteal
+	FTCTL_TEST_TODAY=2027-03-01 $(BIN)/pytest -m 'not slow' tests/advisor tests/cli/test_advise_command.py -n 2 --dist worksteal
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py

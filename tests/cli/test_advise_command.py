@@ -12,6 +12,8 @@ from ftctl.advisor.types import Facts
 from ftctl.cli.advise import command, read_facts
 from ftctl.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 DAY = ["--as-of", "2026-11-24"]
 
 
