@@ -52,6 +52,13 @@ def test_there_and_back_is_the_same_rate() -> None:
     assert back.hyperparameters.learning_rate == pytest.approx(3e-4)
 
 
+def test_at_a_gateway_the_vendors_dates_close_no_model() -> None:
+    old = spec("openai", "gpt-4.1-mini")
+    late, base_url = date(2027, 3, 1), "http://127.0.0.1:8321/v1"
+    new, _ = translate(old, "openai", OpenAIProvider.capabilities, base_url=base_url, as_of=late)
+    assert (new.model, new.base_url) == ("gpt-4.1-mini", base_url)
+
+
 def test_what_the_other_does_not_take_is_dropped_and_said() -> None:
     old = spec("local", "gpt-4.1-mini", lora_r=8, epochs=2)
     new, differences = translate(old, "openai", OpenAIProvider.capabilities, as_of=TODAY)

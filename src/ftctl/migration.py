@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.errors import UsageError
 from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobSpec, Tuning
+from ftctl.policy import is_gateway
 from ftctl.providers.base import Capabilities
 
 _RATE_RULE = (
@@ -61,7 +62,9 @@ def translate(
         UsageError: the model isn't there, and none is named.
     """
     catalog = catalog or load_catalog()
-    base = model or _same_model(spec.model, to, as_of, catalog)
+    vendor = catalog.find_provider(to)
+    gateway = vendor is not None and is_gateway(vendor, base_url)  # its models are its own affair
+    base = model or (spec.model if gateway else _same_model(spec.model, to, as_of, catalog))
     tuning, why = _tuning(spec.tuning, to, capabilities)
     settings, lines = _settings(spec.hyperparameters, to, capabilities)
     differences = [

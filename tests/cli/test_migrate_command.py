@@ -9,6 +9,8 @@ from command_line import Cli
 
 from ftctl.testing.openai_vendor import OpenAIVendor
 
+DAY = "2026-11-24"  # the models that these jobs name are closed later
+
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIVendor]:
@@ -34,7 +36,8 @@ def old(cli: Cli, tmp_path: Path) -> str:
 
 
 def migrate(old: str, vendor: OpenAIVendor) -> tuple[str, ...]:
-    return ("migrate", old, "--to", "openai", "--base-url", vendor.base_url)
+    at = ("--to", "openai", "--base-url", vendor.base_url, "--as-of", DAY)
+    return ("migrate", old, *at)
 
 
 def test_the_difference_is_shown_and_the_job_made_once(
@@ -93,7 +96,7 @@ def test_data_that_changed_since_is_not_sent(
 def test_what_submit_refuses_migrate_refuses(
     cli: Cli, old: str, vendor: OpenAIVendor, more: tuple[str, str], code: int
 ) -> None:
-    ran = cli("migrate", old, "--to", "openai", *more, "--dry-run")
+    ran = cli("migrate", old, "--to", "openai", *more, "--dry-run", "--as-of", DAY)
     assert ran.returncode == code, ran.stderr
     assert "s3cret" not in ran.stderr + ran.stdout
     assert not vendor.requests
@@ -103,6 +106,6 @@ def test_the_environments_gateway_is_where_it_moves(
     cli: Cli, old: str, vendor: OpenAIVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", vendor.base_url)
-    shown = cli("migrate", old, "--to", "openai", "--dry-run", "--json").json()
+    shown = cli("migrate", old, "--to", "openai", "--dry-run", "--json", "--as-of", DAY).json()
     assert shown["spec"]["base_url"] == vendor.base_url
     assert shown["lifetime"] == f"as long as {vendor.base_url} serves it"
