@@ -1,6 +1,5 @@
 """The example that authors of providers copy: it keeps the contract, and people can use it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "provider"
 KEY = "acme-key-0123456789"
@@ -53,12 +53,7 @@ def test_a_job_goes_there_from_the_command_line(
     monkeypatch.syspath_prepend(str(site))
     from acme_vendor import AcmeVendor
 
-    data = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    data = write_chats(tmp_path / "train.jsonl")
     with AcmeVendor(KEY) as acme:
         where = ("--provider", "acme", "--base-url", acme.base_url)
         what = ("--data", data, "--model", "acme-small", "--set", "epochs=2", "--json")

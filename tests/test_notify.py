@@ -1,11 +1,11 @@
 """Who is named in a job's `notify` hears of each move, from whoever looks."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
+from specimens import write_chats
 
 from ftctl.api.submitting import submit
 from ftctl.errors import UsageError
@@ -13,13 +13,7 @@ from ftctl.errors import UsageError
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl")
 
 
 def test_a_command_hears_of_each_move_once(data: Path, tmp_path: Path) -> None:

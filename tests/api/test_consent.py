@@ -1,11 +1,10 @@
 """Rows with personal data leave only when somebody said so for those very bytes."""
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import install_provider, write_chats
 
 from ftctl.admission import ScanHits
 from ftctl.api.submitting import submit
@@ -30,27 +29,12 @@ def make(settings, base_url):
 @pytest.fixture(autouse=True)
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider to which rows leave."""
-    dist = tmp_path / "site" / "far_ftctl-1.0.dist-info"
-    dist.mkdir(parents=True)
-    (dist.parent / "far_ftctl.py").write_text(PLUGIN, "utf-8")
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: far-ftctl\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text("[ftctl.providers]\nfar = far_ftctl:make\n")
-    monkeypatch.syspath_prepend(str(dist.parent))
-    monkeypatch.delitem(sys.modules, "far_ftctl", raising=False)
+    install_provider(tmp_path / "site", "far", PLUGIN, monkeypatch)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return rows(tmp_path / "train.jsonl", "Write to anna.berg@example.org.")
-
-
-def rows(file: Path, answer: str) -> Path:
-    chats = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": answer}]}
-        for q in (f"Whom do I write to about {n}?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(chat) + "\n" for chat in chats), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl", "Write to anna.berg@example.org.")
 
 
 def audits() -> list[AuditEntry]:
@@ -81,7 +65,7 @@ def test_a_person_is_asked_once_for_the_very_bytes(data: Path, tmp_path: Path) -
     submit(provider="far", data=data, model="m", on_scan_hits=say_yes)
     submit(provider="far", data=data, model="m", new=True)  # nobody need say it again
     assert [hits.file.name for hits in asked] == ["train.jsonl"]
-    other = rows(tmp_path / "other.jsonl", "Write to otto.lang@example.org.")
+    other = write_chats(tmp_path / "other.jsonl", "Write to otto.lang@example.org.")
     with pytest.raises(PrivacyForbids):
         submit(provider="far", data=other, model="m")
 

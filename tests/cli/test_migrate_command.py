@@ -1,11 +1,11 @@
 """One command moves a job to another provider, after showing what changes."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 from ftctl.testing.openai_vendor import OpenAIVendor
 
@@ -22,12 +22,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIVendor]:
 @pytest.fixture
 def old(cli: Cli, tmp_path: Path) -> str:
     """A job at the fake provider."""
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    file = write_chats(tmp_path / "train.jsonl")
     ran = cli(
         *("submit", "--provider", "fake", "--data", file, "--model", "gpt-4.1-mini", "--json"),
         *("--name", "n", "--set", "epochs=2", "--set", "lora_r=8"),

@@ -1,11 +1,10 @@
 """A provider from another package goes the same way as ours."""
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import install_provider, write_chats
 
 PLUGIN = """
 from dataclasses import replace
@@ -22,26 +21,13 @@ def make(settings, base_url):
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl")
 
 
 @pytest.fixture
 def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package of somebody else's, installed."""
-    site = tmp_path / "site"
-    dist = site / "acme_ftctl-1.0.dist-info"
-    dist.mkdir(parents=True)
-    (site / "acme_ftctl.py").write_text(PLUGIN, "utf-8")
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-ftctl\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text("[ftctl.providers]\nacme = acme_ftctl:make\n")
-    monkeypatch.syspath_prepend(str(site))
-    monkeypatch.delitem(sys.modules, "acme_ftctl", raising=False)
+    install_provider(tmp_path / "site", "acme", PLUGIN, monkeypatch)
 
 
 def submit(cli: Cli, provider: str, data: Path, *more: str) -> dict[str, object]:

@@ -1,10 +1,10 @@
 """What a crash left open is settled by one command; what can't be, by a person."""
 
-import json
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 from ftctl.config import load_settings
 from ftctl.providers.fake import FakeProvider, FakeScript
@@ -22,13 +22,7 @@ def fake() -> FakeProvider:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl")
 
 
 def cut(cli: Cli, data: Path, fake: FakeProvider, trouble: str) -> None:

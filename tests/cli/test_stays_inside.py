@@ -1,13 +1,13 @@
 """Rows that must stay inside: not one byte leaves, whoever is named."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 from ftctl.catalog.load import load_catalog
 from ftctl.testing.openai_vendor import OpenAIVendor
@@ -39,13 +39,7 @@ def watching() -> Iterator[list[str]]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl")
 
 
 OUTSIDE = [("--provider", row.name) for row in load_catalog().providers if row.name != "local"]

@@ -1,11 +1,11 @@
 """`submit --from`: an earlier job once more, with changes, and never a third by accident."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 from ftctl.api.job_handle import get_job
 from ftctl.api.resubmitting import spec_from
@@ -14,13 +14,7 @@ from ftctl.job import JobSpec
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    file = tmp_path / "train.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "Yes."}]}
-        for q in (f"Is {n} a number?" for n in range(12))
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return file
+    return write_chats(tmp_path / "train.jsonl")
 
 
 @pytest.fixture

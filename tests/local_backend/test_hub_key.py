@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from specimens import worker_config
 from typing_extensions import override
 
 from ftctl.config import keep_key
 from ftctl.errors import UsageError
-from ftctl.job import Hyperparameters
 from ftctl.local_backend.base_models import hub_key
 from ftctl.local_backend.executors import process
-from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+from ftctl.local_backend.run_folder import RunFolder
 
 KEY = "hf_kept0123456789"
 MODEL = "somebody/private"
@@ -54,20 +54,7 @@ def test_the_worker_gets_the_key_in_its_environment_alone(
     keep_key("huggingface", KEY, home=clean_environment)
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    config = WorkerConfig(
-        attempt=1,
-        job_id="job-test",
-        name="n",
-        model=MODEL,
-        data=tmp_path / "d",
-        data_sha256="0" * 64,
-        validation=None,
-        validation_sha256=None,
-        method="sft",
-        tuning="lora",
-        hyperparameters=Hyperparameters(),
-        home=clean_environment,
-    )
+    config = worker_config(clean_environment, model=MODEL)
     run.write(run.config_file, config)
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\necho "$@"\nprintf %s "$HF_TOKEN" > {tmp_path}/seen\n')

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from specimens import worker_config
 
-from ftctl.job import Hyperparameters, JobState
-from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
+from ftctl.job import JobState
+from ftctl.local_backend.run_folder import ExitRecord, RunFolder
 from ftctl.local_backend.worker import _write_down
 from ftctl.providers.local import LocalProvider
 
@@ -26,20 +27,7 @@ def attempt(tmp_path: Path) -> Callable[[int], RunFolder]:
     def begin(number: int) -> RunFolder:
         run = RunFolder(tmp_path / "runs" / JOB, number)
         run.path.mkdir(parents=True, exist_ok=True)
-        config = WorkerConfig(
-            attempt=number,
-            job_id=JOB,
-            name="n",
-            model="m",
-            data=tmp_path / "d",
-            data_sha256="0" * 64,
-            validation=None,
-            validation_sha256=None,
-            method="sft",
-            tuning="lora",
-            hyperparameters=Hyperparameters(),
-            home=tmp_path,
-        )
+        config = worker_config(tmp_path, attempt=number, job_id=JOB)
         run.write(run.config_file, config)
         return run
 

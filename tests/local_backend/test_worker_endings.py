@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from specimens import worker_config
 
-from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
@@ -21,20 +21,7 @@ class SafetensorError(Exception):
 
 @pytest.fixture
 def config(tmp_path: Path) -> WorkerConfig:
-    return WorkerConfig(
-        attempt=1,
-        job_id="job-test",
-        name="test",
-        model="m",
-        data=tmp_path / "d",
-        data_sha256="0" * 64,
-        validation=None,
-        validation_sha256=None,
-        method="sft",
-        tuning="lora",
-        hyperparameters=Hyperparameters(),
-        home=tmp_path,
-    )
+    return worker_config(tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""What many tests begin with: a dataset, a worker's config, a provider from another package."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftctl.job import Hyperparameters
+from ftctl.local_backend.run_folder import WorkerConfig
+
+
+def write_chats(file: Path, answer: str = "Yes.") -> Path:
+    """Twelve chat examples that every provider takes."""
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": answer}]}
+        for q in (f"Is {n} a number?" for n in range(12))
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return file
+
+
+def worker_config(folder: Path, **changes: Any) -> WorkerConfig:
+    """A worker's config whose home is a folder; no file that it names is there."""
+    config = WorkerConfig(
+        attempt=1,
+        job_id="job-test",
+        name="n",
+        model="m",
+        data=folder / "d",
+        data_sha256="0" * 64,
+        validation=None,
+        validation_sha256=None,
+        method="sft",
+        tuning="lora",
+        hyperparameters=Hyperparameters(),
+        home=folder,
+    )
+    return config.model_copy(update=changes)
+
+
+def install_provider(site: Path, name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a provider as pip would: a module with `make`, and its entry point."""
+    dist = site / f"{name}_ftctl-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (site / f"{name}_ftctl.py").write_text(source, "utf-8")
+    (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-ftctl\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(f"[ftctl.providers]\n{name} = {name}_ftctl:make\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, f"{name}_ftctl", raising=False)
