@@ -46,7 +46,7 @@ def serve(pipe: Connection, jobs: int) -> None:
             pipe.send(len(vendor.requests))
 
 
-def fill(store: Store, remote_ids: list[str], base_url: str) -> list[str]:
+def fill(store: Store, remote_ids: list[str], base_url: str) -> None:
     """Jobs that are live at the vendor."""
     spec = JobSpec(
         provider="openai",
@@ -67,7 +67,6 @@ def fill(store: Store, remote_ids: list[str], base_url: str) -> list[str]:
                 for job, remote in some.items()
             }
         )
-    return ids
 
 
 def _put(_: JobRecord, **fields: object) -> dict[str, object]:
@@ -136,13 +135,13 @@ def main() -> int:
         os.environ["FTCTL_HOME"] = home
         settings = load_settings()
         with Store(settings.database_url) as store:
-            ids = fill(store, remote_ids[::2], base_url)
+            fill(store, remote_ids[::2], base_url)
             print("sweep  seconds  requests  staleness s  RSS MB")
             sweeps = Sweeps(Path(home) / "ftctl.db", requests, given.sweeps)
             watched = watch_jobs(
                 store,
                 lambda job: OpenAIProvider(settings, job.base_url),
-                ids,
+                store.jobs(),
                 Pace(given.every, sleep=sweeps.sleep),
             )
             with suppress(EnoughError):

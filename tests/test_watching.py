@@ -100,7 +100,7 @@ class Watched:
             ticks=lambda: self.now,
         )
         of = provider if callable(provider) else lambda _: provider
-        return watch_jobs(self.store, of, ids, pace)
+        return watch_jobs(self.store, of, [self.store.get_job(job) for job in ids], pace)
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_lost_jobs_are_looked_for_slowly_and_told_of(watched: Watched, tmp_path:
         ticks=lambda: watched.now,
         tell=lambda record: moves.append(record.state),
     )
-    list(watch_jobs(watched.store, lambda _: vendor, [job], pace))
+    list(watch_jobs(watched.store, lambda _: vendor, [watched.store.get_job(job)], pace))
     assert moves == ["lost", "succeeded"]
     assert len([asked for asked in vendor.asked if asked.startswith("poll")]) < 10
 

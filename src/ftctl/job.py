@@ -43,11 +43,6 @@ class JobState(enum.StrEnum):
         """Whether the job is on disk here but not yet known to be at the provider."""
         return self in OPEN
 
-    @property
-    def watched(self) -> bool:
-        """Whether the job is at a provider and hasn't ended, so that a look may show something."""
-        return self in WATCHED
-
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 OPEN = frozenset({JobState.CREATED, JobState.UPLOADING, JobState.SUBMITTING})
@@ -65,7 +60,6 @@ _OBSERVED = frozenset(
         *TERMINAL,
     }
 )
-WATCHED = _OBSERVED - TERMINAL
 
 LEGAL_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CREATED: frozenset({JobState.UPLOADING, JobState.FAILED, JobState.CANCELLED}),

@@ -166,9 +166,12 @@ def _settle(
     if not provider.capabilities.can_find:
         return _needs_attention(store, record, f"{record.provider} can't be asked for it")
     window = timedelta(seconds=patience.settle_s if provider.capabilities.lists_lag else 0.0)
-    began = patience.clock()  # a clock that was set back must not make the window longer
+    sent_at, since = None, patience.clock()
     while record.state.open_intention and record.sent_at is not None:
         looked_at = patience.clock()
+        if record.sent_at != sent_at:  # sent anew by another process: its window, not ours
+            sent_at = record.sent_at
+            since = min(sent_at, looked_at)  # a clock set back must not make it longer
         try:
             found = provider.find(record.marker)
         except (InvalidRequest, NotFound) as error:
@@ -177,7 +180,7 @@ def _settle(
         if found is not None:
             on_step("found it at the provider")
             return adopt(store, record.id, found)
-        left = (min(record.sent_at, began) + window - looked_at).total_seconds()
+        left = (since + window - looked_at).total_seconds()
         if left <= 0:
             return record
         on_step(f"looking for the job at {record.provider}, for another {left:.0f} s")

@@ -6,7 +6,7 @@ one such answer nobody asks it again until its wait is over, and then with a sin
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -93,20 +93,20 @@ class Account:
 
 
 def watch_jobs(
-    store: Store, get_provider: GetProvider, ids: Sequence[str], pace: Pace
+    store: Store, get_provider: GetProvider, jobs: Iterable[JobRecord], pace: Pace
 ) -> Iterator[JobRecord]:
     """Yield a job each time it has changed, until all have ended.
 
     Args:
         store: Where jobs are kept.
         get_provider: The driver for a job.
-        ids: Whole job ids.
+        jobs: As they are in the store.
         pace: How often to look.
 
     Raises:
         Refused, UsageError: the only place to look at can't be asked at all.
     """
-    accounts = _accounts(store, ids)
+    accounts = _accounts(jobs)
     alone = len(accounts) == 1
     told: dict[str, int] = {}
     while accounts:
@@ -126,10 +126,9 @@ def watch_jobs(
             del accounts[key]
 
 
-def _accounts(store: Store, ids: Sequence[str]) -> dict[tuple[str, str | None], Account]:
+def _accounts(jobs: Iterable[JobRecord]) -> dict[tuple[str, str | None], Account]:
     accounts: dict[tuple[str, str | None], Account] = {}
-    for job_id in ids:
-        record = store.get_job(job_id)
+    for record in jobs:
         account = accounts.setdefault((record.provider, record.base_url), Account())
         account.jobs[record.id] = record.remote_id
         account.attempts[record.id] = record.attempt

@@ -40,11 +40,10 @@ from ftctl.testing.under_test import Crash, Time
 from ftctl.watcher import look_at_page, refresh, utc_now
 
 TRIGGERS = """
-CREATE TABLE history (number INTEGER PRIMARY KEY, old TEXT, new TEXT, steps INTEGER, state TEXT,
-                      look TEXT);
+CREATE TABLE history (number INTEGER PRIMARY KEY, old TEXT, new TEXT, steps INTEGER, state TEXT);
 CREATE TRIGGER moved AFTER UPDATE OF record ON jobs BEGIN
-    INSERT INTO history (old, new, steps, state, look) VALUES
-        (OLD.record, NEW.record, NEW.revision - OLD.revision, NEW.state, NEW.next_look_at);
+    INSERT INTO history (old, new, steps, state) VALUES
+        (OLD.record, NEW.record, NEW.revision - OLD.revision, NEW.state);
 END;
 CREATE TRIGGER kept BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, 'a job was lost'); END;
 CREATE TRIGGER told BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'an event was lost'); END;
@@ -70,7 +69,7 @@ class Act:
 
 
 Fault = tuple[str, Verb, type[BaseException]]
-SHOWN = [None, *(state for state in JobState if state.terminal or state.watched)]
+SHOWN = [None, JobState.RUNNING, *sorted(LEGAL_MOVES[JobState.RUNNING])]
 ACT = st.builds(
     Act,
     # Twice what must happen before the rest can.
@@ -276,13 +275,12 @@ class Observers(RuleBasedStateMachine):
     @invariant()
     def history_is_legal(self) -> None:
         query = "SELECT * FROM history WHERE number > ? ORDER BY number"
-        for number, before, after, steps, state, look in self.raw.execute(query, (self.judged,)):
+        for number, before, after, steps, state in self.raw.execute(query, (self.judged,)):
             self.judged = number
             old = JobRecord.model_validate_json(before)
             new = JobRecord.model_validate_json(after)
             assert steps == 1
             assert new.state.value == state
-            assert (look is not None) == new.state.watched
             assert (new.id, new.marker, new.created_at) == (old.id, old.marker, old.created_at)
             assert new.state == old.state or new.state in LEGAL_MOVES[old.state]
             resumed = old.state.terminal and new.state is JobState.QUEUED

@@ -139,7 +139,7 @@ def test_a_lock_held_too_long_is_told_and_reading_goes_on(sqlite_url: str) -> No
             store.update(job.id, lambda _: {"misses": 1})
         assert "another program" in caught.value.hint
         assert store.get_job(job.id) == job
-        assert store.due(NOW, 1) == [job]
+        assert store.jobs() == [job]
         with Store(sqlite_url, timeout_s=0.05) as second:  # opening only reads
             assert second.jobs() == [job]
         other.execute("ROLLBACK")
@@ -193,7 +193,7 @@ with Store(url) as store:
                     shared.update(job_id, lambda now: {"misses": now.misses + 1})
                 event = JobEvent(source_id=f"{who}-{turn}", at=NOW, message="")
                 assert shared.add_events(ids[0], [event]) == 1
-                shared.due(NOW, 5)
+                shared.jobs(limit=5)
 
         with ThreadPoolExecutor(10) as pool:
             list(pool.map(work, range(10)))

@@ -10,7 +10,7 @@ from ftctl.admission import quote_for, require_affordable, require_route, requir
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
-from ftctl.job import OPEN, JobEvent, JobRecord, JobSpec, JobState, TunedModel
+from ftctl.job import OPEN, TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
@@ -345,11 +345,13 @@ def watch(
 
     with open_store(settings) as store:
         if ids is None:
-            ids = [job.id for job in store.jobs() if not job.state.terminal]
+            live = store.jobs(states=frozenset(JobState) - TERMINAL)
+        else:
+            live = [store.get_job(job_id) for job_id in ids]
         yield from watch_jobs(
             store,
             get_driver,
-            ids,
+            live,
             Pace(
                 settings.poll_s if every_s is None else every_s,
                 sleep=sleep,

@@ -8,7 +8,7 @@ two observers the second judges what the first wrote; `revision` counts the chan
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-_AT_ONCE = ""  # sorts before every time
-_CLOCK_SKEW = timedelta(minutes=1)  # two machines may differ that much; more is a clock set back
 _NAMED_AT_MOST = 5
 
 
@@ -154,51 +152,6 @@ class Store:
         with self._reading() as connection:
             return self._select(connection, asked, limit=limit)
 
-    def due(self, now: datetime, limit: int) -> list[JobRecord]:
-        """Jobs at a provider that haven't ended and are to be looked at, the longest due first.
-
-        A look that was planned later than `now` was planned by a clock that has been set back
-        since, and is due as well.
-
-        Args:
-            now: What time it is.
-            limit: How many at most.
-        """
-        from ftctl.store.tables import JOBS
-
-        due = JOBS.c.next_look_at <= text(now)
-        set_back = JOBS.c.scheduled_at > text(now + _CLOCK_SKEW)
-        query = (
-            JOBS.select()
-            .where(JOBS.c.next_look_at.is_not(None), due | set_back)
-            .order_by(JOBS.c.next_look_at, JOBS.c.scheduled_at)  # as the index has them
-            .limit(limit)
-        )
-        with self._reading() as connection:
-            return [self._record(row.record) for row in connection.execute(query)]
-
-    def schedule(self, looks: Mapping[str, datetime], now: datetime) -> None:
-        """Write down when jobs are looked at next; passes over those that nobody watches.
-
-        Args:
-            looks: From whole job ids to the time of the next look.
-            now: What time it is.
-        """
-        from sqlalchemy import bindparam
-
-        from ftctl.store.tables import JOBS
-
-        if not looks:
-            return
-        plan = (
-            JOBS.update()
-            .where(JOBS.c.id == bindparam("job"), JOBS.c.next_look_at.is_not(None))
-            .values(next_look_at=bindparam("at"), scheduled_at=text(now))
-        )
-        with self._writing() as connection:  # in the order of ids, so that nobody deadlocks
-            rows = [{"job": job_id, "at": text(at)} for job_id, at in sorted(looks.items())]
-            connection.execute(plan, rows)
-
     def update(self, job_id: str, change: Change) -> JobRecord:
         """Change a job, judging it as it stands.
 
@@ -242,8 +195,7 @@ class Store:
                 new = changed(now, change)
                 after.append(new)
                 if new != now:
-                    look = (row.next_look_at or _AT_ONCE) if new.state.watched else None
-                    written = {"job": job_id, "revision": row.revision + 1, "next_look_at": look}
+                    written = {"job": job_id, "revision": row.revision + 1}
                     writes.append(columns(new) | written)
                 if new.state != now.state and not new.state.open_intention:
                     history.append(event_row(job_id, move_event(now, new, row.revision + 1)))

@@ -60,19 +60,13 @@ def bring_up(connection: "Connection", where: str) -> None:
 
 
 def _to_2(connection: "Connection") -> None:
-    """The audit log; when a job is looked at next; what jobs are searched by, out of their JSON."""
+    """The audit log; jobs' names out of their JSON, to search by."""
     from sqlalchemy import text
 
     number = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
     for statement in (
         "ALTER TABLE jobs ADD COLUMN name TEXT DEFAULT '' NOT NULL",
-        "ALTER TABLE jobs ADD COLUMN provider TEXT DEFAULT '' NOT NULL",
-        "ALTER TABLE jobs ADD COLUMN base_url TEXT",
-        "ALTER TABLE jobs ADD COLUMN next_look_at VARCHAR(40)",
-        "ALTER TABLE jobs ADD COLUMN scheduled_at VARCHAR(40)",
         "CREATE INDEX ix_jobs_name ON jobs (name)",
-        "CREATE INDEX ix_jobs_look ON jobs (next_look_at, scheduled_at)",
-        "CREATE INDEX ix_jobs_account ON jobs (provider, base_url)",
         f"CREATE TABLE audit (number {number} NOT NULL, at VARCHAR(40) NOT NULL, "
         "job_id VARCHAR(40), actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL, "
         "PRIMARY KEY (number))",
@@ -82,25 +76,12 @@ def _to_2(connection: "Connection") -> None:
     found = []
     for job_id, record in connection.execute(text("SELECT id, record FROM jobs")):
         try:
-            job = json.loads(record)
-            fields = {name: job[name] for name in ("name", "provider", "base_url")}
+            name = json.loads(record)["name"]
         except (ValueError, TypeError, KeyError):
             continue  # a damaged record stays as it is, and is told when it is read
-        found.append(fields | {"job": job_id})
+        found.append({"name": name, "job": job_id})
     if found:
-        connection.execute(
-            text(
-                "UPDATE jobs SET name = :name, provider = :provider, base_url = :base_url "
-                "WHERE id = :job"
-            ),
-            found,
-        )
-    connection.execute(
-        text(
-            "UPDATE jobs SET next_look_at = '' WHERE state IN "
-            "('validating', 'queued', 'running', 'paused', 'cancelling', 'lost')"
-        )
-    )
+        connection.execute(text("UPDATE jobs SET name = :name WHERE id = :job"), found)
 
 
 _STEPS: tuple[Callable[["Connection"], None], ...] = (_to_2,)

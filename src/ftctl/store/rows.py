@@ -32,8 +32,6 @@ def columns(record: JobRecord) -> dict[str, Any]:
     return {
         "state": record.state.value,
         "name": record.name,
-        "provider": record.provider,
-        "base_url": record.base_url,
         "record": record.model_dump_json(),
     }
 

@@ -7,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
-    Index,
     Integer,
     MetaData,
     String,
@@ -37,13 +36,6 @@ JOBS = Table(
     Column("revision", Integer, nullable=False),
     Column("record", Text, nullable=False),
     Column("name", Text, nullable=False, server_default="", index=True),
-    Column("provider", Text, nullable=False, server_default=""),
-    Column("base_url", Text),
-    # Null for a job that nobody watches; before every time for one that is to be looked at now.
-    Column("next_look_at", String(40)),
-    Column("scheduled_at", String(40)),  # when next_look_at was set
-    Index("ix_jobs_look", "next_look_at", "scheduled_at"),
-    Index("ix_jobs_account", "provider", "base_url"),
 )
 
 EVENTS = Table(
