@@ -86,9 +86,10 @@ def carry_on(
     sent_at = patience.clock()
     if not _claim(store, record, sent_at):  # another process sends it at this moment, or died
         record = _settle(store, provider, store.get_job(record.id), on_step, patience)
-        if not record.state.open_intention or provider.capabilities.lists_lag:
-            return carry_on(store, provider, record, on_step, patience)
-        raise Unavailable(f"{record.id} is being submitted by another process", hint="run it again")
+        if record.state.open_intention:  # nobody's to send now but the other's
+            said = f"another process was submitting {record.id}, and it isn't at {record.provider}"
+            raise Unavailable(said, hint="run the same command again")
+        return record
     on_step("submitting")
     return _create(store, provider, record, files)
 

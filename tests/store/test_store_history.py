@@ -134,11 +134,11 @@ class Vendor:
         return RemoteFile("file-1", sha256)
 
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
-        self.creating = True
+        outer, self.creating = self.creating, True  # another's create may begin during ours
         try:
             self._enter("create")
         finally:
-            self.creating = False
+            self.creating = outer
         remote_id = f"remote-{len(self.markers)}"
         self.jobs[remote_id] = shown(JobState.QUEUED, attempt=1)
         self.markers[remote_id] = marker
