@@ -141,3 +141,18 @@ def test_the_next_commands_name_the_files_that_a_split_makes() -> None:
         "--data 'my rows/all.train.jsonl'",
     )
     assert "--data FILE.test.jsonl" in " ".join(ask(baseline_score=0.6, target_score=0.6).next)
+
+
+@pytest.mark.parametrize(("baseline", "short"), [(0.0, True), (0.78, False)])
+def test_a_route_that_is_expected_to_miss_the_target_says_so(
+    baseline: float, *, short: bool
+) -> None:
+    advice = ask(
+        baseline_score=baseline,
+        baseline_n=200,
+        target_score=0.8,
+        data_rows=950,
+        privacy="stays_inside",
+        task_kind="classification",
+    )
+    assert ("of the 0.8 you ask for" in advice.reason) is short

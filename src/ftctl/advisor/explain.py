@@ -71,6 +71,12 @@ def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
         found.append("Regions aren't checked: the catalog doesn't know them yet.")
     if verdict.first is not None and verdict.leading != "none":
         found += route_warnings(situation, verdict.first)
+        expected = verdict.quality.interval(verdict.first.route)
+        if expected is not None and facts.target_score and expected.high < facts.target_score:
+            found.append(
+                f"Expected are only {expected.low:.2f} to {expected.high:.2f} of the "
+                f"{facts.target_score:g} you ask for: try a part of it before you plan on it."
+            )
     return found
 
 
