@@ -1,6 +1,8 @@
-"""What many tests begin with: a dataset, a worker's config, a provider from another package."""
+"""What many tests begin with: a dataset, a worker's config, a provider, a child."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,15 @@ def install_provider(site: Path, name: str, source: str, monkeypatch: pytest.Mon
     (dist / "entry_points.txt").write_text(f"[ftctl.providers]\n{name} = {name}_ftctl:make\n")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, f"{name}_ftctl", raising=False)
+
+
+def without_privilege() -> tuple[str, ...]:
+    """How to run a child to whom file modes apply, which they don't to root."""
+    if os.geteuid() != 0:
+        return ()
+    prefix = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+    try:
+        subprocess.run([*prefix, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("root without setpriv: modes of files bind nobody here")
+    return prefix

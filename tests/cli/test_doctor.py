@@ -1,11 +1,14 @@
 """What the doctor finds, how it says to fix it, and that it changes and reveals nothing."""
 
-import os
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Cli
+from specimens import without_privilege
 
 from ftctl.cli.doctor import find_cpu_flags
 
@@ -87,10 +90,16 @@ def test_a_home_that_is_a_file_is_unusable(cli: Cli, clean_environment: Path) ->
     assert "FTCTL_HOME" in folder["fix"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_home_that_cannot_be_written_to_is_unusable(cli: Cli, clean_environment: Path) -> None:
+@pytest.mark.medium
+def test_a_home_that_cannot_be_written_to_is_unusable(clean_environment: Path) -> None:
     clean_environment.mkdir(mode=0o500)
-    assert findings(cli, code=1)["home/folder"]["status"] == "problem"
+    command = [*without_privilege(), sys.executable, "-m", "ftctl.cli", "doctor", "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1, ran.stderr
+    rows = json.loads(ran.stdout)["findings"]
+    (folder,) = (row for row in rows if (row["area"], row["name"]) == ("home", "folder"))
+    assert folder["status"] == "problem"
+    assert "can't be written to" in folder["says"]
 
 
 def test_cpu_flags_are_read_as_words(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Children are real processes with real limits; each works on the store through its own `Store`.
 """
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from specimens import without_privilege
 from store_steps import NOW, a_queued_job, a_spec
 
 from ftctl.errors import StoreError
@@ -82,18 +82,6 @@ with Store(url) as store:
         assert store.get_job(job.id).misses == int(last) > 0
         assert len(store.events(job.id)) >= int(last)
         assert store.update(job.id, lambda _: {"misses": 0}).misses == 0  # there is space again
-
-
-def without_privilege() -> tuple[str, ...]:
-    """How to run a child to whom file modes apply, which they don't to root."""
-    if os.geteuid() != 0:
-        return ()
-    prefix = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
-    try:
-        subprocess.run([*prefix, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("root without setpriv: modes of files bind nobody here")
-    return prefix
 
 
 @pytest.mark.medium
