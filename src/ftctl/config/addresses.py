@@ -8,7 +8,13 @@ from urllib.parse import SplitResult, urlsplit
 from ftctl.errors import Refused, UsageError
 
 # Where the vendors' own clients look for a gateway.
-BASE_URL_VARIABLES = {"openai": "OPENAI_BASE_URL"}
+BASE_URL_VARIABLES = {
+    "openai": "OPENAI_BASE_URL",
+    "huggingface": "HF_ENDPOINT",
+    "together": "TOGETHER_BASE_URL",
+    "fireworks": "FIREWORKS_BASE_URL",
+    "azure": "AZURE_OPENAI_BASE_URL",
+}
 
 
 def find_base_url(provider: str) -> str | None:

@@ -23,6 +23,9 @@ CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
     "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
     "together": ("TOGETHER_API_KEY",),
     "fireworks": ("FIREWORKS_API_KEY",),
+    "nebius": ("NEBIUS_API_KEY",),
+    "azure": ("AZURE_OPENAI_API_KEY",),
+    "bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
 }
 _USABLE = re.compile(r"[!#-&(-_a-~]+")  # ASCII that is printable, without blanks and quotes
 

@@ -7,7 +7,6 @@ environment are honoured by its HTTP client.
 
 import functools
 import json
-import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,17 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from ftctl.config import (
-    CREDENTIAL_VARIABLES,
-    NETWORK_VARIABLES,
-    Credential,
-    direct_mounts,
-    find_credential,
-)
-from ftctl.errors import CredentialsMissing, ExtraMissing, Unavailable, UsageError
+from ftctl.config import NETWORK_VARIABLES, direct_mounts
+from ftctl.errors import ExtraMissing, Unavailable, UsageError
 from ftctl.providers import openai_wire as wire
+from ftctl.providers.documents import Document, Item
+from ftctl.providers.http_connection import (
+    CONNECT_TIMEOUT_S,
+    TIMEOUT_S,
+    require_key,
+    require_url,
+)
 from ftctl.providers.http_errors import connection_error, status_error, vendor_words
-from ftctl.providers.openai_limits import require_url
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -33,12 +32,10 @@ if TYPE_CHECKING:
 
     Answered = LegacyAPIResponse[Any] | HttpxBinaryResponseContent
 
-CONNECT_TIMEOUT_S = 10.0
-TIMEOUT_S = 60.0
 PAGE = 100
 
-_Doc = TypeVar("_Doc", bound=wire.Document)
-_Row = TypeVar("_Row", bound=wire.Item)
+_Doc = TypeVar("_Doc", bound=Document)
+_Row = TypeVar("_Row", bound=Item)
 
 
 class Connection:
@@ -63,7 +60,7 @@ class Connection:
             UsageError: what is given isn't a base URL.
         """
         _require_sdk()
-        self._credential()
+        require_key(self._provider, self._who)
         require_url(self._base_url)
 
     def rows(
@@ -138,7 +135,7 @@ class Connection:
         import httpx2
         import openai
 
-        credential = self._credential()
+        credential = require_key(self._provider, self._who)
         broken = functools.partial(connection_error, who=self._who, doing=doing, url=self._base_url)
         try:
             yield client
@@ -188,27 +185,12 @@ class Connection:
             ) from None
         weakref.finalize(self, http.close)
         return OpenAI(
-            api_key=self._credential().key,
+            api_key=require_key(self._provider, self._who).key,
             base_url=self._base_url,  # always said, or the environment's would win
             max_retries=0,
             timeout=timeout(TIMEOUT_S),
             http_client=http,
         )
-
-    def _credential(self) -> Credential:
-        found = find_credential(self._provider)
-        if found is None:
-            variable = CREDENTIAL_VARIABLES[self._provider][0]
-            raise CredentialsMissing(
-                f"{self._who} needs a key, and {variable} isn't set",
-                hint=f"export {variable}=…; for `ftctl serve` it is the server's token",
-            )
-        if not re.fullmatch(r"[!-~]+", found.key):
-            raise CredentialsMissing(
-                f"{found.origin} holds spaces or signs that no key has",
-                hint=f"set {found.origin} again, without quotes or line ends",
-            )
-        return found
 
 
 def _require_sdk() -> None:

@@ -1,32 +1,13 @@
 """What OpenAI takes, asked before anything is sent: names, ranges, models."""
 
 import re
-from urllib.parse import urlsplit
 
 from ftctl.catalog.load import load_catalog
-from ftctl.config import mask_url
 from ftctl.errors import Unsupported, UsageError
 from ftctl.job import JobSpec
 
 _MAX_SUFFIX = 64  # characters; OpenAI's API reference
 _MAX_EPOCHS, _MAX_BATCH = 50, 256  # OpenAI's OpenAPI description, 2026-08-21
-
-
-def require_url(base_url: str) -> None:
-    """Refuse what isn't an HTTP URL.
-
-    Raises:
-        UsageError: with the shape that one has.
-    """
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that isn't a number, half an IPv6 address
-        usable = False
-    if not usable:
-        raise UsageError(
-            f"{mask_url(base_url)!r} isn't a base URL", hint="--base-url https://host/v1"
-        )
 
 
 def require_bounds(spec: JobSpec) -> None:

@@ -9,13 +9,13 @@ import base64
 import binascii
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl import __version__
 from ftctl.job import JobEvent, JobSpec, JobState, Snapshot
-from ftctl.providers.http_errors import printable
+from ftctl.providers.documents import Document, Item, Words
 
 MARKER = "ftctl_marker"
 NAME = "ftctl_name"
@@ -39,22 +39,6 @@ EVENT_TYPE: dict[str, Literal["message", "metrics"]] = {"message": "message", "m
 
 # The codes with which the vendor's own checks refuse a file.
 _DATA_CODES = {"invalid_n_examples", "invalid_training_file", "invalid_validation_file"}
-
-
-# The vendor's words are shown to people and kept.
-Words = Annotated[str, AfterValidator(printable)]
-
-
-class Document(BaseModel):
-    """A JSON document of the vendor; what isn't read here is passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Item(Document):
-    """A document that lists hold: an id tells it apart."""
-
-    id: str = Field(pattern=r"^[!-~]+$", max_length=512)
 
 
 Row = TypeVar("Row", bound=Item)

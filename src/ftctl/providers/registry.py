@@ -1,13 +1,17 @@
 """Which driver a provider's name means; imported when it is asked for."""
 
 import difflib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from ftctl.config import Settings
 from ftctl.errors import Unsupported, UsageError
 from ftctl.providers.base import Provider
 
 _GROUP = "ftctl.providers"
+# Each is called with the settings and the job's base URL.
+_DRIVERS = {
+    "openai": "ftctl.providers.openai:OpenAIProvider",
+}
 
 
 def is_plugin(name: str) -> bool:
@@ -31,15 +35,12 @@ def get_provider(name: str, settings: Settings, base_url: str | None = None) -> 
         from ftctl.providers.local import LocalProvider
 
         return LocalProvider(settings.home)
-    if name == "openai":
-        from ftctl.providers.openai import OpenAIProvider
-
-        return OpenAIProvider(settings, base_url)
     if name == "fake":  # for tests; in no list and no catalog
         from ftctl.providers.fake import FakeProvider
 
         return FakeProvider(settings.home / "fake")
-    for entry in entry_points(group=_GROUP, name=name):
+    own = [EntryPoint(name, _DRIVERS[name], _GROUP)] if name in _DRIVERS else []
+    for entry in [*own, *entry_points(group=_GROUP, name=name)]:
         made: Provider = entry.load()(settings, base_url)
         return made
     from ftctl.catalog.load import load_catalog
