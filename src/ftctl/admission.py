@@ -84,9 +84,16 @@ def require_capable(spec: JobSpec, capabilities: Capabilities) -> None:
                 f"{spec.provider} can't do {what} {asked}; it can do {', '.join(sorted(able))}",
                 hint=f"--{what} {min(able)}",
             )
-    unknown = set(spec.hyperparameters.model_dump(exclude_none=True)) - capabilities.hyperparameters
+    if spec.engine is not None and spec.engine not in capabilities.engines:
+        ways = ", ".join(capabilities.engines) or "one only"
+        raise Unsupported(
+            f"{spec.provider} has no engine {spec.engine!r}; it has {ways}",
+            hint=f"--engine {capabilities.engines[0]}" if capabilities.engines else "leave it out",
+        )
+    given = {*spec.hyperparameters.model_dump(exclude_none=True), *spec.options}
+    unknown = given - capabilities.hyperparameters - set(capabilities.options)
     if unknown:
-        known = ", ".join(sorted(capabilities.hyperparameters))
+        known = ", ".join(sorted({*capabilities.hyperparameters, *capabilities.options}))
         raise Unsupported(
             f"{spec.provider} doesn't take {', '.join(sorted(unknown))}; it takes {known}",
             hint="leave them out of --set",

@@ -112,6 +112,8 @@ class JobSpec(BaseModel):
     method: Method = "sft"
     tuning: Tuning = "lora"
     hyperparameters: Hyperparameters = Hyperparameters()
+    engine: str | None = None  # which of the provider's ways to run it; its first choice when None
+    options: dict[str, str] = {}  # settings that only this provider has, by its declared names
     name: str
     base_url: str | None = None
     privacy: Privacy | None = None

@@ -228,5 +228,7 @@ def resolve(store: Store, record: JobRecord, remote_id: str | None) -> JobRecord
 
 def intention_of(spec: JobSpec) -> str:
     """Equal for equal requests: the spec with the data's content instead of its place."""
-    same = spec.model_dump_json(exclude={"data", "validation", "max_cost_usd", "notify"})
+    # Fields that came later stand in it only when they are set: older intentions stay the same.
+    later = {name for name in ("engine", "options") if not getattr(spec, name)}
+    same = spec.model_dump_json(exclude={"data", "validation", "max_cost_usd", "notify", *later})
     return hashlib.sha256(same.encode()).hexdigest()

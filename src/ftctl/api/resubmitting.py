@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftctl.api.submitting import make_spec, read_hyperparameters
+from ftctl.api.submitting import make_spec
 from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters, JobRecord, JobSpec
 from ftctl.submission import intention_of
@@ -45,11 +45,14 @@ def spec_from(
         include={"provider", "data", "validation", "model", "method", "tuning", "privacy"}
         | {"max_cost_usd", "notify"}
     )
+    if wins.get("provider", before.provider) == before.provider:  # nobody else knows these
+        asked = before.options | asked
+        kept["engine"] = before.engine
     stays = wins.get("provider", before.provider) == before.provider and "base_url" not in wins
     if stays:
         wins["base_url"] = before.base_url
     _require_files(record, wins)
-    wanted = kept | wins | {"hyperparameters": read_hyperparameters(asked)}
+    wanted = kept | wins | {"hyperparameters": asked}
     spec = make_spec(**wanted | {"name": wins.get("name", before.name)})
     if stays:  # without one it went to the vendor itself
         spec = spec.model_copy(update={"base_url": before.base_url})

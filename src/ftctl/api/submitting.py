@@ -22,7 +22,7 @@ from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, open_store
 from ftctl.config import Settings, find_base_url, load_settings, mask_url, require_base_url
 from ftctl.datasets.digest import file_sha256
-from ftctl.errors import UsageError
+from ftctl.errors import FtctlError, UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
 from ftctl.notification import check_target
@@ -43,6 +43,7 @@ def submit(
     method: Method = "sft",
     tuning: Tuning = "lora",
     hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
+    engine: str | None = None,
     base_url: str | None = None,
     privacy: Privacy | None = None,
     max_cost: float | None = None,
@@ -59,7 +60,9 @@ def submit(
     Args:
         model: A name of `ftctl models`, a folder, a hub id.
         name: What to call the job; made of data and model when not given.
-        hyperparameters: Any of `Hyperparameters`; the rest is the provider's choice.
+        hyperparameters: Any of `Hyperparameters`, and options of this provider; the rest is the
+            provider's choice.
+        engine: Which of the provider's ways to run it; its own choice when not given.
         max_cost: Highest cost accepted, in USD.
         allow_scan_hits: Send rows away even though the scan found personal data or secrets.
         on_scan_hits: Asked, once for each file, when it found some and nobody said so before.
@@ -79,6 +82,7 @@ def submit(
         method=method,
         tuning=tuning,
         hyperparameters=hyperparameters,
+        engine=engine,
         base_url=base_url,
         privacy=privacy,
         max_cost_usd=max_cost,
@@ -143,9 +147,9 @@ def make_spec(
     held_out = None if validation is None else _home(validation)
     if not model:
         raise UsageError("--model is empty", hint="ftctl models")
-    settings = read_hyperparameters(hyperparameters or {})
     if base_url is not None:
         require_base_url(base_url, origin="--base-url")
+    settings, options = read_settings(hyperparameters or {}, provider)
     try:
         return JobSpec(
             provider=provider,
@@ -156,6 +160,7 @@ def make_spec(
             validation=None if held_out is None else held_out.absolute(),
             validation_sha256=None if held_out is None else file_sha256(held_out),
             hyperparameters=settings,
+            options=options,
             base_url=base_url or find_base_url(provider),
             **rest,
         )
@@ -175,6 +180,24 @@ def read_hyperparameters(given: Hyperparameters | Mapping[str, Any]) -> Hyperpar
         return Hyperparameters.model_validate(dict(given))
     except ValidationError as error:
         raise _usage_error(error, Hyperparameters) from None
+
+
+def read_settings(
+    given: Hyperparameters | Mapping[str, Any], provider: str
+) -> tuple[Hyperparameters, dict[str, str]]:
+    """Settings of optimisation, and those that only this provider has.
+
+    Raises:
+        UsageError: names the nearest known setting, or the range.
+    """
+    if isinstance(given, Hyperparameters):
+        return given, {}
+    try:
+        able = get_provider(provider, load_settings()).capabilities.options
+    except FtctlError:  # an unknown provider is refused where it is asked for
+        able = {}
+    options = {name: str(value) for name, value in given.items() if name in able}
+    return read_hyperparameters({n: v for n, v in given.items() if n not in able}), options
 
 
 def preflight(

@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 @click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), help="sft when not given.")
 @click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), help="lora when not given.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A hyperparameter, or an option of the provider; repeatable.",
 )
+@click.option("--engine", help="One of the provider's ways to run it; its own choice else.")
 @click.option("--name", help="What to call the job.")
 @click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
 @click.option(

@@ -5,7 +5,7 @@ lifecycle live above, once for all. A look at a job never changes it and never s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +27,8 @@ class Capabilities:
         data_stays_here: Whether no row leaves this machine.
         lists_lag: Whether a job that was just made may not be found for a while.
         dialect: Whose rules the data must keep, as `ftctl data check --for` names them.
+        engines: Its ways to run a job that `--engine` chooses from; the first is its choice.
+        options: Settings that only this provider has, given with `--set`: name and what it says.
     """
 
     methods: frozenset[Method]
@@ -39,6 +41,8 @@ class Capabilities:
     data_stays_here: bool
     lists_lag: bool
     dialect: str = "openai"
+    engines: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""Engines and options: what only one provider has."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from specimens import write_chats
+
+from ftctl.admission import require_capable
+from ftctl.api.submitting import make_spec
+from ftctl.errors import Unsupported, UsageError
+from ftctl.providers.fake import FakeProvider
+from ftctl.submission import intention_of
+
+
+def test_an_intention_without_them_is_what_it_was_before_they_came(tmp_path: Path) -> None:
+    spec = make_spec(provider="local", data=write_chats(tmp_path / "a.jsonl"), model="m")
+    left_out = {"data", "validation", "max_cost_usd", "notify", "engine", "options"}
+    before = hashlib.sha256(spec.model_dump_json(exclude=left_out).encode()).hexdigest()
+    assert intention_of(spec) == before
+    assert intention_of(spec.model_copy(update={"engine": "jobs"})) != before
+    assert intention_of(spec.model_copy(update={"options": {"tier": "x"}})) != before
+
+
+def test_an_engine_that_isnt_there_is_refused(tmp_path: Path) -> None:
+    spec = make_spec(
+        provider="fake", data=write_chats(tmp_path / "a.jsonl"), model="m", engine="steam"
+    )
+    with pytest.raises(Unsupported, match="no engine 'steam'"):
+        require_capable(spec, FakeProvider.capabilities)
+
+
+def test_an_option_nobody_knows_is_refused_as_a_setting(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown setting 'flavour'"):
+        make_spec(
+            provider="fake",
+            data=write_chats(tmp_path / "a.jsonl"),
+            model="m",
+            hyperparameters={"flavour": "x"},
+        )
