@@ -18,6 +18,7 @@ FtctlError                   what happened, where, why, and what to do next
 ├── StoreError               1  our own records can't be read or written
 └── ProviderError            5  the other side failed; safe to run again
     ├── AuthError            3
+    ├── NoBalance            3  the account has no credit
     ├── InvalidRequest       1  the vendor said no
     ├── NotFound             1  the vendor knows no such thing
     ├── Retired              3  the vendor answered that the route is gone
@@ -124,15 +125,22 @@ class Unsupported(Refused):
 class ProviderError(FtctlError):
     """The other side failed; the same command may be run again.
 
-    `code` is the vendor's own word for it, where it gives one.
+    `code` is the vendor's own word for it, where it gives one; `status` what it answered in HTTP.
     """
 
     exit_code = 5
     code: str | None = None
+    status: int | None = None
 
 
 class AuthError(ProviderError):
     """The vendor refused the credentials (401, 403)."""
+
+    exit_code = 3
+
+
+class NoBalance(ProviderError):
+    """The account has no credit, or no way to pay (402)."""
 
     exit_code = 3
 

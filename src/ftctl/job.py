@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ftctl.fault_words import word_kept
+
 Method = Literal["sft", "dpo", "rft"]
 Tuning = Literal["lora", "qlora", "full"]
 Privacy = Literal["public", "contractual", "regulated", "stays_inside"]
@@ -160,7 +162,7 @@ class JobEvent(BaseModel):
 
 
 class JobRecord(BaseModel):
-    """A job as the store keeps it: the `ftctl.job/1` document without its `schema` key."""
+    """A job as the store keeps it; `document` is what others read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -187,3 +189,10 @@ class JobRecord(BaseModel):
     misses: int = 0  # looks in a row at which the provider knew no such job
     error: dict[str, str] | None
     spec: JobSpec
+
+    def document(self) -> dict[str, Any]:
+        """The `ftctl.job/1` document; its error carries a word of the vocabulary, or null."""
+        shown = self.model_dump(mode="json", exclude={"misses"})
+        if self.error is not None:
+            shown["error"] = {**self.error, "word": word_kept(self.error)}
+        return {"schema": "ftctl.job/1", **shown}

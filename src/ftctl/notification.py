@@ -20,7 +20,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ftctl.config import Settings, direct_mounts, require_base_url
 from ftctl.config.private_files import read_private, write_private
@@ -165,16 +165,12 @@ def _signing_key(secret: str, origin: str) -> bytes:
     return key
 
 
-def _document(record: JobRecord) -> dict[str, Any]:
-    return {"schema": "ftctl.job/1", **record.model_dump(mode="json", exclude={"misses"})}
-
-
 def _run(words: list[str], record: JobRecord) -> None:
     """Run the user's command; what it says goes to our stderr, never among our own output."""
     named = {"FTCTL_JOB_ID": record.id, "FTCTL_JOB_STATE": str(record.state)}
     subprocess.run(  # noqa: S603 - the user's own command, and no shell
         words,
-        input=json.dumps(_document(record), ensure_ascii=False).encode(),
+        input=json.dumps(record.document(), ensure_ascii=False).encode(),
         env=os.environ | named,
         stdout=subprocess.DEVNULL,
         timeout=COMMAND_TIMEOUT_S,
@@ -193,7 +189,7 @@ def _post(url: str, record: JobRecord, secret: str, sleep: Sleep) -> None:
 
     key = _signing_key(secret, "the webhook secret")
     event = event_id(record)
-    body = json.dumps(_document(record) | {"event_id": event}, ensure_ascii=False).encode()
+    body = json.dumps(record.document() | {"event_id": event}, ensure_ascii=False).encode()
     again = Retrying(
         stop=stop_after_attempt(_POSTS),
         wait=wait_exponential_jitter(initial=1, max=8),

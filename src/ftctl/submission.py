@@ -14,12 +14,12 @@ from ftctl.errors import (
     IllegalMove,
     InvalidRequest,
     NotFound,
-    ProviderError,
     Retired,
     Unavailable,
     UsageError,
 )
 from ftctl.estimation.quote import Quote
+from ftctl.fault_words import as_kept
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider, RemoteFile
 from ftctl.store import Store
@@ -142,9 +142,7 @@ def _create(
             hint="run the same submit again, or ftctl jobs reconcile: it is looked for first",
         ) from None
     except FtctlError as error:
-        code = error.code if isinstance(error, ProviderError) else None
-        said = {"kind": code or error.kind, "message": error.message, "hint": error.hint}
-        no: dict[str, Any] = {"message": error.message, "error": said, "sent_at": None}
+        no: dict[str, Any] = {"message": error.message, "error": as_kept(error), "sent_at": None}
         if isinstance(error, InvalidRequest | NotFound | Retired):  # once for all
             no["state"] = JobState.FAILED  # else for now: no credit, wrong key, too many requests
         store.update(record.id, lambda _: no)

@@ -14,6 +14,7 @@ from itertools import islice
 from ftctl.errors import (
     AuthError,
     FtctlError,
+    NoBalance,
     RateLimited,
     Refused,
     Retired,
@@ -32,7 +33,7 @@ LOST_EVERY = 10  # visits between two looks for a job that the provider doesn't 
 LONGEST_WAIT_S = 300.0
 _LONGEST_SLEEP_S = 3600.0  # a vendor may ask for a wait that no sleep takes
 _TOGETHER = 500  # records read or marked in one transaction
-_ACCOUNT_TROUBLE = (AuthError, RateLimited, Retired, Unavailable)
+_ACCOUNT_TROUBLE = (AuthError, NoBalance, RateLimited, Retired, Unavailable)
 _NO_WAY = (Refused, UsageError)  # no driver, key, extra or usable URL: waiting mends nothing
 
 

@@ -117,6 +117,7 @@ def goes_on(ran: Ran, vendor: OpenAIVendor) -> None:
     ("status", "code", "says"),
     [
         (401, 3, "check OPENAI_API_KEY"),
+        (402, 3, "set up billing"),
         (403, 3, "ask the organisation's owner"),
         (429, 5, "then run the same command again"),
     ],
@@ -128,6 +129,45 @@ def test_a_no_for_now_leaves_the_intention_open(
     told(submit(vendor.base_url), code, f"answered {status}: not with ***", says)
     stays_open(JobState.SUBMITTING if route == CREATE else JobState.UPLOADING)
     goes_on(submit(vendor.base_url), vendor)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "word"),
+    [
+        (401, None, "auth"),
+        (402, None, "balance"),
+        (403, "content_policy_violation", "moderation"),
+        (429, "insufficient_quota", "quota"),
+        (429, "another_limit", "rate_limit"),
+        (400, "invalid_training_file", "data"),
+        (400, None, "contract"),
+        (410, None, "retired"),
+    ],
+)
+def test_the_error_and_the_job_say_the_same_word(
+    submit: Callable[..., Ran],
+    cli: Cli,
+    vendor: OpenAIVendor,
+    status: int,
+    code: str | None,
+    word: str,
+) -> None:
+    body = {"error": {"message": "no", "code": code}}
+    vendor.faults.append(Fault(CREATE, status=status, body=body))
+    told_error = submit(vendor.base_url, "--json").json()
+    assert told_error["schema"] == "ftctl.error/1"
+    assert told_error["error"]["word"] == word
+    job = the_job()
+    assert job is not None
+    shown = cli("job", job.id, "--json").json()
+    assert shown["error"]["word"] == word
+    assert cli("explain", job.id, "--json").json()["fault"]["word"] == word
+    listed = cli("jobs", "--json").json()["jobs"]
+    assert [one["error"]["word"] for one in listed] == [word]
+
+
+def test_a_word_is_null_where_none_applies(cli: Cli) -> None:
+    assert cli("job", "job-nothing", "--json").json()["error"]["word"] is None
 
 
 def test_a_wrong_key(

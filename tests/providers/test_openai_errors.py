@@ -12,6 +12,7 @@ from ftctl.config import Credential, load_settings
 from ftctl.errors import (
     AuthError,
     InvalidRequest,
+    NoBalance,
     NotFound,
     ProviderError,
     RateLimited,
@@ -29,6 +30,7 @@ from ftctl.testing.openai_vendor import OpenAIVendor
 STATUSES: dict[int, type[ProviderError]] = {
     400: InvalidRequest,
     401: AuthError,
+    402: NoBalance,
     403: AuthError,
     404: NotFound,
     408: Unavailable,

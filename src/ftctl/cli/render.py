@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from pydantic import BaseModel
 
-from ftctl.errors import FtctlError, StoreError
+from ftctl.errors import FtctlError
+from ftctl.fault_words import FaultWord, word_of, word_of_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,9 +142,15 @@ def exit_with(error: BaseException, *, json: bool) -> NoReturn:
         # The reader went away (`| head`): nothing is wrong, and the final flush must stay quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    kind, message, hint, code = _described(error)
+    kind, message, hint, code, word = _described(error)
     if json:
-        body = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
+        body = {
+            "kind": kind,
+            "word": word,
+            "message": message,
+            "hint": hint,
+            "exit_code": code,
+        }
         Output().document({"schema": "ftctl.error/1", "error": body})
     else:
         print(f"ftctl: {message}", file=sys.stderr)
@@ -152,17 +159,18 @@ def exit_with(error: BaseException, *, json: bool) -> NoReturn:
     sys.exit(code)
 
 
-def _described(error: BaseException) -> tuple[str, str, str, int]:
+def _described(error: BaseException) -> tuple[str, str, str, int, FaultWord | None]:
     if isinstance(error, FtctlError):
-        return error.kind, error.message, error.hint, error.exit_code
+        return error.kind, error.message, error.hint, error.exit_code, word_of_error(error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f"{context.command_path} --help" if context else ""
-        return "usage_error", error.format_message(), hint, 2
+        return "usage_error", error.format_message(), hint, 2, word_of("usage_error")
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return "interrupted", "interrupted", "", 130
+        return "interrupted", "interrupted", "", 130, None
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        told = StoreError(f"{error.strerror or error}{where}")
-        return "os_error", told.message, "free space or fix permissions, then run it again", 1
+        said = f"{error.strerror or error}{where}"
+        hint = "free space or fix permissions, then run it again"
+        return "os_error", said, hint, 1, FaultWord.CAPACITY
     raise error

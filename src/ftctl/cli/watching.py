@@ -13,7 +13,7 @@ from ftctl.job import JobRecord, JobState
 
 def job_document(record: JobRecord) -> dict[str, Any]:
     """The `ftctl.job/1` document."""
-    return {"schema": "ftctl.job/1", **record.model_dump(mode="json", exclude={"misses"})}
+    return record.document()
 
 
 def show_live(out: Output, ids: Sequence[str] | None, every_s: float | None) -> None:

@@ -13,6 +13,7 @@ from ftctl.config import Credential, find_network_settings, is_loopback
 from ftctl.errors import (
     AuthError,
     InvalidRequest,
+    NoBalance,
     NotFound,
     ProviderError,
     RateLimited,
@@ -22,6 +23,7 @@ from ftctl.errors import (
 
 _KINDS: dict[int, type[ProviderError]] = {
     401: AuthError,
+    402: NoBalance,
     403: AuthError,
     404: NotFound,
     408: Unavailable,
@@ -64,7 +66,7 @@ def status_error(
     said = vendor_words(body, credential)
     message = f"asked to {doing}, {who} answered {status}" + (f": {said}" if said else "")
     error = kind(message, hint=_hint(status, credential, headers))
-    error.code = _vendor_code(body)
+    error.code, error.status = _vendor_code(body), status
     if isinstance(error, RateLimited):
         error.retry_after_s = retry_after_s(headers.get("retry-after"))
     return error
@@ -78,6 +80,7 @@ def _hint(status: int, credential: Credential, headers: Mapping[str, str]) -> st
         return f"wait (Retry-After: {wait}), then run the same command again"
     hints = {
         401: f"check {credential.origin}; ftctl doctor shows which keys are set",
+        402: "pay in, or set up billing, at the provider; then run the same command again",
         403: f"the key of {credential.origin} may not do this: ask the organisation's owner",
         404: "check the id, the model and the base URL: ftctl config show",
         408: _AGAIN,
@@ -174,7 +177,7 @@ def vendor_words(body: object, credential: Credential) -> str:
 
 def _vendor_code(body: object) -> str | None:
     """The word of an error document that programs read, such as `insufficient_quota`."""
-    inner = body.get("error") if isinstance(body, Mapping) else None
+    inner = body.get("error", body) if isinstance(body, Mapping) else None  # an SDK unwraps it
     code = inner.get("code") if isinstance(inner, Mapping) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
