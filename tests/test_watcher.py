@@ -23,6 +23,7 @@ from ftctl.errors import (
 )
 from ftctl.job import JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.download import Progress
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve, submit
 from ftctl.watcher import adopt, look_at_page, refresh
@@ -96,7 +97,7 @@ class Scripted:
 
     def resume(self, remote_id: str, attempt: int) -> None: ...
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         raise NotFound("nothing")
 
     def tuned_model(self, remote_id: str) -> TunedModel:

@@ -26,6 +26,7 @@ from ftctl.errors import (
 )
 from ftctl.job import JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.download import Progress
 from ftctl.providers.http_errors import connection_error, printable, status_error
 from ftctl.providers.result_folder import write_results
 
@@ -191,11 +192,11 @@ class Acme:
             raise NotFound(f"{job.id}: there is no tuned model ({job.state})", hint="ftctl watch")
         return TunedModel(name=job.tuned_model, base_model=job.model, base_url=self._base_url)
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         """Bring home a model card: the weights stay there."""
         tuned = self.tuned_model(remote_id)
         card = f"# {tuned.name}\n\nTuned from {tuned.base_model} at {self._base_url}.\n"
-        write_results(folder, {"README.md": card.encode()})
+        write_results(folder, {"README.md": card.encode()}, progress)
         return tuned
 
     def forget(self, remote_id: str) -> None:

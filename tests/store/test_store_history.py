@@ -34,6 +34,7 @@ from ftctl.errors import (
 )
 from ftctl.job import LEGAL_MOVES, JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers.base import Capabilities, Provider, RemoteFile
+from ftctl.providers.download import Progress
 from ftctl.store import Store
 from ftctl.submission import carry_on, resolve, submit
 from ftctl.testing.under_test import Crash, Time
@@ -177,7 +178,7 @@ class Vendor:
         self.jobs[remote_id] = shown(JobState.RUNNING, attempt)
         self._maybe_fail("after", "resume")
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         raise NotImplementedError
 
     def tuned_model(self, remote_id: str) -> TunedModel:

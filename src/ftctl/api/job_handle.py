@@ -13,6 +13,7 @@ from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupport
 from ftctl.job import OPEN, TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
+from ftctl.providers.download import Progress
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve
@@ -157,14 +158,19 @@ class Job:
             self.record = store.update(self.id, _next_attempt(record.attempt + 1))
         return self
 
-    def fetch(self, folder: Path | str) -> TunedModel:
+    def fetch(self, folder: Path | str, progress: Progress | None = None) -> TunedModel:
         """Bring home what the job made, whole or not at all; again without harm.
+
+        Args:
+            folder: A new or empty one; a download that broke off goes on in the next call.
+            progress: Told of the bytes that come: a file's name, bytes here, bytes of the whole.
 
         Raises:
             NotFound: there is nothing yet.
-            StoreError: the disk won't take it.
+            Unavailable: it broke off.
+            StoreError: the disk won't take it, or another fetch is writing there.
         """
-        return self._provider().fetch(self._remote_id(), Path(folder).expanduser())
+        return self._provider().fetch(self._remote_id(), Path(folder).expanduser(), progress)
 
     def forget(self) -> None:
         """Delete what the job left at its provider: files, and the tuned model.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ftctl.job import JobEvent, JobSpec, Method, Snapshot, TunedModel, Tuning
+from ftctl.providers.download import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,14 @@ class Provider(Protocol):
     def resume(self, remote_id: str, attempt: int) -> None:
         """Start a stopped job's next attempt, from its last checkpoint."""
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
-        """Bring home what the job made."""
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
+        """Bring home what the job made, whole or not at all; the same again is harmless.
+
+        Args:
+            remote_id: Whose results.
+            folder: A new or empty one.
+            progress: Told of the bytes that come, where there are many.
+        """
 
     def tuned_model(self, remote_id: str) -> TunedModel:
         """Where the tuned model answers."""

@@ -24,6 +24,7 @@ from ftctl.errors import (
 )
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.download import Progress
 from ftctl.providers.result_folder import write_results
 
 Trouble = Literal[
@@ -194,11 +195,12 @@ class FakeProvider:
         job = self._job("resume", remote_id)
         self._keep(job.model_copy(update={"cancelled": False, "looks": 0}))
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         """Write a model card: there are no weights."""
         job = self._job("fetch", remote_id)
         tuned = self._tuned(job)
-        write_results(folder, {"README.md": f"# {job.name}\n\nNothing was trained.\n".encode()})
+        card = f"# {job.name}\n\nNothing was trained.\n"
+        write_results(folder, {"README.md": card.encode()}, progress)
         return tuned
 
     def tuned_model(self, remote_id: str) -> TunedModel:

@@ -17,6 +17,7 @@ from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
 from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.download import Progress
 
 # Every word of ours that a local run may report, and what it means.
 STATUS: dict[str, JobState] = {
@@ -174,7 +175,12 @@ class LocalProvider:
         run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
         process.start(run)
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(
+        self,
+        remote_id: str,
+        folder: Path,
+        progress: Progress | None = None,  # noqa: ARG002 - a copy on this disk is soon done
+    ) -> TunedModel:
         """Copy the adapter folder, whole or not at all."""
         run = self._existing(remote_id)
         if not run.output.exists():

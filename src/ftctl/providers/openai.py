@@ -14,8 +14,10 @@ from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.download import Download, Progress
 from ftctl.providers.openai_connection import PAGE, Connection, timeout
 from ftctl.providers.openai_limits import pinned, require_bounds, require_tunable
+from ftctl.providers.openai_results import metrics_download
 from ftctl.providers.result_folder import write_results
 
 if TYPE_CHECKING:
@@ -222,11 +224,11 @@ class OpenAIProvider:
         """
         return self._tuned(self._job(remote_id))
 
-    def fetch(self, remote_id: str, folder: Path) -> TunedModel:
+    def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         """Bring home metrics, events and a model card: the weights stay at the vendor."""
         job = self._job(remote_id)
         tuned = self._tuned(job)
-        files = {
+        files: dict[str, bytes | Download] = {
             "README.md": wire.card_of(job, self._base_url),
             "job.json": wire.record_of(job, self._checkpoints(remote_id)),
             "events.jsonl": b"".join(
@@ -235,8 +237,8 @@ class OpenAIProvider:
         }
         for number, file_id in enumerate(job.result_files or (), start=1):
             name = "metrics.csv" if number == 1 else f"metrics-{number}.csv"
-            files[name] = wire.plain_metrics(self._content(file_id))
-        write_results(folder, files)
+            files[name] = metrics_download(self._at, file_id)
+        write_results(folder, files, progress)
         return tuned
 
     def forget(self, remote_id: str) -> None:
@@ -298,11 +300,6 @@ class OpenAIProvider:
             )
         except NotFound:  # not every gateway has them
             return []
-
-    def _content(self, file_id: str) -> bytes:
-        return self._at.ask(
-            f"send file {file_id}", lambda c: c.files.with_raw_response.content(file_id)
-        )
 
     def _delete_file(self, file_id: str) -> None:
         self._delete(
