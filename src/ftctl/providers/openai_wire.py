@@ -5,8 +5,6 @@ reading would cost something: an answer without an id is no answer. Shapes and w
 SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-21).
 """
 
-import base64
-import binascii
 import json
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -209,17 +207,6 @@ def method_of(spec: JobSpec) -> dict[str, Any]:
     if given.learning_rate_multiplier is not None:
         settings["learning_rate_multiplier"] = given.learning_rate_multiplier
     return {"type": "supervised", "supervised": {"hyperparameters": settings}}
-
-
-def plain_metrics(content: bytes) -> bytes:
-    """A result file as CSV: the vendor has been seen to send it in base64."""
-    if content.startswith(b"step"):
-        return content
-    try:
-        decoded = base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError):
-        return content
-    return decoded if decoded.startswith(b"step") else content
 
 
 def record_of(job: Job, checkpoints: list[Checkpoint]) -> bytes:
