@@ -1,11 +1,15 @@
 """`ftctl fetch`: bring a tuned model home."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 @make_command("fetch", short_help="Bring home a job's adapter, metrics and model card.")
@@ -16,13 +20,23 @@ from ftctl.cli.render import Output
 def command(out: Output, job_id: str, folder: Path) -> None:
     """Bring home a job's adapter, metrics, model card and sha256 manifest.
 
-    The folder appears whole or not at all; running it again does no harm.
+    The folder appears whole or not at all; running it again does no harm, and goes on where a
+    download broke off. Only safetensors come home, never a pickle.
 
     Example: ftctl fetch job-7f3k2m9xab -o my-adapter
     """
     from ftctl.api.job_handle import get_job
 
-    tuned = get_job(job_id).refresh().fetch(folder)
+    job = get_job(job_id).refresh()
+    with out.progress(of_bytes=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total, note="")
+            bars.update(tasks[name], completed=done, total=total)
+
+        tuned = job.fetch(folder, tell)
     if out.json:
         out.document({"schema": "ftctl.fetch/1", **tuned.model_dump(mode="json")})
         return

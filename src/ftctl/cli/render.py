@@ -77,21 +77,28 @@ class Output:
         self._console(stderr=False).print(table)
 
     @contextmanager
-    def progress(self) -> Iterator["Progress"]:
-        """A progress display with ETA on stderr; silent when nobody looks."""
+    def progress(self, *, of_bytes: bool = False) -> Iterator["Progress"]:
+        """A progress display with ETA on stderr; silent when nobody looks.
+
+        Args:
+            of_bytes: Whether bytes are counted, with their speed; else steps.
+        """
         from rich.progress import (
             BarColumn,
+            DownloadColumn,
             MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
+            TransferSpeedColumn,
         )
 
         console = self._console(stderr=True)
+        counted = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)
         with Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            *counted,
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,

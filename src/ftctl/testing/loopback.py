@@ -71,8 +71,8 @@ class Fault:
 
     Attributes:
         route: Pattern of `METHOD /path`, such as `POST /fine_tuning/jobs` or `* *`.
-        kind: `status`: another status; `cut`: half of the body, then the end; `lost`: no byte of
-            an answer; `not_json`: a page instead of a document; `changed`: the document after
+        kind: `status`: another status; `cut`: a part of the body, then the end; `lost`: no byte
+            of an answer; `not_json`: a page instead of a document; `changed`: the document after
             `change`.
         status: Status to answer with.
         headers: Headers to answer with.
@@ -81,6 +81,7 @@ class Fault:
             other kind it does.
         times: How many requests it meets; None is for ever.
         change: Turns the true answer's document into a false one.
+        at: How many bytes of the body come before a `cut`; half of them when None.
     """
 
     route: str
@@ -92,6 +93,7 @@ class Fault:
     times: int | None = 1
     message: str = "scripted"
     change: Callable[[Json], Json] | None = None
+    at: int | None = None
 
     def meets(self, request: Request) -> bool:
         """Whether this request is one that it spoils; counts down."""
@@ -207,8 +209,7 @@ class Loopback:
         self._hold(request, "after_s")
         whole = _on_the_wire(answer)
         if fault is not None and fault.kind in ("lost", "cut"):
-            half = len(whole) - max(1, len(answer.encoded()) // 2)
-            handler.wfile.write(whole[:half] if fault.kind == "cut" else b"")
+            handler.wfile.write(_cut(whole, answer, fault) if fault.kind == "cut" else b"")
             handler.close_connection = True
             return
         handler.wfile.write(whole)
@@ -270,6 +271,33 @@ def form_fields(request: Request) -> dict[str, tuple[str | None, bytes]]:
             shown = file_name[1].decode() if file_name else None
             parts[name[1].decode()] = (shown, content.removesuffix(b"\r\n"))
     return parts
+
+
+def ranged(request: Request, content: bytes, version: str | None = '"1"') -> Answer:
+    """A file as a server of files sends it: whole, or the part that Range asks for (RFC 9110).
+
+    Args:
+        request: Range and If-Range are read.
+        content: The whole file.
+        version: Its ETag; None for a server that gives none.
+    """
+    headers = {"Accept-Ranges": "bytes"} | ({} if version is None else {"ETag": version})
+    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+    if asked is None or request.headers.get("if-range", version) != version:
+        return Answer(content, 200, headers)
+    start, size = int(asked[1]), len(content)
+    stop = min(int(asked[2] or size - 1), size - 1) + 1
+    if start >= size:
+        return Answer(b"", 416, headers | {"Content-Range": f"bytes */{size}"})
+    headers |= {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+    return Answer(content[start:stop], 206, headers)
+
+
+def _cut(whole: bytes, answer: Answer, fault: Fault) -> bytes:
+    """What comes of an answer before the connection ends: never all of it."""
+    size = len(answer.encoded())
+    sent = size // 2 if fault.at is None else fault.at
+    return whole[: len(whole) - max(1, size - sent)]
 
 
 def _on_the_wire(answer: Answer) -> bytes:
