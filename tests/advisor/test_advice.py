@@ -453,3 +453,21 @@ def test_where_prompting_is_ruled_out_no_measurement_is_asked_for() -> None:
     facts = Facts.parse({"prompt_limit": True, "data_rows": 1000, "privacy": "stays_inside"})
     advice = advise(facts, as_of=date(2026, 11, 24))
     assert advice.decision == "self_hosted"
+
+
+def test_an_old_price_widens_what_a_route_may_cost_and_says_so() -> None:
+    facts = {"requests_per_month": 1_000_000, "input_tokens": 1_000, "output_tokens": 200}
+    width, old = {}, {}
+    for day in (TODAY, date(2027, 12, 1)):
+        advice = ask(day, horizon_months=1, **facts)
+        for route in advice.routes:
+            if route.hosting == "vendor_api" and route.adaptation == ("prompt",):
+                cost = route.usd_per_month
+                width[day, route.model] = cost.high / cost.low
+                old[day, route.model] = [note for note in cost.basis if note.name == "old price"]
+    both = {model for _, model in width if {(d, model) for d in (TODAY, day)} <= set(width)}
+    assert both
+    for model in both:
+        assert width[day, model] > width[TODAY, model]
+        assert old[day, model]
+        assert not old[TODAY, model]

@@ -7,7 +7,7 @@ import numpy as np
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import Situation
-from ftctl.catalog.types import Gpu
+from ftctl.catalog.types import Fact, Gpu
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.money import (
     HOURS_PER_MONTH,
@@ -15,6 +15,7 @@ from ftctl.estimation.money import (
     people_usd,
     request_usd,
     training_usd,
+    widened,
 )
 from ftctl.estimation.speed import capacity_per_s
 
@@ -81,9 +82,9 @@ class Money:
                 f"{route.price.input_usd:g} in, {route.price.cached_usd:g} cached, "
                 f"{route.price.output_usd:g} out USD per million tokens"
             )
-            return self._draws.requests * per_request, (
-                Assumption.from_fact(name, said, route.price),
-            )
+            drift, aged = self._drift(name, route.price)
+            basis = (Assumption.from_fact(name, said, route.price), *aged)
+            return self._draws.requests * per_request * drift, basis
         if route.hosting == "hosted_custom":
             return self._endpoint(route)
         return self._own_cards(route)
@@ -101,22 +102,32 @@ class Money:
             more = np.minimum(more, self._draws.requests * self._api_usd)
         said = f"{price.low:g} to {price.high:g} USD/h, likely {price.likely:g}"
         basis = Assumption.from_fact(f"{route.gpu.name} price", said, price)
-        return hour * HOURS_PER_MONTH + more, (basis,)
+        drift, aged = self._drift(f"{route.gpu.name} price", price)
+        return hour * drift * HOURS_PER_MONTH + more, (basis, *aged)
 
     def _endpoint(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
         serving = route.provider.serving
         hour = serving.usd_per_gpu_hour or 0.0
-        basis = Assumption.from_fact(f"{route.provider.name} endpoint", f"{hour:g} USD/h", serving)
-        usd = hour * HOURS_PER_MONTH + self._dedicated_more()
+        drift, aged = self._drift(f"{route.provider.name} endpoint", serving)
+        said = Assumption.from_fact(f"{route.provider.name} endpoint", f"{hour:g} USD/h", serving)
+        basis = (said, *aged)
+        usd = hour * drift * HOURS_PER_MONTH + self._dedicated_more()
         if serving.complete:
-            return usd, (basis,)
+            return usd, basis
         name = f"{route.provider.name} tokens"
         price = self._situation.catalog.find_inference_price(route.model.name)
         if price is None:
-            return usd, (basis, Assumption.prior(name, "not counted", "no price was found"))
+            return usd, (*basis, Assumption.prior(name, "not counted", "no price was found"))
         usd = usd + self._draws.requests * request_usd(price, self._usage())
         why = f"as for prompting {route.model.name} at {price.provider}; no price was found"
-        return usd, (basis, Assumption.prior(name, f"{price.input_usd:g} USD per million in", why))
+        return usd, (*basis, Assumption.prior(name, f"{price.input_usd:g} USD per million in", why))
+
+    def _drift(self, name: str, fact: Fact) -> tuple[Array | float, tuple[Assumption, ...]]:
+        """By what a listed price may have moved: 1, or from half to twice where it is old."""
+        factor = widened(Estimate.exact(1.0, "USD"), fact, self._situation.as_of)
+        if not factor.basis:
+            return 1.0, ()
+        return self._draws.between(f"drift of {name}", factor), factor.basis
 
     def _dedicated_more(self) -> Array:
         """USD of capacity beyond the first card at a vendor's price: the same at every vendor."""
@@ -171,7 +182,7 @@ class Money:
             return _plus(people, _HOSTED_PEOPLE), _plus(once, _HOSTED_ONCE), why
         return people, once, why
 
-    def _training(self, route: Route) -> tuple[float, tuple[Assumption, ...]]:
+    def _training(self, route: Route) -> tuple[Array | float, tuple[Assumption, ...]]:
         """USD of one training run; a vendor's bill where its price is known."""
         if not route.tuned or route.hosting == "own":
             return 0.0, ()
@@ -183,8 +194,8 @@ class Money:
             return 0.0, (unknown,)
         rows = self._situation.rows or 1_000.0
         tokens = rows * (self._situation.input_tokens + self._situation.output_tokens) * 3
-        bill = training_usd(price, Estimate.exact(tokens, "tokens"))
-        return bill.likely, bill.basis
+        bill = training_usd(price, Estimate.exact(tokens, "tokens"), self._situation.as_of)
+        return self._draws.between(f"drift of {route.provider.name} training", bill), bill.basis
 
 
 def cost_value(situation: Situation, route: Route, usd: Array) -> Array:
