@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ftctl.api.advising import advise, check
+    from ftctl.api.diagnosing import explain
+    from ftctl.api.estimating import estimate
     from ftctl.api.evaluating import evaluate
     from ftctl.api.job_handle import Job, get_job, jobs, watch
     from ftctl.api.migrating import migrate
@@ -23,7 +25,9 @@ _HOMES = {
     "advise": "ftctl.api.advising",
     "chat": "ftctl.api.model_handle",
     "check": "ftctl.api.advising",
+    "estimate": "ftctl.api.estimating",
     "evaluate": "ftctl.api.evaluating",
+    "explain": "ftctl.api.diagnosing",
     "get_job": "ftctl.api.job_handle",
     "jobs": "ftctl.api.job_handle",
     "migrate": "ftctl.api.migrating",
@@ -37,7 +41,9 @@ __all__ = [
     "advise",
     "chat",
     "check",
+    "estimate",
     "evaluate",
+    "explain",
     "get_job",
     "jobs",
     "migrate",

@@ -18,7 +18,7 @@ from ftctl.datasets.read import LineReader
 from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
-from ftctl.estimation.quote import Quote, quote
+from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.job import JobSpec
 from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
 from ftctl.providers.base import Capabilities
@@ -173,16 +173,12 @@ def _require_chat_lines(file: Path) -> None:
 
 def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Quote:
     """What the job will cost and take, from the counted data and the catalog's prices of a day."""
-    settings = spec.hyperparameters
-    epochs = settings.epochs
-    if settings.max_steps is not None and report.examples:
-        epochs = settings.max_steps * (settings.batch_size or 16) / report.examples
     return quote(
         spec.provider,
         spec.model,
         rows=report.examples,
         tokens=report.tokens.total_tokens,
-        epochs=epochs,
+        epochs=epochs_asked(spec.hyperparameters, report.examples),
         method=spec.method,
         tuning=spec.tuning,
         base_url=spec.base_url,

@@ -14,6 +14,7 @@ from ftctl import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("data", "Check, split and look at datasets."),
     "advise": ("advise", "Should we fine-tune at all, and where?"),
+    "estimate": ("estimate", "Cost, time and memory of a job, before anything is spent."),
     "submit": ("submit", "Check, quote and submit a fine-tuning job."),
     "jobs": ("jobs", "List jobs."),
     "job": ("job", "Show one job whole."),

@@ -11,7 +11,7 @@ from ftctl.estimation.lines import QuoteLine, fee_line, find_fee, use_lines
 from ftctl.estimation.money import training_usd
 from ftctl.estimation.rented import cheapest_rental
 from ftctl.estimation.speed import cpu_training_s
-from ftctl.job import JobSpec, Method, Tuning
+from ftctl.job import Hyperparameters, JobSpec, Method, Tuning
 from ftctl.policy import is_gateway
 
 
@@ -43,6 +43,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     as_of: date | None = None,
     catalog: Catalog | None = None,
     cores: int = 2,
+    counted: bool = True,
 ) -> Quote:
     """What training on so many rows costs at a provider, how long it takes, and what follows.
 
@@ -59,11 +60,13 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
             out.
         catalog: Facts to ask; the shipped ones and the user's when left out.
         cores: CPU cores that a local job would use.
+        counted: Whether the tokens were counted in a file; else they are the caller's word.
     """
     catalog = catalog or load_catalog()
     day = as_of or datetime.now(UTC).date()
     vendor = catalog.find_provider(provider)
-    trained = _trained_tokens(vendor.name if vendor else provider, rows, tokens, epochs)
+    there = _tokens_there(tokens, counted=counted)
+    trained = _trained_tokens(vendor.name if vendor else provider, rows, tokens, epochs, there)
     if vendor is None or is_gateway(vendor, base_url):
         says = f"no price of {base_url or provider} is known"
         unknown = QuoteLine(name="training", amount=None, says=says)
@@ -149,6 +152,13 @@ def _at_least(bill: Estimate | None, minimum: Estimate | None) -> Estimate | Non
     )
 
 
+def epochs_asked(settings: Hyperparameters, rows: int) -> float | None:
+    """Passes over so many rows that the settings ask for; None leaves them to the provider."""
+    if settings.max_steps is not None and rows:
+        return settings.max_steps * (settings.batch_size or 16) / rows
+    return settings.epochs
+
+
 def openai_epochs(rows: int) -> int:
     """Epochs that OpenAI chooses when none are named.
 
@@ -161,10 +171,17 @@ def openai_epochs(rows: int) -> int:
     return 3
 
 
-def _trained_tokens(provider: str, rows: int, tokens: int, epochs: float | None) -> Estimate:
-    counted = Assumption(
+def _tokens_there(tokens: int, *, counted: bool) -> Assumption:
+    if not counted:
+        return Assumption.from_user("tokens in the file", f"{tokens:,}")
+    return Assumption(
         name="tokens in the file", value=f"{tokens:,}", origin="measured", as_of=None, source="data"
     )
+
+
+def _trained_tokens(
+    provider: str, rows: int, tokens: int, epochs: float | None, there: Assumption
+) -> Estimate:
     if epochs is not None:
         said = Assumption.from_user("epochs", f"{epochs:g}")
         low, likely, high = epochs, epochs, epochs
@@ -181,7 +198,7 @@ def _trained_tokens(provider: str, rows: int, tokens: int, epochs: float | None)
         likely=tokens * likely,
         high=1.1 * tokens * high,
         unit="tokens",
-        basis=(counted, said),
+        basis=(there, said),
     )
 
 

@@ -30,7 +30,7 @@ def cheapest_rental(
     catalog: Catalog, provider: str, model: Model, trained_tokens: Estimate, day: date
 ) -> Rental | None:
     """The one-card machine that holds the model and costs least; None where none is known."""
-    need = training_memory(model, _MICRO_BATCH_TOKENS, checkpointing=True)
+    need = rented_memory(model)
     if need is None:
         return None
     rentals = [
@@ -41,6 +41,11 @@ def cheapest_rental(
         if (rental := _rent(catalog, machine, model, trained_tokens, day)) is not None
     ]
     return min(rentals, key=lambda rental: rental.cost.likely, default=None)
+
+
+def rented_memory(model: Model) -> Estimate | None:
+    """Peak GiB of a job on a rented card, every layer recomputed; None for unknown shapes."""
+    return training_memory(model, _MICRO_BATCH_TOKENS, checkpointing=True)
 
 
 def _rent(

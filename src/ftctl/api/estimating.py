@@ -1,0 +1,287 @@
+"""`estimate`: what a job would cost, take and hold, before anything is spent or sent.
+
+Arithmetic on the catalog and, where a file is given, on its rows; nobody is asked over a network.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftctl.api.submitting import read_settings
+from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.catalog.types import Model, Provider
+from ftctl.config import find_base_url, require_base_url
+from ftctl.datasets.check import check
+from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.errors import DataInvalid, UsageError
+from ftctl.estimation.estimate import Assumption, Estimate
+from ftctl.estimation.lines import QuoteLine
+from ftctl.estimation.memory import training_memory
+from ftctl.estimation.quote import Quote, epochs_asked, quote
+from ftctl.estimation.rented import rented_memory
+from ftctl.job import Hyperparameters, Method, Tuning
+from ftctl.policy import availability, is_gateway
+from ftctl.providers.registry import is_plugin
+
+# As the local backend plans a run: tokens of one forward pass, and examples of one step.
+_MICRO_BATCH_TOKENS = 16_384
+_BATCH = 16
+
+
+class JobEstimate(BaseModel):
+    """The `ftctl.estimate/1` document.
+
+    Attributes:
+        counted: Whether rows and tokens were counted in a file (`data`) or told (`said`).
+        tokens: Of the whole file, once.
+        cost: The job's own bill in USD; None is unknown, which isn't zero.
+        time: Seconds from start to end; None is unknown.
+        memory: Peak GiB of training, on this machine or on the rented one; None is unknown.
+        lines: What is billed: training, minimum fee, storage, serving, idle.
+        unknown: Why each of `cost`, `time` and `memory` that is None isn't known.
+        remarks: What to know besides, such as that the route is closed on this day.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    schema_: Literal["ftctl.estimate/1"] = Field("ftctl.estimate/1", alias="schema")
+    provider: str
+    model: str
+    method: Method
+    tuning: Tuning
+    base_url: str | None
+    as_of: date
+    counted: Literal["data", "said"]
+    rows: int
+    tokens: int
+    trained_tokens: Estimate
+    cost: Estimate | None
+    time: Estimate | None
+    memory: Estimate | None
+    lines: tuple[QuoteLine, ...]
+    unknown: dict[str, str]
+    remarks: tuple[str, ...]
+
+
+class _Job(NamedTuple):
+    """Where it would run, and how; `vendor` is None for a provider of no catalog."""
+
+    catalog: Catalog
+    vendor: Provider | None
+    provider: str
+    model: str
+    method: Method
+    tuning: Tuning
+    settings: Hyperparameters
+    base_url: str | None
+    day: date
+
+    @property
+    def title(self) -> str:
+        return self.vendor.title if self.vendor else self.provider
+
+
+class _Size(NamedTuple):
+    """How much there is to train on; `longest` is in tokens, low, likely and high."""
+
+    counted: Literal["data", "said"]
+    rows: int
+    tokens: int
+    longest: tuple[float, float, float]
+    remarks: tuple[str, ...] = ()
+
+
+def estimate(
+    *,
+    provider: str,
+    model: str,
+    data: Path | str | None = None,
+    rows: int | None = None,
+    tokens: int | None = None,
+    method: Method = "sft",
+    tuning: Tuning = "lora",
+    hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
+    base_url: str | None = None,
+    as_of: date | None = None,
+) -> JobEstimate:
+    """What a job would cost, how long it would take and what memory it would hold.
+
+    Nothing is sent, and no key is needed.
+
+    Args:
+        provider: A name or alias of `ftctl providers`, or an installed provider.
+        model: A name of `ftctl models`; of another one price and size are unknown.
+        data: Training examples, to be counted.
+        rows: How many examples there are, where no file is given.
+        tokens: How many tokens all of them hold, once; likewise.
+        method: How it is tuned; vendors bill some methods at another rate.
+        tuning: An adapter, or all weights.
+        hyperparameters: Any of `Hyperparameters`; epochs are the provider's choice when not given.
+        base_url: Where requests would go; the vendor's prices aren't a gateway's.
+        as_of: The day whose prices and closing dates count; today when not given.
+
+    Raises:
+        UsageError: an unknown provider or setting, an unreadable file, or not enough said.
+        DataInvalid: the file holds no example.
+    """
+    day = as_of or datetime.now(UTC).date()
+    catalog = load_catalog()
+    plugin = catalog.find_provider(provider) is None and is_plugin(provider)
+    vendor = None if plugin else catalog.get_provider(provider)
+    name = vendor.name if vendor else provider
+    if base_url is not None:
+        require_base_url(base_url, origin="--base-url")
+    base_url = base_url or find_base_url(name)
+    settings, _ = read_settings(hyperparameters or {}, name)
+    job = _Job(catalog, vendor, name, model, method, tuning, settings, base_url, day)
+    return _estimate(job, _size(data, rows, tokens, name, method))
+
+
+def _estimate(job: _Job, size: _Size) -> JobEstimate:
+    quoted = quote(
+        job.provider,
+        job.model,
+        rows=size.rows,
+        tokens=size.tokens,
+        epochs=epochs_asked(job.settings, size.rows),
+        method=job.method,
+        tuning=job.tuning,
+        base_url=job.base_url,
+        as_of=job.day,
+        catalog=job.catalog,
+        counted=size.counted == "data",
+    )
+    memory = _memory(job, size)
+    unknown = _unknown(job, quoted)
+    if isinstance(memory, str):
+        unknown["memory"] = memory
+    return JobEstimate(
+        schema="ftctl.estimate/1",
+        provider=job.provider,
+        model=job.model,
+        method=job.method,
+        tuning=job.tuning,
+        base_url=job.base_url,
+        as_of=job.day,
+        counted=size.counted,
+        rows=size.rows,
+        tokens=size.tokens,
+        trained_tokens=quoted.trained_tokens,
+        cost=quoted.cost,
+        time=quoted.time,
+        memory=None if isinstance(memory, str) else memory,
+        lines=quoted.lines,
+        unknown=unknown,
+        remarks=(*size.remarks, *_route(job)),
+    )
+
+
+def _size(
+    data: Path | str | None, rows: int | None, tokens: int | None, provider: str, method: Method
+) -> _Size:
+    if data is not None:
+        if rows is not None or tokens is not None:
+            raise UsageError(
+                "--data counts the rows: --rows and --tokens say them where there is no file",
+                hint="leave out the one or the other",
+            )
+        return _count(Path(data).expanduser(), provider, method)
+    if rows is None or tokens is None:
+        raise UsageError(
+            "how much there is to train on isn't said", hint="--data FILE, or --rows N --tokens N"
+        )
+    if rows < 1 or tokens < 1:
+        raise UsageError("--rows and --tokens are at least 1", hint="--data FILE counts them")
+    mean = tokens / rows
+    return _Size("said", rows, tokens, (mean, 2 * mean, 4 * mean))
+
+
+def _count(file: Path, provider: str, method: Method) -> _Size:
+    dialect = provider if provider in PROVIDERS else "openai"
+    report = check([file], providers=[dialect], method=method)
+    if not report.examples or not report.tokens.total_tokens:
+        raise DataInvalid(f"{file}: no line is an example", hint=f"ftctl data check {file}")
+    wrong = f"{report.errors} errors in {file} must go first: ftctl data check {file}"
+    longest = report.tokens.max_example_tokens
+    return _Size(
+        "data",
+        report.examples,
+        report.tokens.total_tokens,
+        (0.9 * longest, longest, 1.1 * longest),  # another tokenizer may differ by a tenth
+        (wrong,) if report.errors else (),
+    )
+
+
+def _memory(job: _Job, size: _Size) -> Estimate | str:
+    """Of the machine that trains, this one or a rented one; else why it isn't known."""
+    rents = any(machine.provider == job.provider for machine in job.catalog.hardware)
+    if job.vendor is not None and is_gateway(job.vendor, job.base_url):
+        return f"on machines of {job.base_url}, of which nothing is known"
+    if job.vendor is None or not (rents or job.provider == "local"):
+        return f"on machines of {job.title}, of which nothing is known"
+    if job.tuning != "lora":
+        return f"the formula is of lora, not of {job.tuning}"
+    base, found = job.catalog.find_model(job.model), None
+    if base is not None:
+        found = rented_memory(base) if rents else _memory_here(base, size, job.settings)
+    return found or "the model's shape isn't in the catalog"
+
+
+def _memory_here(base: Model, size: _Size, settings: Hyperparameters) -> Estimate | None:
+    """Low and likely in bf16 with the longest example, high in fp32: the run times both."""
+    batch = sorted(_batch_tokens(longest, size.rows, settings) for longest in size.longest)
+    rank = settings.lora_r or 16
+    half = [training_memory(base, tokens, rank=rank, fp32_adapters=True) for tokens in batch]
+    # In fp32 weights and whatever is kept of each token take twice the bytes.
+    single = training_memory(base, 2 * batch[2], rank=rank, weight_bytes=4.0)
+    if half[0] is None or half[1] is None or single is None:
+        return None
+    said = Assumption(
+        name="tokens in one forward pass",
+        value=" to ".join(dict.fromkeys(f"{tokens:,}" for tokens in (batch[0], batch[2]))),
+        origin="measured" if size.counted == "data" else "prior",
+        as_of=None,
+        source="longest example" if size.counted == "data" else "one to four times the mean",
+    )
+    number = Assumption.prior("number format", "bf16 or fp32", "the run takes the faster one")
+    return Estimate(
+        low=half[0].low,
+        likely=half[1].likely,
+        high=max(half[1].high, single.high),
+        unit="GiB",
+        basis=(*half[1].basis, said, number),
+    )
+
+
+def _batch_tokens(longest: float, rows: int, settings: Hyperparameters) -> int:
+    longest = max(1.0, min(longest, settings.max_length or longest))
+    step = min(settings.batch_size or _BATCH, rows)
+    at_once = settings.micro_batch_size or max(1, int(_MICRO_BATCH_TOKENS // longest))
+    return round(longest * min(at_once, step))
+
+
+def _unknown(job: _Job, quoted: Quote) -> dict[str, str]:
+    why: dict[str, str] = {}
+    if quoted.cost is None:
+        why["cost"] = next(line.says for line in quoted.lines if line.name == "training")
+    if quoted.time is None:
+        why["time"] = f"no speed of {job.title} is known"
+        if job.provider == "local":
+            why["time"] = "the model's size isn't in the catalog"
+    return why
+
+
+def _route(job: _Job) -> tuple[str, ...]:
+    """What a quote for a route that is closed, or not surely open, must not hide."""
+    if job.vendor is None:
+        return (f"{job.title} stands in no catalog: its prices, dates and limits are unknown",)
+    found = availability(job.provider, as_of=job.day, base_url=job.base_url, catalog=job.catalog)
+    if found.gateway:
+        return (found.reason,)
+    if found.open_to_you:
+        return ()
+    state = "closed to you: " if found.open_to_you is False else ""
+    return (f"{state}{found.reason} (source: {found.source}, checked {found.as_of})",)

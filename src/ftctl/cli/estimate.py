@@ -1,0 +1,82 @@
+"""`ftctl estimate`: cost, time and memory of a job, before anything is spent."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.quotes import show_lines, spread
+from ftctl.cli.render import Output
+from ftctl.cli.submit import read_settings
+
+if TYPE_CHECKING:
+    from ftctl.api.estimating import JobEstimate
+
+
+@make_command("estimate", short_help="Cost, time and memory of a job, before anything is spent.")
+@click.option("--provider", required=True, help="`local`, or a name of `ftctl providers`.")
+@click.option("--model", required=True, help="A name of `ftctl models`.")
+@click.option("--data", type=click.Path(path_type=Path), help="Training examples, to be counted.")
+@click.option("--rows", type=click.IntRange(min=1), help="Examples, where there is no file yet.")
+@click.option("--tokens", type=click.IntRange(min=1), help="Tokens of all examples, likewise.")
+@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), default="sft")
+@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), default="lora")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
+)
+@click.option("--base-url", help="A gateway that speaks the provider's wire.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Prices and dates of another day.")
+def command(
+    out: Output,
+    *,
+    settings: tuple[str, ...],
+    as_of: datetime | None,
+    **asked: Any,  # noqa: ANN401 - click's options by name
+) -> None:
+    """What a job would cost, how long it would take and what memory it would hold.
+
+    Each as low, likely and high, with what it was computed from, whose word that is and of which
+    day; what nobody knows is said to be unknown. No key is needed and nothing is asked over a
+    network.
+
+    With `--json` a document `ftctl.estimate/1`: `provider`, `model`, `method`, `tuning`,
+    `base_url`, `as_of`, `counted` (`data` or `said`), `rows`, `tokens`; `trained_tokens`, `cost`
+    (USD), `time` (s) and `memory` (GiB), each null or `low`, `likely`, `high`, `unit` and `basis`
+    (`name`, `value`, `origin`, `as_of`, `source`); `lines` of what is billed (`name`: training,
+    minimum fee, storage, serving, idle; `amount`, `says`); `unknown` with the reason for each
+    null; `remarks`.
+
+    Example: ftctl estimate --provider together --model llama-3.1-8b --rows 500 --tokens 200000
+    """
+    from ftctl.api.estimating import estimate
+
+    found = estimate(
+        hyperparameters=read_settings(settings), as_of=as_of.date() if as_of else None, **asked
+    )
+    if out.json:
+        out.document(found)
+        return
+    _show(out, found)
+
+
+def _show(out: Output, found: "JobEstimate") -> None:
+    whose = "counted in the file" if found.counted == "data" else "as you say"
+    out.plain(
+        f"{found.model} at {found.provider}, {found.method}, {found.tuning}, on {found.as_of}: "
+        f"{found.rows:,} examples of {found.tokens:,} tokens, {whose}"
+    )
+    amounts = (
+        ("cost", found.cost),
+        ("time", found.time),
+        ("memory", found.memory),
+        ("trained tokens", found.trained_tokens),
+    )
+    out.table(
+        ("", "low – likely – high", ""),
+        [(name, spread(amount), found.unknown.get(name, "")) for name, amount in amounts],
+    )
+    show_lines(out, found.lines, [amount for _, amount in amounts], found.as_of)
+    for remark in found.remarks:
+        out.note(remark)
