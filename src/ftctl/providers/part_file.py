@@ -19,6 +19,7 @@ from ftctl.providers.safe_names import WEIGHTS
 from ftctl.providers.safetensors_header import find_fault
 
 JOURNAL = ".fetch.json"
+_AGAIN = "run the same command again"
 _BLOCK = 1 << 20  # bytes that are read or written at once
 
 
@@ -28,6 +29,11 @@ class Held(BaseModel):
     version: str | None
     total: int | None
     sha256: str | None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether pieces of another version would be known for such."""
+        return self.version is not None or self.sha256 is not None
 
 
 class Journal(BaseModel):
@@ -53,10 +59,7 @@ class Journal(BaseModel):
 
     def worth_keeping(self, folder: Path) -> bool:
         """Whether a later fetch can go on with anything in the folder."""
-        return any(
-            (held.version or held.sha256) and bytes_of(folder / name)
-            for name, held in self.files.items()
-        )
+        return any(held.can_go_on and bytes_of(folder / name) for name, held in self.files.items())
 
 
 class PartFile:
@@ -102,19 +105,21 @@ class PartFile:
             else:  # as many bytes as promised, and a hash to check: nobody has to be asked
                 self._hash(offset)
             return self._checked()
+        except Unavailable as error:
+            raise self._broken_off(error) from None
         except _Wrong as wrong:
             self._file.unlink(missing_ok=True)
             self._journal.files.pop(self._name, None)
             raise Unavailable(
                 f"{self._name} isn't what it should be: {wrong}; it was thrown away",
-                hint="run the same command again; if it says the same, ask the vendor",
+                hint=f"{_AGAIN}; if it says the same, ask the vendor",
             ) from None
 
     def _offset(self) -> int:
         """How many bytes are here that can be gone on with."""
         held = self._journal.files.get(self._name)
         wanted = self._download
-        if held is None or held.sha256 != wanted.sha256 or not (held.version or held.sha256):
+        if held is None or held.sha256 != wanted.sha256 or not held.can_go_on:
             return 0
         size = bytes_of(self._file)
         limits = (wanted.size, held.total)
@@ -149,7 +154,7 @@ class PartFile:
             file.flush()
             sync(file.fileno())
         if size is not None and done < size:
-            raise self._broken_off("the sender left off", done)
+            raise Unavailable(f"the sender left off at {done:,} of {size:,} bytes", hint=_AGAIN)
 
     def _begin(self, stream: Stream) -> None:
         self._sha256 = hashlib.sha256()
@@ -159,25 +164,23 @@ class PartFile:
         self._journal.save(self._folder)
 
     def _write(self, file: BinaryIO, stream: Stream, done: int, size: int | None) -> int:
-        try:
-            for chunk in stream.chunks:
-                file.write(chunk)
-                self._sha256.update(chunk)
-                done += len(chunk)
-                if size is not None and done > size:
-                    raise _Wrong(f"more than its {size:,} bytes came")
-                self._tell(done, size)
-        except Unavailable as error:
-            raise self._broken_off(error.message, done) from None
+        for chunk in stream.chunks:
+            file.write(chunk)
+            self._sha256.update(chunk)
+            done += len(chunk)
+            if size is not None and done > size:
+                raise _Wrong(f"more than its {size:,} bytes came")
+            self._tell(done, size)
         return done
 
-    def _broken_off(self, why: str, done: int) -> Unavailable:
-        held = self._journal.files[self._name]
-        kept = f"the {done:,} bytes that came are kept" if held.version or held.sha256 else ""
-        return Unavailable(
-            f"{self._name}: {why}" + (f"; {kept}" if kept else ""),
-            hint="run the same command again" + (": it goes on from there" if kept else ""),
-        )
+    def _broken_off(self, error: Unavailable) -> Unavailable:
+        """What happened, and what is kept of the file."""
+        held, size = self._journal.files.get(self._name), bytes_of(self._file)
+        if held is None or not held.can_go_on or not size:
+            return Unavailable(f"{self._name}: {error.message}", hint=error.hint)
+        kept = f"{self._name}: {error.message}; {size:,} bytes are here and kept"
+        hint = error.hint if error.hint not in ("", _AGAIN) else f"{_AGAIN}: it goes on there"
+        return Unavailable(kept, hint=hint)
 
     def _hash(self, size: int) -> None:
         """Take the bytes that are here into the hash."""
