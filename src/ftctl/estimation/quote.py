@@ -44,6 +44,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     catalog: Catalog | None = None,
     cores: int = 2,
     counted: bool = True,
+    machine: str | None = None,
 ) -> Quote:
     """What training on so many rows costs at a provider, how long it takes, and what follows.
 
@@ -61,6 +62,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
         catalog: Facts to ask; the shipped ones and the user's when left out.
         cores: CPU cores that a local job would use.
         counted: Whether the tokens were counted in a file; else they are the caller's word.
+        machine: The rented machine that was chosen, by its name; the cheapest one when left out.
     """
     catalog = catalog or load_catalog()
     day = as_of or datetime.now(UTC).date()
@@ -75,7 +77,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     if vendor.name == "local":
         training, time = _at_home(vendor, base, trained, cores)
     else:
-        training, time = _at_vendor(catalog, vendor, base, trained, (method, tuning), day)
+        training, time = _at_vendor(catalog, vendor, base, trained, (method, tuning, machine), day)
     minimum = fee_line(catalog, vendor, "minimum", day)
     lines = [training, *([minimum] if minimum else []), *use_lines(catalog, vendor, base, day)]
     cost = _at_least(training.amount, minimum.amount if minimum else None)
@@ -115,18 +117,18 @@ def _at_vendor(
     vendor: Provider,
     base: Model | None,
     trained: Estimate,
-    how: tuple[Method, Tuning],
+    how: tuple[Method, Tuning, str | None],
     day: date,
 ) -> tuple[QuoteLine, Estimate | None]:
     """Training billed by the token, by the hour of a machine, or why its price is unknown."""
-    method, tuning = how
+    method, tuning, machine = how
     price = catalog.find_training_price(vendor.name, base, method, tuning) if base else None
     if price is not None:
         amount = training_usd(price, trained, day)
         says = f"{price.usd:g} USD per million trained tokens"
         return QuoteLine(name="training", amount=amount, says=says), None
     if base is not None and method == "sft" and tuning != "full":
-        rental = cheapest_rental(catalog, vendor.name, base, trained, day)
+        rental = cheapest_rental(catalog, vendor.name, base, trained, day, machine=machine)
         if rental is not None:
             says = f"{rental.machine.name} at {rental.machine.usd_per_hour:g} USD an hour"
             return QuoteLine(name="training", amount=rental.cost, says=says), rental.time

@@ -27,18 +27,33 @@ class Rental(NamedTuple):
 
 
 def cheapest_rental(
-    catalog: Catalog, provider: str, model: Model, trained_tokens: Estimate, day: date
+    catalog: Catalog,
+    provider: str,
+    model: Model,
+    trained_tokens: Estimate,
+    day: date,
+    *,
+    machine: str | None = None,
 ) -> Rental | None:
-    """The one-card machine that holds the model and costs least; None where none is known."""
+    """The one-card machine that holds the model and costs least; None where none is known.
+
+    Args:
+        catalog: Facts to ask.
+        provider: Who rents machines.
+        model: The base model.
+        trained_tokens: Tokens of the file times epochs.
+        day: The day on which an old price is known to be old.
+        machine: The name of the only one that is asked about; every one when None.
+    """
     need = rented_memory(model)
     if need is None:
         return None
     rentals = [
         rental
-        for machine in catalog.hardware
-        if machine.provider == provider and machine.count == 1
-        if verdict(need, catalog.get_gpu(machine.gpu).memory_gib) != "no"
-        if (rental := _rent(catalog, machine, model, trained_tokens, day)) is not None
+        for offer in catalog.hardware
+        if offer.provider == provider and offer.count == 1 and machine in (None, offer.name)
+        if verdict(need, catalog.get_gpu(offer.gpu).memory_gib) != "no"
+        if (rental := _rent(catalog, offer, model, trained_tokens, day)) is not None
     ]
     return min(rentals, key=lambda rental: rental.cost.likely, default=None)
 
