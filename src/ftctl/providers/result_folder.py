@@ -47,10 +47,12 @@ def write_results(
         )
     try:
         with _owned(folder.with_name(f"{folder.name}.part"), folder) as part:
-            if not _holds(folder, files):  # another fetch may just have ended
-                if not _holds(part, files):  # one that was killed before the last step has
-                    _bring(part, files, progress)
-                _put(part, folder)
+            if _holds(folder, files):  # another fetch has just ended
+                shutil.rmtree(part)
+                return
+            if not _holds(part, files):  # one that was killed before its last step has it all
+                _bring(part, files, progress)
+            _put(part, folder)
     except OSError as error:
         raise StoreError(
             f"{folder}: could not be written ({error.strerror or error}); the job is untouched",
@@ -145,8 +147,8 @@ def _busy(folder: Path) -> FtctlError:
 
 
 def _is_ours(part: Path) -> bool:
-    """Whether a folder is empty, or says that a fetch made it."""
-    if (part / JOURNAL).exists() or not any(part.iterdir()):
+    """Whether a folder is empty, or says that a fetch made it; it may have been about to."""
+    if (part / JOURNAL).exists() or {entry.name for entry in part.iterdir()} <= {f"{JOURNAL}.new"}:
         return True
     rows = _manifest(part)
     return bool(rows) and {MANIFEST, *rows} == {entry.name for entry in part.iterdir()}

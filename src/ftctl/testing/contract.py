@@ -127,16 +127,18 @@ class ProviderContract:
         again = {file.name: file.read_bytes() for file in (tmp_path / "again").iterdir()}
         assert first == again
         assert {"manifest.json", "README.md"} <= set(first)
+        returns_weights = under_test.driver().capabilities.returns_weights
+        assert tuned.folder == (folder if returns_weights else None)
         assert [p.name for p in tmp_path.glob("*.part*")] == []
 
     def test_a_tuned_model_says_where_it_answers(self, under_test: ProviderUnderTest) -> None:
-        """A name at a base URL, or a folder where the weights come home."""
+        """A name at a base URL, or a folder where the weights are at home already."""
         remote_id = start(under_test)
         under_test.finish(remote_id)
         driver = under_test.driver()
         tuned = driver.tuned_model(remote_id)
         assert tuned.name
-        assert (tuned.folder is not None) == driver.capabilities.returns_weights
+        assert tuned.folder is None or driver.capabilities.returns_weights
 
     def test_forgotten_once_it_has_ended(self, under_test: ProviderUnderTest) -> None:
         """Never while it runs; afterwards its model is gone."""
