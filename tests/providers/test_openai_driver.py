@@ -271,8 +271,12 @@ def test_a_running_job_that_refuses_to_be_cancelled_is_an_error(
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"method": "dpo"}, Unsupported, "only sft"),
-        ({"method": "rft"}, Unsupported, "only sft"),
+        (
+            {"method": "dpo", "model": "gpt-4o-mini"},
+            Unsupported,
+            "doesn't tune gpt-4o-mini with dpo",
+        ),
+        ({"method": "rft"}, Unsupported, "doesn't tune gpt-4.1-mini with rft"),
         ({"name": "n" * 65}, UsageError, "65 characters"),
         ({"model": "gpt-4.1-mimi"}, UsageError, "did you mean gpt-4.1-mini"),
         ({"model": "smollm2-135m-instruct"}, Unsupported, "doesn't tune"),

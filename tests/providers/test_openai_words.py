@@ -46,7 +46,7 @@ def test_every_method_of_the_wire_is_known() -> None:
     field = FineTuningJob.model_fields["method"].annotation
     (method,) = (arg for arg in get_args(field) if isinstance(arg, type) and arg is not type(None))
     assert words(method, "type") == {"supervised", "dpo", "reinforcement"}
-    assert OpenAIProvider.capabilities.methods == {"sft"}
+    assert OpenAIProvider.capabilities.methods == {"sft", "dpo", "rft"}
 
 
 def test_the_words_test_can_fail() -> None:

@@ -1,33 +1,28 @@
 """OpenAI's fine-tuning, and every gateway that speaks its wire."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ftctl.catalog.load import load_catalog
 from ftctl.config import Settings, mask_url
-from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unavailable, Unsupported
+from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unsupported, UsageError
 from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers import openai_wire as wire
-from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.base import RemoteFile
 from ftctl.providers.download import Download, Progress
-from ftctl.providers.openai_connection import PAGE, Connection, timeout
-from ftctl.providers.openai_limits import pinned, require_bounds, require_tunable
+from ftctl.providers.openai_connection import PAGE, Connection
+from ftctl.providers.openai_files import Files
+from ftctl.providers.openai_limits import require_bounds, require_tunable
+from ftctl.providers.openai_profiles import OPENAI
+from ftctl.providers.openai_request import request_of
 from ftctl.providers.openai_results import metrics_download
 from ftctl.providers.result_folder import write_results
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-    from openai._legacy_response import LegacyAPIResponse
-
-BASE_URL = "https://api.openai.com/v1"
-UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer: files may be 512 MB
-
-_OURS = "ftctl-"  # begins the name of every file that we send
 _log = logging.getLogger(__name__)
 
 
@@ -40,74 +35,49 @@ class _Told:
 
 
 class OpenAIProvider:
-    """Jobs at OpenAI or at a gateway.
+    """Jobs at OpenAI, at a gateway that speaks its wire, or at a vendor with a dialect of it.
 
     Args:
-        settings: Not used; every driver is made with them.
-        base_url: The job's own; OpenAI's when None.
+        settings: Where weights would come home.
+        base_url: The job's own; the vendor's when None.
     """
 
-    name = "openai"
-    capabilities = Capabilities(
-        methods=frozenset({"sft"}),
-        tunings=frozenset({"lora"}),  # the vendor doesn't say how it tunes
-        hyperparameters=frozenset({"epochs", "batch_size", "learning_rate_multiplier", "seed"}),
-        can_cancel=True,
-        can_find=True,
-        can_resume=False,
-        returns_weights=False,
-        data_stays_here=False,
-        lists_lag=True,
-    )
+    profile = OPENAI
+    name = OPENAI.name
+    capabilities = OPENAI.capabilities
 
-    def __init__(
-        self,
-        settings: Settings,  # noqa: ARG002 - every driver is made so
-        base_url: str | None = None,
-    ) -> None:
-        self._base_url = base_url or BASE_URL  # always said, or the environment's would win
-        self._who = "OpenAI" if base_url is None else mask_url(base_url)
+    def __init__(self, settings: Settings, base_url: str | None = None) -> None:
+        self._home = settings.home
+        # Always said, or the environment's would win.
+        self._base_url = (base_url or self.profile.base_url or "").rstrip("/")
         self._gateway = is_gateway(load_catalog().get_provider(self.name), base_url)
-        self._at = Connection(self._who, self._base_url)
+        self._who = mask_url(self._base_url) if self._gateway else self.profile.who
+        self._at = Connection(self._who, self._base_url, self.name)
+        self._files = Files(self._at, self._who, self.profile)
         self._told: dict[str, _Told] = {}
 
     def check(self, spec: JobSpec) -> None:
-        """Refuse what OpenAI would refuse, before anything is written or sent.
+        """Refuse what the vendor would refuse, before anything is written or sent.
 
         Raises:
             ExtraMissing, CredentialsMissing: it can't be asked at all.
-            Unsupported: a method or model that it doesn't tune.
+            Unsupported: a method, model or grader that it doesn't take.
             UsageError: a base URL, name or setting out of its bounds, or an unknown model.
+            PrivacyForbids: the rows would be trained on where they mustn't.
         """
-        self._at.require()
-        if spec.method != "sft":
-            raise Unsupported(
-                f"this version of ftctl submits only sft to OpenAI, not {spec.method}",
-                hint="--method sft",
+        if not self._base_url:
+            raise UsageError(
+                f"{self._who} has an address for each customer, and yours isn't given",
+                hint=self.profile.address_hint,
             )
-        require_bounds(spec)
+        self._at.require()
         if not self._gateway:
-            require_tunable(spec.model)
+            require_tunable(spec.model, spec.method, self.profile)
+        require_bounds(spec, self.profile)
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Send a file, unless the vendor holds one of this content: its name is its hash."""
-        name = f"{_OURS}{sha256}.jsonl"
-        size = file.stat().st_size
-        for held in self._files():
-            if held.filename == name and held.bytes == size and held.status != "error":
-                _log.info("%s: holds %s already, as %s", self._who, name, held.id)
-                return RemoteFile(id=held.id, sha256=sha256)
-        with file.open("rb") as stream:
-            made = self._at.one(
-                "take a file",
-                wire.File,
-                lambda c: c.files.with_raw_response.create(
-                    file=(name, stream, "application/jsonl"),
-                    purpose="fine-tune",
-                    timeout=timeout(UPLOAD_TIMEOUT_S),
-                ),
-            )
-        return RemoteFile(id=made.id, sha256=sha256)
+        return RemoteFile(id=self._files.hold(file, sha256), sha256=sha256)
 
     def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
         """Start a job; its metadata carries our marker.
@@ -116,58 +86,50 @@ class OpenAIProvider:
             Unavailable: no readable answer; the job may exist.
             ProviderError: a definite no; it doesn't.
         """
-        optional: dict[str, Any] = {}
-        if "validation" in files:
-            optional["validation_file"] = files["validation"].id
-        if spec.hyperparameters.seed is not None:
-            optional["seed"] = spec.hyperparameters.seed
-        method: Any = wire.method_of(spec)
+        request = request_of(spec, files, marker, self.profile)
         made = self._at.one(
             "create a job",
             wire.Job,
-            lambda c: c.fine_tuning.jobs.with_raw_response.create(
-                model=pinned(spec.model),
-                training_file=files["training"].id,
-                suffix=spec.name,
-                metadata={wire.MARKER: marker, wire.NAME: spec.name},
-                method=method,
-                **optional,
-            ),
+            lambda c: c.fine_tuning.jobs.with_raw_response.create(**request),
         )
-        if made.marker != marker:
+        if made.marker(self.profile.marker) != marker:
             _log.warning(
-                "%s keeps no metadata: %s can't be found again by our marker", self._who, made.id
+                "%s keeps no %s: %s can't be found again by our marker",
+                self._who,
+                self.profile.marker,
+                made.id,
             )
         return made.id
 
     def find(self, marker: str) -> str | None:
-        """The job whose metadata carries the marker.
+        """The job that carries the marker.
 
-        OpenAI is asked for just that job. A gateway may not know the filter, or drop the metadata:
-        its whole list is read, and a job there that may be ours leaves the question open.
+        OpenAI is asked for just that job. Others may not know the filter, or drop what carries the
+        marker: the whole list is read, and a job there that may be ours leaves the question open.
 
         Raises:
-            InvalidRequest: a gateway shows a job of our data without a marker.
+            InvalidRequest: it shows a job of our data without a marker.
         """
-        query = {} if self._gateway else {"metadata": {wire.MARKER: marker}}
+        filtered = self.profile.filters_lists and not self._gateway
         unmarked = []
-        for job in self._jobs(query):
-            if job.marker == marker:
+        for job in self._jobs({"metadata": {wire.MARKER: marker}} if filtered else {}):
+            found = job.marker(self.profile.marker)
+            if found == marker:
                 return job.id
-            if job.marker is None:
+            if found is None:
                 unmarked.append(job)
-        if self._gateway and unmarked:
+        if not filtered and unmarked:
             self._require_strangers(unmarked)
         return None
 
     def _require_strangers(self, jobs: Sequence[wire.Job]) -> None:
         """Refuse to call jobs other people's when they were made of a file that ftctl sent."""
-        ours = {file.id for file in self._files() if file.filename.startswith(_OURS)}
+        ours = self._files.ours()
         doubtful = [job.id for job in jobs if job.training_file in ours]
         if doubtful:
             raise InvalidRequest(
-                f"{self._who} keeps no metadata, so any of its jobs {', '.join(doubtful[:3])} made "
-                "of our data may be this one",
+                f"{self._who} keeps no {self.profile.marker}, so any of its jobs "
+                f"{', '.join(doubtful[:3])} made of our data may be this one",
                 hint="compare their names and times there",
             )
 
@@ -257,7 +219,7 @@ class OpenAIProvider:
         in_use = {file for other in self._jobs({}) if not other.ended for file in other.files}
         for file_id in job.files:
             if file_id not in in_use:
-                self._delete_file(file_id)
+                self._files.delete(file_id)
         if job.fine_tuned_model:
             self._delete_model(job.fine_tuned_model)
 
@@ -273,11 +235,6 @@ class OpenAIProvider:
             f"show job {remote_id}",
             wire.Job,
             lambda c: c.fine_tuning.jobs.with_raw_response.retrieve(remote_id),
-        )
-
-    def _files(self) -> Iterator[wire.File]:
-        return self._at.rows(
-            "list files", wire.File, lambda c, q: c.files.with_raw_response.list(**q)
         )
 
     def _jobs(self, query: dict[str, Any]) -> Iterator[wire.Job]:
@@ -301,31 +258,9 @@ class OpenAIProvider:
         except NotFound:  # not every gateway has them
             return []
 
-    def _delete_file(self, file_id: str) -> None:
-        self._delete(
-            file_id,
-            lambda c: c.files.with_raw_response.delete(file_id),
-            lambda c: c.files.with_raw_response.retrieve(file_id),
-        )
-
     def _delete_model(self, model: str) -> None:
-        self._delete(
+        self._at.delete(
             model,
             lambda c: c.models.with_raw_response.delete(model),
             lambda c: c.models.with_raw_response.retrieve(model),
-        )
-
-    def _delete(
-        self,
-        what: str,
-        delete: "Callable[[OpenAI], LegacyAPIResponse[Any]]",
-        show: "Callable[[OpenAI], LegacyAPIResponse[Any]]",
-    ) -> None:
-        try:
-            self._at.ask(f"delete {what}", delete)
-            self._at.ask(f"show {what}", show)
-        except NotFound:
-            return
-        raise Unavailable(
-            f"{self._who} still shows {what} after deleting it", hint="run the same command again"
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from ftctl.config import NETWORK_VARIABLES, direct_mounts
-from ftctl.errors import ExtraMissing, Unavailable, UsageError
+from ftctl.errors import ExtraMissing, NotFound, Unavailable, UsageError
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.documents import Document, Item
 from ftctl.providers.http_connection import (
@@ -123,6 +123,26 @@ class Connection:
         """
         with self.asking(doing) as client:
             return call(client).content
+
+    def delete(
+        self,
+        what: str,
+        delete: "Callable[[OpenAI], Answered]",
+        show: "Callable[[OpenAI], Answered]",
+    ) -> None:
+        """Delete a thing and see that it is gone; harmless when it was before.
+
+        Raises:
+            Unavailable: it is still there.
+        """
+        try:
+            self.ask(f"delete {what}", delete)
+            self.ask(f"show {what}", show)
+        except NotFound:
+            return
+        raise Unavailable(
+            f"{self._who} still shows {what} after deleting it", hint="run the same command again"
+        )
 
     @contextmanager
     def asking(self, doing: str) -> "Iterator[OpenAI]":

@@ -1,38 +1,76 @@
-"""What OpenAI takes, asked before anything is sent: names, ranges, models."""
-
-import re
+"""What a vendor of OpenAI's wire takes, asked before anything is sent: names, ranges, models."""
 
 from ftctl.catalog.load import load_catalog
-from ftctl.errors import Unsupported, UsageError
-from ftctl.job import JobSpec
+from ftctl.catalog.types import Model, Tunable
+from ftctl.errors import PrivacyForbids, Unsupported, UsageError
+from ftctl.job import JobSpec, Method
+from ftctl.providers.base import RemoteFile
+from ftctl.providers.openai_profiles import Profile
+from ftctl.providers.openai_request import request_of
 
-_MAX_SUFFIX = 64  # characters; OpenAI's API reference
-_MAX_EPOCHS, _MAX_BATCH = 50, 256  # OpenAI's OpenAPI description, 2026-08-21
+_MAX_NAME = 64  # characters; OpenAI's API reference
 
 
-def require_bounds(spec: JobSpec) -> None:
-    """Refuse a name or setting outside the vendor's ranges.
+def require_bounds(spec: JobSpec, profile: Profile) -> None:
+    """Refuse a name, setting or grader that the vendor wouldn't take.
 
     Raises:
-        UsageError: with the range.
+        UsageError: with what it takes.
+        Unsupported: a method, or a kind of grader, that it doesn't have.
+        PrivacyForbids: rows that must stay in a region would be trained on anywhere.
     """
-    given = spec.hyperparameters
-    if not 1 <= len(spec.name) <= _MAX_SUFFIX:
+    if spec.method not in profile.settings:
+        raise Unsupported(
+            f"{profile.who} doesn't tune with {spec.method}",
+            hint=f"--method {min(profile.settings)}",
+        )
+    if not 1 <= len(spec.name) <= _MAX_NAME:
         raise UsageError(
-            f"the name {spec.name!r} has {len(spec.name)} characters; OpenAI takes 1 to "
-            f"{_MAX_SUFFIX} (it becomes part of the model's name)",
+            f"the name {spec.name!r} has {len(spec.name)} characters; {profile.who} takes 1 to "
+            f"{_MAX_NAME} (it becomes part of the model's name)",
             hint="--name SHORTER",
         )
-    epochs = given.epochs
-    if epochs is not None and (epochs != int(epochs) or not 1 <= epochs <= _MAX_EPOCHS):
+    request_of(spec, {"training": RemoteFile("file", spec.data_sha256)}, "job", profile)
+    if spec.method == "rft" and profile.rft_needs_validation and spec.validation is None:
         raise UsageError(
-            f"epochs={epochs:g}: OpenAI takes whole numbers from 1 to {_MAX_EPOCHS}",
-            hint="--set epochs=3",
+            f"rft at {profile.who} needs a validation file, too", hint="--validation FILE"
         )
-    if given.batch_size is not None and given.batch_size > _MAX_BATCH:
-        raise UsageError(
-            f"batch_size={given.batch_size}: OpenAI takes 1 to {_MAX_BATCH}",
-            hint=f"--set batch_size={_MAX_BATCH}",
+    if spec.privacy == "regulated" and profile.regulated is not None:
+        name, words = profile.regulated
+        if spec.options.get(name) not in words:
+            raise PrivacyForbids(
+                f"not sent: the rows are regulated, and only {name}={', '.join(sorted(words))} "
+                f"keeps them in a region of your contract with {profile.who}.",
+                hint=f"--set {name}={min(words)}",
+            )
+
+
+def require_tunable(model: str, method: Method, profile: Profile) -> None:
+    """Refuse a model that the catalog doesn't know as tunable there.
+
+    A closing date after the day on which the catalog was checked is the availability gate's affair.
+
+    Raises:
+        UsageError: an unknown model at a vendor all of whose models are known; names the nearest.
+        Unsupported: not tunable there, or not any more.
+    """
+    catalog, base = load_catalog(), _base_of(model)
+    if not profile.all_models_known and (catalog.find_model(base) is None or "/" in model):
+        return  # a vendor of open models takes more of them than the catalog holds
+    row = catalog.get_model(base)
+    tunable = _tunable(row, method, profile)
+    if tunable is None:
+        open_ones = [m.name for m in catalog.models if _is_open(_tunable(m, method, profile))]
+        raise Unsupported(
+            f"{profile.who} doesn't tune {row.name} with {method} (source: {row.source})",
+            hint=f"it tunes {', '.join(open_ones) or 'no model so any more'}; "
+            "--provider local tunes open models here",
+        )
+    if not _is_open(tunable):
+        raise Unsupported(
+            f"{profile.who} stopped tuning {row.name} on {tunable.until} "
+            f"(source: {tunable.source})",
+            hint="ftctl models shows what can be tuned where",
         )
 
 
@@ -41,40 +79,11 @@ def _base_of(model: str) -> str:
     return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model
 
 
-def require_tunable(model: str) -> None:
-    """Refuse a model that the catalog doesn't know as tunable at OpenAI.
-
-    A closing date after the day on which the catalog was checked is the availability gate's affair.
-
-    Raises:
-        UsageError: an unknown model, with the nearest one.
-        Unsupported: not tunable there, or not any more.
-    """
-    row = load_catalog().get_model(_base_of(model))
-    tunable = next((t for t in row.tunable if t.provider == "openai"), None)
-    if tunable is None or "sft" not in tunable.methods:
-        open_ones = [m.name for m in load_catalog().models if _open_at_openai(m.name)]
-        raise Unsupported(
-            f"OpenAI doesn't tune {row.name} with sft (source: {row.source})",
-            hint=f"it tunes {', '.join(open_ones)}; --provider local tunes open models here",
-        )
-    if not _open_at_openai(row.name):
-        raise Unsupported(
-            f"OpenAI stopped tuning {row.name} on {tunable.until} (source: {tunable.source})",
-            hint="ftctl models shows what can be tuned where",
-        )
+def _tunable(row: Model, method: Method, profile: Profile) -> Tunable | None:
+    found = (t for t in row.tunable if t.provider == profile.name and method in t.methods)
+    return next(found, None)
 
 
-def _open_at_openai(name: str) -> bool:
-    row = load_catalog().get_model(name)
-    return any(
-        t.provider == "openai" and "sft" in t.methods and (t.until is None or t.until > t.as_of)
-        for t in row.tunable
-    )
-
-
-def pinned(model: str) -> str:
-    """The dated name that OpenAI asks for, where the catalog knows one; else the name as given."""
-    row = load_catalog().find_model(model)
-    dated = [] if row is None else [a for a in row.aliases if re.search(r"-\d{4}-\d\d-\d\d$", a)]
-    return dated[0] if row is not None and model == row.name and dated else model
+def _is_open(tunable: Tunable | None) -> bool:
+    """Whether it was still open on the day on which the catalog was checked."""
+    return tunable is not None and (tunable.until is None or tunable.until > tunable.as_of)

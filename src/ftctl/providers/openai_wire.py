@@ -6,17 +6,22 @@ SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-
 """
 
 import json
+import re
+import time
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from ftctl import __version__
-from ftctl.job import JobEvent, JobSpec, JobState, Snapshot
+from ftctl.job import JobEvent, JobState, Snapshot
 from ftctl.providers.documents import Document, Item, Words
 
 MARKER = "ftctl_marker"
 NAME = "ftctl_name"
+_SUFFIX_MARKER = re.compile(r"(?:^|-)(job-[a-z0-9]+)$")
+# A job that has just succeeded may get its model's name a little later.
+_NAMED_WITHIN_S = 600.0
 
 # Every status word, and what it means.
 STATUS: dict[str, JobState] = {
@@ -72,6 +77,9 @@ class Job(Item):
     trained_tokens: int | None = Field(None, ge=0, le=10**15)
     hyperparameters: dict[str, Any] | None = None
     metadata: dict[str, str | None] | None = None
+    suffix: Words | None = None
+    trained_steps: int | None = Field(None, ge=0, le=10**12)
+    total_steps: int | None = Field(None, ge=0, le=10**12)
     seed: int | None = None
 
     @property
@@ -80,10 +88,18 @@ class Job(Item):
         state = STATUS.get(self.status)
         return state is not None and state.terminal
 
-    @property
-    def marker(self) -> str | None:
-        """Our id, where the vendor kept it."""
-        return (self.metadata or {}).get(MARKER)
+    def marker(self, where: Literal["metadata", "suffix"] = "metadata") -> str | None:
+        """Our id, where the vendor kept it; empty where it kept what is somebody else's.
+
+        Args:
+            where: What carries it at this vendor.
+        """
+        if where == "metadata":
+            return (self.metadata or {}).get(MARKER)
+        if not self.suffix:
+            return None
+        ours = _SUFFIX_MARKER.search(self.suffix)
+        return ours[1] if ours else ""
 
     @property
     def files(self) -> list[str]:
@@ -110,12 +126,19 @@ class File(Item):
     status: str | None = None
 
 
-class Checkpoint(Item):
-    """A model kept in the middle of a job."""
+class Upload(Item):
+    """A file that is sent in parts; `file` is there once it is complete."""
 
-    fine_tuned_model_checkpoint: str = ""
+    file: File | None = None
+
+
+class Checkpoint(Item):
+    """A model kept in the middle of a job; `result_files` where its weights can be had."""
+
+    fine_tuned_model_checkpoint: Words = ""
     step_number: int | None = None
     metrics: dict[str, float | None] | None = None
+    result_files: tuple[str, ...] | None = None
 
 
 def page_of(row: type[Row]) -> type[Page[Row]]:
@@ -126,9 +149,12 @@ def page_of(row: type[Row]) -> type[Page[Row]]:
 def snapshot_of(job: Job) -> Snapshot:
     """What a job's document shows; an unknown status is an observation without a state."""
     state = STATUS.get(job.status)
-    progress: dict[str, float] = {}
-    if job.trained_tokens is not None:
-        progress["trained_tokens"] = float(job.trained_tokens)
+    counted = {
+        "trained_tokens": job.trained_tokens,
+        "step": job.trained_steps,
+        "total_steps": job.total_steps,
+    }
+    progress = {name: float(value) for name, value in counted.items() if value is not None}
     if job.ended and job.finished_at is not None and job.created_at is not None:
         progress["seconds"] = job.finished_at - job.created_at
     progress |= _chosen(job.hyperparameters or {})
@@ -140,6 +166,8 @@ def snapshot_of(job: Job) -> Snapshot:
     if state is JobState.FAILED:
         error = _error(job.error or Trouble())
         message = error["message"]
+    if _awaits_its_name(job):
+        state, message = JobState.RUNNING, "it has succeeded; its model's name is still to come"
     return Snapshot(
         state=state,
         provider_status=job.status,
@@ -150,9 +178,19 @@ def snapshot_of(job: Job) -> Snapshot:
     )
 
 
+def _awaits_its_name(job: Job) -> bool:
+    return (
+        STATUS.get(job.status) is JobState.SUCCEEDED
+        and not job.fine_tuned_model
+        and job.finished_at is not None
+        and abs(time.time() - job.finished_at) < _NAMED_WITHIN_S
+    )
+
+
 def _chosen(hyperparameters: dict[str, Any]) -> dict[str, float]:
     """What the vendor settled on where it was left the choice; `auto` until it has."""
-    names = {"n_epochs": "epochs"} | {n: n for n in ("batch_size", "learning_rate_multiplier")}
+    same = ("batch_size", "learning_rate_multiplier", "learning_rate")
+    names = {"n_epochs": "epochs"} | {name: name for name in same}
     return {
         ours: float(value)
         for theirs, ours in names.items()
@@ -176,7 +214,7 @@ def event_of(event: Event) -> JobEvent:
     """A line as ours; a level or type nobody knows is told as plain information."""
     return JobEvent(
         source_id=event.id,
-        at=_moment(event.created_at),
+        at=moment(event.created_at),
         level=EVENT_LEVEL.get(event.level, "info"),
         kind=EVENT_TYPE.get(event.type or "message", "message"),
         message=event.message,
@@ -184,7 +222,8 @@ def event_of(event: Event) -> JobEvent:
     )
 
 
-def _moment(seconds: float) -> datetime:
+def moment(seconds: float) -> datetime:
+    """A Unix time of the vendor's as ours."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):  # no time at all: NaN, or after the year 9999
@@ -194,19 +233,6 @@ def _moment(seconds: float) -> datetime:
 def _measured(data: dict[str, Any]) -> dict[str, Any]:
     """A metrics event's data, in which the training loss stands under our name for it, too."""
     return data | ({"loss": data["train_loss"]} if "train_loss" in data else {})
-
-
-def method_of(spec: JobSpec) -> dict[str, Any]:
-    """The `method` object of a create; what isn't set is left to the vendor."""
-    given = spec.hyperparameters
-    settings: dict[str, int | float] = {}
-    if given.epochs is not None:
-        settings["n_epochs"] = int(given.epochs)
-    if given.batch_size is not None:
-        settings["batch_size"] = given.batch_size
-    if given.learning_rate_multiplier is not None:
-        settings["learning_rate_multiplier"] = given.learning_rate_multiplier
-    return {"type": "supervised", "supervised": {"hyperparameters": settings}}
 
 
 def record_of(job: Job, checkpoints: list[Checkpoint]) -> bytes:
