@@ -1,6 +1,7 @@
 """Bringing an adapter home: whole or not at all, and nothing else is touched."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_a_folder_of_the_user_s_that_looks_like_a_part_stays(tmp_path: Path, sou
     mine.mkdir(parents=True)
     copy_output(source, tmp_path / "adapter")
     assert mine.exists()
+
+
+def test_a_fetch_that_was_killed_is_finished_by_the_next(tmp_path: Path, source: Path) -> None:
+    half = tmp_path / f"adapter.part-{source.parent.name}"
+    half.mkdir()
+    (half / "README.md").write_text("ha", "utf-8")
+    (tmp_path / "adapter").mkdir()
+    shutil.copy(source / "adapter_config.json", tmp_path / "adapter")
+    copy_output(source, tmp_path / "adapter")
+    assert is_whole(tmp_path / "adapter")
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("there", [False, True])

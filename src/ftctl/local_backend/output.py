@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ftctl import __version__
 from ftctl.catalog.load import load_catalog
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import Tokenizer
-from ftctl.errors import StoreError, UsageError
+from ftctl.errors import FtctlError, StoreError, UsageError
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
@@ -143,19 +142,19 @@ def copy_output(source: Path, target: Path) -> None:
             hint="ftctl resume ID writes it again from the last checkpoint",
         )
     target = target.resolve()  # `.` and `..` have no name to put a part beside
-    with _one_fetch_at_a_time(source):
+    with one_at_a_time(source):  # a second one must not judge a folder that is half there
         _copy(source, target)
 
 
 @contextlib.contextmanager
-def _one_fetch_at_a_time(source: Path) -> Iterator[None]:
-    """A second fetch of the same output waits: it must not judge a folder that is half there."""
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Whoever else asks for the same folder waits, in any process; the killed hold up nobody."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system
         yield
         return
-    handle = os.open(source, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems lock no folders
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -167,16 +166,17 @@ def _one_fetch_at_a_time(source: Path) -> Iterator[None]:
 def _copy(source: Path, target: Path) -> None:
     if _is_copy(source, target):
         return
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not _is_piece(source, target):
         raise UsageError(
             f"{target}: exists and isn't this job's adapter", hint="name an empty or new folder"
         )
+    # The run's own name: no folder of the user's, and what is there a fetch that was killed left.
+    part = target.with_name(f"{target.name}.part-{source.parent.name}")
     try:
+        shutil.rmtree(part, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A name of our own: neither another fetch nor a folder of the user's is ever touched.
-        part = Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=target.parent))
         try:
-            shutil.copytree(source, part, dirs_exist_ok=True)
+            shutil.copytree(source, part)
             if not is_whole(part):
                 raise StoreError(
                     f"{part}: the copy doesn't match its manifest", hint="run it again"
@@ -201,11 +201,20 @@ def _put(part: Path, target: Path) -> None:
     moved = [target / file.name for file in files]
     try:
         for file, place in zip(files, moved, strict=True):
-            file.rename(place)
+            file.replace(place)
     except OSError:
         for place in moved:
             place.unlink(missing_ok=True)
         raise
+
+
+def _is_piece(source: Path, target: Path) -> bool:
+    """Whether a folder is empty, or holds whole files of `source` alone: a fetch was killed."""
+    whole = json.loads((source / MANIFEST).read_bytes())
+    try:
+        return all(row == whole.get(name) for name, row in _manifest(target).items())
+    except (OSError, FtctlError):  # no folder, or a folder in it
+        return False
 
 
 def _is_copy(source: Path, target: Path) -> bool:

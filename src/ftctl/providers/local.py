@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
-from ftctl.local_backend.output import copy_output
+from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.providers.download import Progress
@@ -77,16 +76,9 @@ class LocalProvider:
         kept = folder / f"{sha256}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not _holds(kept, sha256):
-                # A folder of its own: others may copy the same file at the same time.
-                with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as own:
-                    part = Path(own) / kept.name
-                    shutil.copyfile(file, part)
-                    if file_sha256(part) != sha256:
-                        raise StoreError(
-                            f"{file} changed while it was read", hint="run the same submit again"
-                        )
-                    part.replace(kept)
+            with one_at_a_time(folder):
+                if not _holds(kept, sha256):
+                    _copy(file, kept, sha256)
         except OSError as error:
             raise StoreError(
                 f"{kept}: {error.strerror or error}", hint="free space, then run this again"
@@ -119,9 +111,10 @@ class LocalProvider:
         return marker
 
     def find(self, marker: str) -> str | None:
-        """The run that carries the marker, once its orders are written and it was started."""
+        """The run that carries the marker, once its orders are written and a worker has begun."""
         run = self._run(marker)
-        return marker if run.config_file.exists() and run.lock_file.exists() else None
+        spoke = run.process_file.exists() or any(run.path.glob("exit-*.json"))
+        return marker if run.config_file.exists() and (spoke or process.is_alive(run)) else None
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at the run folder; whether the worker lives is told by its lock."""
@@ -205,12 +198,17 @@ class LocalProvider:
         if not run.path.is_dir():
             return
         self._require_ended(run)
-        config = run.config()
+        if run.config_file.exists():  # else cut short here before, the data gone already
+            self._forget_data(run)
         shutil.rmtree(run.path)
+
+    def _forget_data(self, run: RunFolder) -> None:
         used: set[Path | None] = {None}
         for file in (self._home / "runs").glob("*/config.json"):
-            other = RunFolder(file.parent).config()
-            used |= {other.data, other.validation}
+            if file != run.config_file:
+                other = RunFolder(file.parent).config()
+                used |= {other.data, other.validation}
+        config = run.config()
         for data in (config.data, config.validation):
             if data is not None and data not in used:
                 data.unlink(missing_ok=True)
@@ -238,6 +236,20 @@ class LocalProvider:
 
     def _tuned(self, config: WorkerConfig, folder: Path) -> TunedModel:
         return TunedModel(name=config.name, base_model=config.model, folder=folder)
+
+
+def _copy(file: Path, kept: Path, sha256: str) -> None:
+    """Copy a file under its hash, whole or not at all; nobody else copies into the folder now."""
+    for half in kept.parent.glob("*.part"):  # who began it was killed
+        half.unlink()
+    part = kept.with_suffix(".part")
+    try:
+        shutil.copyfile(file, part)
+        if file_sha256(part) != sha256:
+            raise StoreError(f"{file} changed while it was read", hint="run the same submit again")
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _holds(file: Path, sha256: str) -> bool:
