@@ -185,14 +185,37 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert file.read_bytes().startswith(b"not a database")
 
 
-def test_a_damaged_record_is_told(sqlite_url: str) -> None:
+@pytest.mark.parametrize("record", ["'{}'", "'{\"id\": '", "CAST(X'7B22E9' AS TEXT)", "7"])
+def test_a_damaged_record_is_told_and_hides_no_other(
+    sqlite_url: str, record: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with Store(sqlite_url) as store:
-        store.add_job(a_spec(), "i")
+        first, bad, last = (store.add_job(a_spec(name), name) for name in ("a", "b", "c"))
         with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-            connection.execute("UPDATE jobs SET record = '{}'")
+            connection.execute(f"UPDATE jobs SET record = {record} WHERE id = ?", (bad.id,))  # noqa: S608
         connection.close()
-        with pytest.raises(StoreError, match="record is damaged"):
-            store.jobs()
+        assert [job.id for job in store.jobs()] == [last.id, first.id]
+        assert f"the record of {bad.id} is damaged" in caplog.text
+        found, damaged = store.survey(states={JobState.CREATED})
+        assert [job.id for job in found] == [last.id, first.id]
+        assert [job.id for job in damaged] == [bad.id]
+        assert "backup" in damaged[0].error.hint
+        for ask in (bad.id, "b"):
+            with pytest.raises(StoreError, match=f"the record of {bad.id} is damaged"):
+                store.get_job(ask)
+        with pytest.raises(StoreError, match="damaged"):  # or it would be paid for twice
+            store.add_job(a_spec("b"), "b")
+
+
+def test_a_damaged_event_is_told(sqlite_url: str) -> None:
+    with Store(sqlite_url) as store:
+        job = store.add_job(a_spec(), "i")
+        store.add_events(job.id, [JobEvent(source_id="1", at=NOW, message="m")])
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+            connection.execute("UPDATE events SET record = '{}'")
+        connection.close()
+        with pytest.raises(StoreError, match=f"an event's record of {job.id} is damaged"):
+            store.events(job.id)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ftctl.providers.base import Provider
 from ftctl.providers.download import Progress
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
+from ftctl.store.rows import DamagedJob
 from ftctl.submission import Patience, carry_on, resolve
 from ftctl.watcher import Tell, refresh
 from ftctl.watching import Pace, watch_jobs
@@ -272,9 +273,11 @@ def reconcile(
     """
     settings = settings or load_settings()
     patience = patience or Patience(settings.settle_s)
-    settled, unsettled = [], []
+    settled: list[JobRecord] = []
+    unsettled: list[FtctlError] = []
     with open_store(settings) as store:
-        waiting = store.jobs(states=OPEN)
+        waiting, damaged = store.survey(states=OPEN)
+        unsettled += [job.error for job in damaged]
         attention = store.jobs(states={JobState.NEEDS_ATTENTION})
         for record in reversed(waiting):
             try:
@@ -312,6 +315,12 @@ def jobs(*, limit: int | None = None, settings: Settings | None = None) -> list[
     settings = settings or load_settings()
     with open_store(settings) as store:
         return [Job(record, settings) for record in store.jobs(limit)]
+
+
+def survey_jobs(*, settings: Settings | None = None) -> tuple[list[JobRecord], list[DamagedJob]]:
+    """Every job, newest first, and those whose record is damaged: they hide no other."""
+    with open_store(settings or load_settings()) as store:
+        return store.survey()
 
 
 def get_job(job_id: str, *, settings: Settings | None = None) -> Job:

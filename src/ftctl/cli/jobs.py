@@ -1,14 +1,18 @@
 """`ftctl jobs`: list jobs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.cli.watching import job_document
-from ftctl.errors import UsageError
+from ftctl.errors import StoreError, UsageError
 from ftctl.job import JobRecord, JobState
+
+if TYPE_CHECKING:
+    from ftctl.store.rows import DamagedJob
 
 
 @make_command("jobs", short_help="List jobs.", cls=click.Group, invoke_without_command=True)
@@ -17,16 +21,26 @@ from ftctl.job import JobRecord, JobState
 def command(out: Output, *, limit: int | None, state: str | None) -> None:
     """List jobs, newest first, as they were last seen; no provider is asked.
 
+    A job whose record is damaged hides no other: it is named, and the exit code is 1. With
+    `--json` a document `ftctl.jobs/1`: `jobs`, and `damaged` with `id`, `message` and `hint`.
+
     Example: ftctl jobs --state running
     """
-    from ftctl.api.job_handle import jobs
+    from ftctl.api.job_handle import survey_jobs
 
     if click.get_current_context().invoked_subcommand is not None:
         return
     if state is not None and state not in set(JobState):
         raise UsageError(f"unknown state {state!r}", hint="one of " + ", ".join(JobState))
-    found = [job.record for job in jobs() if state is None or job.state == state][:limit]
-    _show(out, found)
+    known, damaged = survey_jobs()
+    found = [job for job in known if state is None or job.state == state][:limit]
+    _show(out, found, damaged)
+    if damaged and out.json:
+        raise click.exceptions.Exit(1)
+    if damaged:
+        others = [f"{job.id} likewise" for job in damaged[1:]]
+        first = damaged[0].error
+        raise StoreError("; ".join([first.message, *others]), hint=first.hint)
 
 
 @make_command("reconcile", short_help="Settle what a crash left open.")
@@ -76,9 +90,13 @@ command.add_command(reconcile_command)  # type: ignore[attr-defined]  # it is a 
 command.add_command(resolve_command)  # type: ignore[attr-defined]
 
 
-def _show(out: Output, found: Sequence[JobRecord]) -> None:
+def _show(out: Output, found: Sequence[JobRecord], damaged: "Sequence[DamagedJob]" = ()) -> None:
     if out.json:
-        out.document({"schema": "ftctl.jobs/1", "jobs": [job_document(job) for job in found]})
+        lost = [
+            {"id": job.id, "message": job.error.message, "hint": job.error.hint} for job in damaged
+        ]
+        jobs = [job_document(job) for job in found]
+        out.document({"schema": "ftctl.jobs/1", "jobs": jobs, "damaged": lost})
         return
     if not found:
         out.line("no jobs; ftctl submit --help shows how to make one")

@@ -6,6 +6,7 @@ two observers the second judges what the first wrote; `revision` counts the chan
 """
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +18,18 @@ from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState
 from ftctl.store.audit_entry import AuditEntry, this_user
 from ftctl.store.engine import explained, insert_new, lock, make_engine
 from ftctl.store.migrations import SCHEMA_VERSION, bring_up, require_known, schema_version
-from ftctl.store.rows import Change, changed, columns, event_row, move_event, new_record, text
+from ftctl.store.rows import (
+    Change,
+    DamagedJob,
+    changed,
+    columns,
+    event_row,
+    move_event,
+    new_record,
+    read_event,
+    read_record,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 _NAMED_AT_MOST = 5
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -145,12 +158,30 @@ class Store:
     def jobs(
         self, limit: int | None = None, *, states: Collection[JobState] | None = None
     ) -> list[JobRecord]:
-        """Jobs, newest first: all, or those in one of the states."""
+        """Jobs, newest first: all, or those in one of the states.
+
+        A damaged one hides no other; it is named in the log.
+        """
+        found, damaged = self.survey(limit, states=states)
+        for job in damaged:
+            _log.warning("%s", job.error.message)
+        return found
+
+    def survey(
+        self, limit: int | None = None, *, states: Collection[JobState] | None = None
+    ) -> tuple[list[JobRecord], list[DamagedJob]]:
+        """Like `jobs`, for who tells of the damaged ones: those that can be read, and the rest."""
         from ftctl.store.tables import JOBS
 
         asked = None if states is None else JOBS.c.state.in_(sorted(states))
+        found, damaged = [], []
         with self._reading() as connection:
-            return self._select(connection, asked, limit=limit)
+            for job_id, record in self._rows(connection, asked, limit):
+                try:
+                    found.append(self._record(job_id, record))
+                except StoreError as error:
+                    damaged.append(DamagedJob(job_id, error))
+        return found, damaged
 
     def update(self, job_id: str, change: Change) -> JobRecord:
         """Change a job, judging it as it stands.
@@ -191,7 +222,7 @@ class Store:
                 row = rows.get(job_id)
                 if row is None:
                     raise self._no_job(job_id)
-                now = self._record(row.record)
+                now = self._record(job_id, row.record)
                 new = changed(now, change)
                 after.append(new)
                 if new != now:
@@ -232,7 +263,7 @@ class Store:
         )
         with self._reading() as connection:
             return [
-                (row.number, JobEvent.model_validate_json(row.record))
+                (row.number, read_event(self._where, job_id, row.record))
                 for row in connection.execute(query)
             ]
 
@@ -283,26 +314,28 @@ class Store:
         condition: "ColumnElement[bool] | None",
         limit: int | None,
     ) -> list[JobRecord]:
+        rows = self._rows(connection, condition, limit)
+        return [self._record(job_id, record) for job_id, record in rows]
+
+    def _rows(
+        self,
+        connection: "Connection",
+        condition: "ColumnElement[bool] | None",
+        limit: int | None,
+    ) -> list[tuple[str, str]]:
+        """Ids and records, newest first."""
         from sqlalchemy import select
 
         from ftctl.store.tables import JOBS
 
-        query = select(JOBS.c.record).order_by(JOBS.c.created_at.desc(), JOBS.c.id).limit(limit)
+        newest = (JOBS.c.created_at.desc(), JOBS.c.id)
+        query = select(JOBS.c.id, JOBS.c.record).order_by(*newest).limit(limit)
         if condition is not None:
             query = query.where(condition)
-        return [self._record(row.record) for row in connection.execute(query)]
+        return [(row.id, row.record) for row in connection.execute(query)]
 
-    def _record(self, record: str) -> JobRecord:
-        from pydantic import ValidationError
-
-        try:
-            return JobRecord.model_validate_json(record)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise StoreError(
-                f"{self._where}: a job's record is damaged ({first['loc']}: {first['msg']})",
-                hint="restore the database from a backup; the run folders are untouched",
-            ) from None
+    def _record(self, job_id: str, record: str) -> JobRecord:
+        return read_record(self._where, job_id, record)
 
     def _no_job(self, job_id: str) -> NotFoundHere:
         return NotFoundHere(f"no job {job_id} in {self._where}", hint="ftctl jobs")

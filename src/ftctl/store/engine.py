@@ -66,6 +66,8 @@ def make_engine(url: "URL", timeout_s: float) -> "Engine":
 
     def set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
         connection.isolation_level = None  # pysqlite begins late by itself; `begin` does it
+        # A damaged byte spoils its own row, which is told, and not the whole answer.
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={wait_ms}")
         cursor.execute("PRAGMA journal_mode=WAL")

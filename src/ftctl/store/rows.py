@@ -2,15 +2,64 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ftctl.errors import IllegalMove
+from pydantic import ValidationError
+
+from ftctl.errors import IllegalMove, StoreError
 from ftctl.job import LEGAL_MOVES, JobEvent, JobRecord, JobSpec, JobState
 
 Change = Callable[[JobRecord], dict[str, Any]]
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no characters that people confuse
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedJob:
+    """A job whose record can't be read, and why."""
+
+    id: str
+    error: StoreError
+
+
+def read_record(where: str, job_id: str, record: str) -> JobRecord:
+    """The job that a row holds.
+
+    Args:
+        where: Which database, for people.
+        job_id: As the row has it.
+        record: The job as JSON.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return JobRecord.model_validate_json(record)
+    except ValidationError as error:
+        raise _damaged(f"{where}: the record of {job_id}", error) from None
+
+
+def read_event(where: str, job_id: str, record: str) -> JobEvent:
+    """Like `read_record`, for a line of what the job said.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        return JobEvent.model_validate_json(record)
+    except ValidationError as error:
+        raise _damaged(f"{where}: an event's record of {job_id}", error) from None
+
+
+def _damaged(what: str, error: ValidationError) -> StoreError:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"])) or "JSON"
+    return StoreError(
+        f"{what} is damaged ({field}: {first['msg']})",
+        hint="restore the database from a backup; the run folders are untouched",
+    )
 
 
 def changed(now: JobRecord, change: Change) -> JobRecord:
