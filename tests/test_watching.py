@@ -21,7 +21,7 @@ from ftctl.providers.base import Provider
 from ftctl.providers.fake import FakeProvider
 from ftctl.store import Store
 from ftctl.watcher import adopt
-from ftctl.watching import Pace, watch_jobs
+from ftctl.watching import FEW, Pace, watch_jobs
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNNING = Snapshot(state=JobState.RUNNING, provider_status="running")
@@ -180,6 +180,35 @@ def test_events_that_cannot_be_had_hide_no_end(watched: Watched, tmp_path: Path)
 
     told = [job.state for job in watched.watch(Mute(tmp_path, in_turn(DONE)), watched.add(1))]
     assert told == ["succeeded"]
+
+
+@pytest.mark.parametrize("trouble", [AuthError("401"), RateLimited("429"), Unavailable("down")])
+@pytest.mark.parametrize("count", [1, 3, FEW + 2])
+def test_a_job_that_ended_meanwhile_is_not_called_stale(
+    watched: Watched, tmp_path: Path, trouble: FtctlError, count: int
+) -> None:
+    ids = watched.add(count)
+
+    def another_process_sees_the_end() -> None:
+        for job in ids:
+            watched.store.update(
+                job, lambda _: {"state": JobState.SUCCEEDED, "fine_tuned_model": "model-1"}
+            )
+
+    class Slow(Vendor):
+        @override
+        def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
+            another_process_sees_the_end()
+            raise trouble
+
+    def look(_: str) -> Snapshot:
+        another_process_sees_the_end()
+        raise trouble
+
+    told = list(watched.watch(Slow(tmp_path, look), ids))
+    assert sorted(record.id for record in told) == sorted(ids)
+    assert {(record.state, record.stale_because) for record in told} == {("succeeded", None)}
+    assert all(watched.store.get_job(job).stale_because is None for job in ids)
 
 
 def test_numbers_that_blew_up_damage_no_record(watched: Watched, tmp_path: Path) -> None:

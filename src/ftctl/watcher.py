@@ -174,9 +174,19 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
 
 def mark_stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:
     """Write down that the job couldn't be looked at, and why."""
+    _log.info("%s: can't be looked at: %s", record.id, error.message)
+    return store.update(record.id, unseen(error))
+
+
+def unseen(error: FtctlError) -> Change:
+    """The change that says why a job wasn't seen; one that has ended meanwhile needs no look."""
     said = error.message
-    _log.info("%s: can't be looked at: %s", record.id, said)
-    return store.update(record.id, lambda _: {"stale_because": said})
+
+    def change(now: JobRecord) -> dict[str, Any]:
+        known = now.state.terminal or now.state is JobState.NEEDS_ATTENTION
+        return {} if known or now.stale_because == said else {"stale_because": said}
+
+    return change
 
 
 def _seen(store: Store, job_id: str) -> int:

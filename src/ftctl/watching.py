@@ -24,7 +24,7 @@ from ftctl.errors import (
 from ftctl.job import JobRecord, JobState
 from ftctl.providers.base import ListingProvider, Provider
 from ftctl.store import Store
-from ftctl.watcher import Tell, look, look_at_page, mark_stale, tell_nobody, utc_now
+from ftctl.watcher import Tell, look, look_at_page, mark_stale, tell_nobody, unseen, utc_now
 
 GetProvider = Callable[[JobRecord], Provider]
 
@@ -216,10 +216,5 @@ def _look_by_list(
 def _mark_all(store: Store, account: Account, error: FtctlError) -> Iterator[JobRecord]:
     """Say of every job that it wasn't seen, and why; once for each reason."""
     ids = iter(list(account.jobs))
-    said = error.message
     while some := list(islice(ids, _TOGETHER)):
-        changes = {
-            job_id: lambda now: {} if now.stale_because == said else {"stale_because": said}
-            for job_id in some
-        }
-        yield from store.update_many(changes)
+        yield from store.update_many(dict.fromkeys(some, unseen(error)))

@@ -293,6 +293,8 @@ class Observers(RuleBasedStateMachine):
                 assert new.progress["attempt"] == new.attempt
             if new.state is JobState.SUCCEEDED:
                 assert new.fine_tuned_model
+            if old.state.terminal and not resumed:  # what has ended needs no look
+                assert new.stale_because == old.stale_because
 
     @invariant()
     def nothing_is_lost_and_nothing_doubled(self) -> None:
