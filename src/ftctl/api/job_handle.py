@@ -69,9 +69,15 @@ class Job:
 
         Raises:
             JobFailed: it ended otherwise than in success.
+            IllegalMove: it isn't at its provider, or nobody knows: there is nothing to wait for.
         """
         for record in self.watch():
             self.record = record
+        if not self.state.terminal:
+            raise IllegalMove(
+                f"{self.id} can't be waited for, it is {self.state}: {self.record.message}",
+                hint=how_to_go_on(self.record),
+            )
         if self.state is not JobState.SUCCEEDED:
             error = self.record.error or {}
             raise JobFailed(
@@ -201,6 +207,15 @@ class Job:
         if self.record.remote_id is None:
             raise NotFound(f"{self.id} isn't at its provider yet", hint=f"ftctl job {self.id}")
         return self.record.remote_id
+
+
+def how_to_go_on(record: JobRecord) -> str:
+    """What a person does with a job for which watching does nothing; "" for any other."""
+    if record.state is JobState.NEEDS_ATTENTION:
+        return f"ftctl jobs resolve {record.id} --remote ID, or --none"
+    if record.state.open_intention:
+        return "run the same submit again, or ftctl jobs reconcile: no second job is made"
+    return ""
 
 
 def _teller(settings: Settings) -> Tell:

@@ -70,7 +70,7 @@ def _bars(out: Output, records: Iterator[JobRecord]) -> Iterator[JobRecord]:
                 total=int(record.progress.get("total_steps", 0)) or None,
                 note=f"{_said(record)} {sparkline(curve, 24)}",
             )
-            if record.state.terminal:
+            if _is_over(record):
                 out.plain(_end_line(record))
             yield record
 
@@ -79,11 +79,18 @@ def _lines(out: Output, records: Iterator[JobRecord]) -> Iterator[JobRecord]:
     """A line at each change that says something new."""
     last: dict[str, str] = {}
     for record in records:
-        text = _end_line(record) if record.state.terminal else f"{record.name}: {_said(record)}"
+        over = _is_over(record)
+        text = _end_line(record) if over else f"{record.name}: {_said(record)}"
         if last.get(record.id) != text:
             last[record.id] = text
-            (out.plain if record.state.terminal else out.note)(text)
+            (out.plain if over else out.note)(text)
         yield record
+
+
+def _is_over(record: JobRecord) -> bool:
+    """Whether watching ends here: it has ended, or a person must do something first."""
+    state = record.state
+    return state.terminal or state.open_intention or state is JobState.NEEDS_ATTENTION
 
 
 def _said(record: JobRecord) -> str:
@@ -101,8 +108,10 @@ def _said(record: JobRecord) -> str:
 
 
 def _end_line(record: JobRecord) -> str:
+    from ftctl.api.job_handle import how_to_go_on
+
     line = f"{record.name} ({record.id}) {record.state}"
     if record.message:
         line += f": {record.message}"
-    hint = (record.error or {}).get("hint")
+    hint = how_to_go_on(record) or (record.error or {}).get("hint")
     return f"{line}\n  → {hint}" if hint else line
