@@ -108,12 +108,12 @@ class Collector:
             issue = Issue(
                 file=str(file),
                 line=line,
-                path=_printable(finding.path),
+                path=printable(finding.path),
                 rule=ruling.rule,
                 severity=ruling.severity,
                 providers=ruling.providers,
-                message=_printable(finding.message),
-                hint=_printable(finding.hint or ruling.hint),
+                message=printable(finding.message),
+                hint=printable(finding.hint or ruling.hint),
             )
             self._issues.append(issue)
 
@@ -147,7 +147,7 @@ class Collector:
         return found
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without what could move a cursor, hide, not be encoded, or give a secret away."""
     plain = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return masked_text(plain)

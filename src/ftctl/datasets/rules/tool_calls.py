@@ -7,7 +7,7 @@ from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.tools import arguments_problem, functions_of
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, kind, shown
 
-_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")  # source: mistral-common, tokenizers v3 to v11
+MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")  # source: mistral-common, tokenizers v3 to v11
 
 
 def call_shape(example: Example) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def ids(example: Example) -> Iterator[Finding]:
 
 
 def _id_format(value: object, path: str) -> Iterator[Finding]:
-    if isinstance(value, str) and value and not _MISTRAL_ID.fullmatch(value):
+    if isinstance(value, str) and value and not MISTRAL_ID.fullmatch(value):
         yield Finding("tool-call-id-format", path, f"the id {shown(value, 24)}")
 
 

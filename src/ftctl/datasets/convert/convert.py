@@ -1,0 +1,207 @@
+"""A whole file from one format to another: a line at a time, whole or not at all."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from ftctl.datasets.convert.example import CannotCarryError, Notes
+from ftctl.datasets.convert.formats import FORMATS, codec
+from ftctl.datasets.convert.report import Collector, Conversion
+from ftctl.datasets.convert.rows import Row, RowReader
+from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.formats import detect
+from ftctl.datasets.rules.types import JsonObject
+from ftctl.errors import UsageError
+
+_ROWS_LOOKED_AT = 20
+_PROGRESS_LINES = 1000
+_ESCAPED = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a conversion.
+
+    Attributes:
+        target: The new format.
+        source: The old one; detected by the first rows when "".
+        strict: Write nothing where anything would be dropped.
+        most: How many losses are kept of each kind; all are counted.
+        on_progress: Called now and then with bytes read and bytes to read.
+    """
+
+    target: str = "openai"
+    source: str = ""
+    strict: bool = False
+    most: int = 50
+    on_progress: OnProgress | None = None
+
+
+def convert(file: Path, out: Path, wish: Wish | None = None) -> Conversion:
+    """Write a dataset in another format.
+
+    The same file always gives the same bytes. Nothing is written where a row can't be converted,
+    or, if strict, where anything would be dropped.
+
+    Args:
+        file: JSONL, or JSON over several lines; plain or gzip.
+        out: A file that doesn't exist, or holds what would be written.
+        wish: From what to what.
+
+    Raises:
+        UsageError: a file can't be read or written, or a format isn't known.
+    """
+    wish = wish or Wish()
+    with _beside(out, mode=0o666) as (stream, partial):
+        done = _Pass(file, wish)
+        sha256 = done.run(stream)
+        ok = done.collector.ok and not (wish.strict and done.collector.dropped)
+        if ok:
+            if out.exists() and (not out.is_file() or file_sha256(out) != sha256):
+                raise UsageError(
+                    f"{out} exists and holds something else", hint="name another file with -o"
+                )
+            partial.replace(out)
+    return done.report(ok=ok, out=out if ok else None, sha256=sha256)
+
+
+def convert_into(folder: Path, file: Path, wish: Wish) -> Conversion:
+    """Write a dataset in another format under the name of its hash, for its user alone.
+
+    A file that would do as it is isn't written anew: the report's `out` is None, `same` is set.
+
+    Raises: as `convert`.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    with _beside(folder / "converted.jsonl", mode=0o600) as (stream, partial):
+        done = _Pass(file, wish)
+        sha256 = done.run(stream)
+        wanted = done.collector.ok and not done.same
+        out = folder / f"{sha256}.jsonl"
+        if wanted:
+            partial.replace(out)
+    return done.report(ok=done.collector.ok, out=out if wanted else None, sha256=sha256)
+
+
+class _Pass:
+    """One way through a file, from its first row to its last.
+
+    Attributes:
+        collector: What is told of it.
+        same: Whether the old file would do as well; known after `run`.
+    """
+
+    def __init__(self, file: Path, wish: Wish) -> None:
+        self.collector = Collector(str(file), wish.most)
+        self.same = False
+        self._file = file
+        self._wish = wish
+        self._to = codec(wish.target)
+        self._from = codec(wish.source) if wish.source else None
+        self._source = wish.source
+
+    def run(self, stream: BinaryIO) -> str:
+        """Write every row that can be converted; returns the sha256 of what was written."""
+        digest = hashlib.sha256()
+        with RowReader(self._file) as reader:
+            rows = iter(reader)
+            head = list(islice(rows, _ROWS_LOOKED_AT))
+            self._detect(head)
+            for row in chain(head, rows):
+                if row.line % _PROGRESS_LINES == 0 and self._wish.on_progress is not None:
+                    self._wish.on_progress(reader.read_bytes, reader.size_bytes)
+                data = self._converted(row)
+                if data:
+                    digest.update(data)
+                    stream.write(data)
+            counted = self.collector
+            if not counted.rows:
+                counted.refuse(Row(1, "", None), "", "the file has no rows")
+            self.same = not (counted.altered or reader.reframed or counted.written < counted.rows)
+        stream.flush()
+        os.fsync(stream.fileno())
+        return digest.hexdigest()
+
+    def _detect(self, head: list[Row]) -> None:
+        if self._from is not None:
+            return
+        readable = [row.value for row in head if row.value is not None]
+        self._source = detect(readable)
+        if self._source:
+            self._from = codec(self._source)
+        elif readable:
+            raise UsageError(
+                f"{self._file}: its first rows are in no format known here",
+                hint=f"--from names it: {', '.join(FORMATS)}",
+            )
+
+    def _converted(self, row: Row) -> bytes:
+        """The row's bytes in the new format; none where it is left out or can't be converted."""
+        self.collector.rows += 1
+        if row.value is None:
+            self.collector.refuse(row, "", row.problem)
+            return b""
+        if self._from is None:
+            self.collector.refuse(row, "", "a row in no format known here")
+            return b""
+        notes = Notes()
+        try:
+            written = self._to.write(self._from.read(row.value, notes), notes)
+        except CannotCarryError as error:
+            self.collector.refuse(row, error.path, error.what)
+            return b""
+        self.collector.lose(row, notes)
+        self.collector.altered += bool(notes) or written != row.value
+        if written is None:
+            return b""
+        self.collector.written += 1
+        return _encoded(written)
+
+    def report(self, *, ok: bool, out: Path | None, sha256: str) -> Conversion:
+        """What was done."""
+        return self.collector.report(
+            (self._source, self._wish.target),
+            ok=ok,
+            same=self.same,
+            out=None if out is None else str(out),
+            sha256=None if out is None else sha256,
+        )
+
+
+def _encoded(row: JsonObject) -> bytes:
+    """A row as a line; what some programs take for a line end is escaped."""
+    text = json.dumps(row, ensure_ascii=False)
+    for character, escape in _ESCAPED.items():
+        text = text.replace(character, escape)
+    return text.encode() + b"\n"
+
+
+@contextmanager
+def _beside(out: Path, *, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file beside another, to be renamed to it once it is whole; else it is gone."""
+    partial = out.with_name(f".{out.name}.{secrets.token_hex(8)}.part")
+    try:
+        number = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(number, "wb") as stream:
+            yield stream, partial
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UsageError:
+    said = f"{out} can't be written: {error.strerror or error}"
+    return UsageError(said, hint="-o names another file")

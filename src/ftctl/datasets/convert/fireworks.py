@@ -1,0 +1,42 @@
+"""Fireworks: OpenAI's chat and preference shapes, with one system message, first.
+
+Source: its fine-tuning pages and SDK 1.2.30.
+"""
+
+from ftctl.datasets.convert import openai, openai_dpo
+from ftctl.datasets.convert.chat import write_conversation
+from ftctl.datasets.convert.example import Example, Notes, Preference
+from ftctl.datasets.convert.reduce import (
+    as_conversation,
+    developer_as_system,
+    one_system_first,
+    refusals_as_content,
+    through,
+    tool_text,
+)
+from ftctl.datasets.convert.together import one_answer_each
+from ftctl.datasets.rules.types import JsonObject
+
+
+def read(row: JsonObject, notes: Notes) -> Example:
+    """A row as an example.
+
+    Raises:
+        CannotCarryError: it isn't one.
+    """
+    return openai_dpo.read(row, notes) if "preferred_output" in row else openai.read(row, notes)
+
+
+def write(example: Example, notes: Notes) -> JsonObject | None:
+    """An example as a row; None where all of it is left out.
+
+    Raises:
+        CannotCarryError: the format can't say it.
+    """
+    if isinstance(example, Preference):
+        return one_answer_each(example, notes)
+    conversation = as_conversation(example, notes)
+    if conversation is None:
+        return None
+    steps = (tool_text, developer_as_system, one_system_first, refusals_as_content)
+    return write_conversation(through(conversation, notes, *steps))

@@ -1,0 +1,39 @@
+"""Plain text, all of it learnt: `{"text": ...}`."""
+
+from ftctl.datasets.convert.example import (
+    CannotCarryError,
+    Example,
+    Notes,
+    PlainText,
+    PromptCompletion,
+)
+from ftctl.datasets.rules.types import JsonObject, kind
+
+
+def read(row: JsonObject, notes: Notes) -> PlainText:
+    """A row as an example.
+
+    Raises:
+        CannotCarryError: it isn't one.
+    """
+    notes.unknown(row, frozenset({"text"}), "")
+    text = row.get("text")
+    if not isinstance(text, str):
+        raise CannotCarryError("text", f"text is {kind(text)}")
+    return PlainText(text)
+
+
+def write(example: Example, notes: Notes) -> JsonObject:
+    """An example as a row.
+
+    Raises:
+        CannotCarryError: it has turns, which only a model's chat template makes text of.
+    """
+    match example:
+        case PlainText(text):
+            return {"text": text}
+        case PromptCompletion(prompt, completion):
+            notes.changed("completion", "prompt and completion, to one text that is all learnt")
+            return {"text": prompt + completion}
+        case _:
+            raise CannotCarryError("", "turns become text by a model's chat template only")
