@@ -164,16 +164,16 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    # The run's own name: no folder of the user's, and what is there a fetch that was killed left.
+    part = target.parent / f"{target.name}.part-{source.parent.name}"
+    shutil.rmtree(part, ignore_errors=True)
     if _is_copy(source, target):
         return
     if target.exists() and not _is_piece(source, target):
         raise UsageError(
             f"{target}: exists and isn't this job's adapter", hint="name an empty or new folder"
         )
-    # The run's own name: no folder of the user's, and what is there a fetch that was killed left.
-    part = target.with_name(f"{target.name}.part-{source.parent.name}")
     try:
-        shutil.rmtree(part, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copytree(source, part)
