@@ -31,6 +31,12 @@ ACTIVE = Account(since=date(2025, 3, 1), last_used=date(2026, 11, 1))
         (TODAY, Account(since=date(2026, 6, 1), last_used=TODAY), "existing_only", False),
         (date(2027, 1, 5), ACTIVE, "existing_only", False),  # 65 days without use
         (date(2027, 1, 6), ACTIVE, "closed", False),
+        # Of an account whose list of jobs is all that was seen:
+        (date(2026, 5, 7), Account(last_job=date(2025, 3, 1)), "existing_only", True),
+        (TODAY, Account(last_job=date(2026, 9, 25)), "existing_only", True),
+        (TODAY, Account(last_job=date(2026, 9, 24)), "existing_only", None),  # 61 days ago
+        (date(2026, 7, 3), Account(last_job=date(2026, 7, 1)), "existing_only", None),
+        (date(2027, 1, 6), Account(last_job=date(2027, 1, 5)), "closed", False),
     ],
 )
 def test_openai_closes_in_steps(

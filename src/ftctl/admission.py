@@ -43,22 +43,17 @@ class ScanHits:
 Consent = Callable[[ScanHits], bool]
 
 
-def require_route(spec: JobSpec, *, as_of: date) -> list[str]:
+def require_route(spec: JobSpec, *, as_of: date) -> None:
     """The gates that need no driver and no data: is the route open, may these rows go there?
-
-    Returns:
-        Remarks that the user should read, such as that a gateway has no closing dates.
 
     Raises:
         ProviderClosed: the route takes no new jobs on that day.
         PrivacyForbids: the policy keeps these rows where they are.
     """
     if _unlisted(spec.provider):
-        return [f"{spec.provider} stands in no catalog: its prices, dates and limits are unknown"]
-    availability = require_open(spec.provider, as_of=as_of, base_url=spec.base_url)
+        return
+    require_open(spec.provider, as_of=as_of, base_url=spec.base_url)
     require_privacy(spec.provider, spec.privacy, spec.base_url)
-    uncertain = availability.gateway or availability.open_to_you is None
-    return [availability.reason] if uncertain else []
 
 
 def _unlisted(provider: str) -> bool:

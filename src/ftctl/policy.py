@@ -22,13 +22,15 @@ class Account(BaseModel):
     """What the user's account at a provider has done.
 
     `since` is the first day on which it fine-tuned there, `last_used` the last day on which a
-    tuned model of it answered.
+    tuned model of it answered. Where only its list of jobs was seen, `last_job` is the day of the
+    newest one: that it made it tells much, but not all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     since: date | None = None
     last_used: date | None = None
+    last_job: date | None = None
 
 
 class Availability(BaseModel):
@@ -252,15 +254,31 @@ def _judge(phase: Phase, account: Account | None, day: date) -> tuple[bool | Non
         return phase.who == "everybody", ""
     if account is None:
         return None, "; nothing is known of your account"
+    if account.since is None and account.last_job is not None:
+        return _judge_by_jobs(phase, account.last_job, day)
+    why = ""
     if account.since is None or account.since >= (phase.existing_before or day):
-        return False, "; your account isn't one that fine-tuned before"
-    if phase.active_within_days is not None:
+        why = "; your account isn't one that fine-tuned before"
+    elif phase.active_within_days is not None:
         oldest = day - timedelta(days=phase.active_within_days)
         if account.last_used is None:
-            return False, "; no `last_used` is given for your account"
-        if account.last_used < oldest:
-            return False, f"; your account last used one on {account.last_used}"
-    return True, "; your account qualifies"
+            why = "; no `last_used` is given for your account"
+        elif account.last_used < oldest:
+            why = f"; your account last used one on {account.last_used}"
+    return not why, why or "; your account qualifies"
+
+
+def _judge_by_jobs(phase: Phase, last_job: date, day: date) -> tuple[bool | None, str]:
+    """Like `_judge`, from a job that the account made: who was let in under a rule may be again.
+
+    An account that tunes is taken for one that uses what it tunes, within the same days.
+    """
+    made = f"; your account made a job on {last_job}"
+    if phase.active_within_days is not None:
+        oldest = day - timedelta(days=phase.active_within_days)
+        if last_job < max(oldest, phase.starts or oldest):
+            return None, f"{made}: whether it was active since isn't known"
+    return True, f"{made}: it likely qualifies"
 
 
 def _not_begun(row: Provider, day: date) -> Availability:

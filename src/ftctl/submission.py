@@ -5,15 +5,17 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from ftctl.account import ask_account
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import (
     FtctlError,
     IllegalMove,
     InvalidRequest,
     NotFound,
+    RateLimited,
     Retired,
     Unavailable,
     UsageError,
@@ -37,11 +39,13 @@ class Patience:
         settle_s: Seconds from when it was sent; the last look comes after them.
         clock: What time it is.
         sleep: How to wait, in seconds.
+        as_of: The day to judge availability by; the clock's when None.
     """
 
     settle_s: float = 120.0
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
+    as_of: date | None = None
 
 
 def submit(
@@ -57,6 +61,8 @@ def submit(
     """Commit the intention, then bring the job to the provider; safe to run again after a crash.
 
     The same spec goes on with its open intention and never makes a second job.
+
+    Raises: as `carry_on`.
     """
     estimate = None if quoted is None else quoted.model_dump(mode="json")
     record = store.add_job(spec, intention_of(spec), estimate, new=new)
@@ -71,7 +77,8 @@ def carry_on(
     """Bring an open intention to the provider, and never a second time.
 
     A create that was sent and never answered is looked for until the settle window is over; only
-    a provider that says all that time that it has no such job is asked to make it again.
+    a provider that says all that time that it has no such job is asked to make it again. Before
+    anything is uploaded the account is asked one free question.
 
     Raises:
         Unavailable: the provider can't be asked, or didn't answer; the intention stays open.
@@ -82,6 +89,7 @@ def carry_on(
         record = _settle(store, provider, record, on_step, patience)
     if not record.state.open_intention:
         return record
+    _ask(store, provider, record, on_step, patience.as_of or patience.clock().date())
     files = _upload(store, provider, record, on_step)
     sent_at = patience.clock()
     if not _claim(store, record, sent_at):  # another process sends it at this moment, or died
@@ -92,6 +100,36 @@ def carry_on(
         return record
     on_step("submitting")
     return _create(store, provider, record, files)
+
+
+def _ask(store: Store, provider: Provider, record: JobRecord, on_step: OnStep, day: date) -> None:
+    """Ask the account before any row leaves; a no is written down."""
+    if provider.capabilities.data_stays_here:
+        return
+    spec = record.spec
+    try:
+        may = ask_account(
+            provider, spec.provider, model=spec.model, base_url=spec.base_url, as_of=day
+        )
+    except (Unavailable, RateLimited):
+        raise
+    except FtctlError as error:
+        no = _refused(error)
+
+        def change(now: JobRecord) -> dict[str, Any]:  # another process may be sending it
+            return no if now.state.open_intention and now.sent_at is None else {}
+
+        store.update(record.id, change)
+        raise
+    on_step(str(may))
+
+
+def _refused(error: FtctlError) -> dict[str, Any]:
+    """What to write down of a no: once for all, or for now (no credit, wrong key, too many)."""
+    no: dict[str, Any] = {"message": error.message, "error": as_kept(error), "sent_at": None}
+    if isinstance(error, InvalidRequest | NotFound | Retired):
+        no["state"] = JobState.FAILED
+    return no
 
 
 def _upload(
@@ -142,9 +180,7 @@ def _create(
             hint="run the same submit again, or ftctl jobs reconcile: it is looked for first",
         ) from None
     except FtctlError as error:
-        no: dict[str, Any] = {"message": error.message, "error": as_kept(error), "sent_at": None}
-        if isinstance(error, InvalidRequest | NotFound | Retired):  # once for all
-            no["state"] = JobState.FAILED  # else for now: no credit, wrong key, too many requests
+        no = _refused(error)
         store.update(record.id, lambda _: no)
         raise
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)

@@ -69,6 +69,7 @@ def test_a_dry_run_shows_every_line_with_origin_and_day(
     chats = [[{"role": role, "content": f"{role} {n}"} for role in roles] for n in range(12)]
     data.write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody is there: a dry run goes on
     asked = ("submit", "--provider", "openai", "--model", "gpt-4.1-mini", "--data", data)
     ran = cli(*asked, "--as-of", DAY, "--dry-run")
     text = " ".join(ran.stdout.split())
@@ -77,3 +78,5 @@ def test_a_dry_run_shows_every_line_with_origin_and_day(
     assert "half to twice" in text
     assert "2025-12-31 (old)" in text
     assert "idle 0.00 USD/month" in text
+    assert "may it create a job? unknown" in text
+    assert "it can't be asked now: asked to list jobs, OpenAI gave no answer" in text

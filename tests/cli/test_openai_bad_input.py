@@ -95,8 +95,8 @@ def closed_port() -> int:
         return port
 
 
-def stays_open(state: JobState = JobState.UPLOADING) -> JobRecord:
-    """The intention is on disk, and nothing was sent that could have made a job."""
+def stays_open(state: JobState = JobState.CREATED) -> JobRecord:
+    """The intention is on disk; nothing was sent that could have made a job."""
     job = the_job()
     assert job is not None
     assert (job.state, job.remote_id, job.sent_at) == (state, None, None)
@@ -373,7 +373,7 @@ def test_an_upload_that_is_refused(
 ) -> None:
     vendor.faults.append(Fault("POST /files", status=status, message="not a file for us"))
     told(submit(vendor.base_url), code, says)
-    stays_open()
+    stays_open(JobState.UPLOADING)
     goes_on(submit(vendor.base_url), vendor)
 
 
@@ -436,7 +436,7 @@ def test_an_answer_that_is_no_answer(
 ) -> None:
     vendor.faults.append(Fault(route, kind))  # type: ignore[arg-type]
     told(submit(vendor.base_url), 5)
-    stays_open()
+    stays_open(JobState.UPLOADING)
     goes_on(submit(vendor.base_url), vendor)
     assert len(vendor.files) == 1
 

@@ -10,6 +10,7 @@ from command_line import Cli
 from specimens import write_chats
 
 from ftctl.catalog.load import load_catalog
+from ftctl.config import CREDENTIAL_VARIABLES
 from ftctl.testing.openai_vendor import OpenAIVendor
 
 _reached: list[str] | None = None
@@ -46,15 +47,21 @@ OUTSIDE = [("--provider", row.name) for row in load_catalog().providers if row.n
 GATEWAY = ("--provider", "openai", "--base-url", "https://gateway.example/v1")
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["submit", "dry-run"])
 @pytest.mark.parametrize("to", [*OUTSIDE, GATEWAY], ids=lambda to: "-".join(to[1::2]))
 def test_nothing_reaches_for_the_network(
-    cli: Cli, data: Path, to: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    cli: Cli,
+    data: Path,
+    to: tuple[str, ...],
+    more: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-there-is-one")
+    for variables in CREDENTIAL_VARIABLES.values():
+        monkeypatch.setenv(variables[0], "sk-there-is-one")
     with watching() as reached:
         ran = cli(
             *("submit", *to, "--data", str(data), "--model", "gpt-4.1-mini"),
-            *("--privacy", "stays_inside"),
+            *("--privacy", "stays_inside", *more),
         )
     assert ran.returncode == 3, ran.stderr
     assert reached == []

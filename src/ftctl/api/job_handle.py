@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def _require_still_allowed(spec: JobSpec, provider: Provider, day: date) -> None
     """Before an open intention is sent after all: prices, dates and data may have changed."""
     require_route(spec, as_of=day)
     report = require_valid(spec, provider.capabilities.dialect)
-    require_affordable(spec, quote_for(spec, report))
+    require_affordable(spec, quote_for(spec, report, as_of=day))
 
 
 def _never_submitted(looked: JobRecord) -> Callable[[JobRecord], dict[str, Any]]:
@@ -287,7 +288,7 @@ def reconcile(
         The jobs that were open, as they are now, and why those that still are could not be settled.
     """
     settings = settings or load_settings()
-    patience = patience or Patience(settings.settle_s)
+    patience = replace(patience or Patience(settings.settle_s), as_of=as_of)
     settled: list[JobRecord] = []
     unsettled: list[FtctlError] = []
     with open_store(settings) as store:

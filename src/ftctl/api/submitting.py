@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ftctl.account import MayCreate, ask_account
 from ftctl.admission import (
     Consent,
     quote_for,
@@ -71,7 +72,7 @@ def submit(
         as_of: The day to judge availability by; today when not given.
         on_step: Told what is being done.
 
-    Raises: as `preflight`; nothing was sent then.
+    Raises: as `preflight`; no row was sent then, nor when the account's answer is a no.
     """
     spec = make_spec(
         provider=provider,
@@ -122,7 +123,7 @@ def submit_job(
             quoted=quoted,
             new=new,
             on_step=on_step,
-            patience=Patience(settings.settle_s),
+            patience=Patience(settings.settle_s, as_of=as_of),
         )
     return Job(record, settings)
 
@@ -218,8 +219,7 @@ def preflight(
     tell = on_step or (lambda _: None)
     if spec.notify is not None:
         check_target(spec.notify)
-    for remark in require_route(spec, as_of=as_of or datetime.now(UTC).date()):
-        tell(remark)
+    require_route(spec, as_of=as_of or datetime.now(UTC).date())
     provider = get_provider(spec.provider, settings, spec.base_url)
     require_capable(spec, provider.capabilities)
     provider.check(spec)
@@ -229,6 +229,24 @@ def preflight(
     quoted = quote_for(spec, report, as_of=as_of)
     require_affordable(spec, quoted)
     return quoted
+
+
+def may_create(spec: JobSpec, *, settings: Settings, as_of: date | None = None) -> MayCreate:
+    """What one free question to the account shows before a job that isn't to be sent yet.
+
+    To be asked after `preflight`. No row leaves; a provider that can't be reached is no error.
+
+    Raises:
+        AuthError, NoBalance, Retired: a definite no, as `submit` would find.
+    """
+    return ask_account(
+        get_provider(spec.provider, settings, spec.base_url),
+        spec.provider,
+        model=spec.model,
+        base_url=spec.base_url,
+        as_of=as_of or datetime.now(UTC).date(),
+        must_answer=False,
+    )
 
 
 def _where_to(spec: JobSpec) -> dict[str, str | None]:

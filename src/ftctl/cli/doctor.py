@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,7 @@ class Finding(BaseModel):
     """One thing that was looked at.
 
     Attributes:
-        area: What it belongs to: machine, home, extra, training, credential, network.
+        area: What it belongs to: machine, home, extra, training, credential, network, account.
         status: `missing` is nothing wrong, only not there; `problem` needs mending.
         fix: A command or a sentence; empty where nothing is to be done.
     """
@@ -41,12 +42,16 @@ class Finding(BaseModel):
 
 
 @make_command("doctor", short_help="What this machine can do, and how to fix what it can't.")
-def command(out: Output) -> None:
+@click.option(
+    "--probe", is_flag=True, help="Ask each account whose key is here whether it may create jobs."
+)
+def command(out: Output, *, probe: bool) -> None:
     """Look at this machine, its credentials and the installed extras.
 
-    Nothing is sent or changed. Exit 1 only when our own folder can't be used.
+    Nothing is changed, and without `--probe` nobody is asked; with it each provider that there is
+    a key for gets one free question. Exit 1 only when our own folder can't be used.
 
-    Example: ftctl doctor --json
+    Example: ftctl doctor --probe
     """
     home = list(look_at_home())
     usable = home[0].status != "problem"
@@ -57,6 +62,7 @@ def command(out: Output) -> None:
         *look_at_training(),
         *look_at_credentials(),
         *look_at_network(),
+        *(probe_accounts() if probe else ()),
     ]
     if out.json:
         told = [finding.model_dump() for finding in findings]
@@ -270,3 +276,30 @@ def look_at_network() -> Iterator[Finding]:
         else:
             if url is not None:
                 yield Finding(area="network", name=variable, status="ok", says=url)
+
+
+def probe_accounts() -> Iterator[Finding]:
+    """Whether each account that there is a key for may create jobs, as far as it can be told."""
+    from ftctl.account import ask_account
+    from ftctl.config import credential_states, find_base_url, load_settings
+    from ftctl.errors import FtctlError, ProviderClosed, Unsupported
+    from ftctl.policy import require_open
+    from ftctl.providers.registry import get_provider
+
+    settings, day = load_settings(), datetime.now(UTC).date()
+    for state in credential_states(settings.home):
+        if state.origin is None or state.problem is not None:
+            continue
+        name = state.provider
+        status: Literal["ok", "missing", "problem"]
+        try:
+            url = find_base_url(name)
+            require_open(name, as_of=day, base_url=url)
+            driver = get_provider(name, settings, url)
+            may = ask_account(driver, name, base_url=url, as_of=day, must_answer=False)
+            status, says, fix = "missing" if may.word == "unknown" else "ok", str(may), ""
+        except (ProviderClosed, Unsupported) as error:  # nothing here can mend that
+            status, says, fix = "missing", error.message, error.hint
+        except FtctlError as error:
+            status, says, fix = "problem", error.message, error.hint
+        yield Finding(area="account", name=name, status=status, says=says, fix=fix)

@@ -15,6 +15,7 @@ from ftctl.errors import UsageError
 from ftctl.job import JobState
 
 if TYPE_CHECKING:
+    from ftctl.account import MayCreate
     from ftctl.admission import Consent, ScanHits
     from ftctl.api.job_handle import Job
     from ftctl.config import Settings
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge availability by another day."
 )
 @click.option("--new", is_flag=True, help="Another job, even though the same one is under way.")
-@click.option("--dry-run", is_flag=True, help="Everything but the submission itself.")
+@click.option("--dry-run", is_flag=True, help="Everything but the submission: no row is sent.")
 @click.option("--wait", is_flag=True, help="Watch the job to its end.")
 def command(
     out: Output,
@@ -87,7 +88,7 @@ def command(
     ftctl submit --from job-7f3k2m9xab --set epochs=2
     """
     from ftctl.api.consent import Consents
-    from ftctl.api.submitting import preflight, submit_job
+    from ftctl.api.submitting import may_create, preflight, submit_job
     from ftctl.config import load_settings
 
     home = load_settings()
@@ -99,7 +100,8 @@ def command(
         quoted = preflight(
             whole, settings=home, as_of=day, consent=consents.of(whole), on_step=out.note
         )
-        _show_dry_run(out, whole, quoted, day or datetime.now(UTC).date())
+        may = may_create(whole, settings=home, as_of=day)
+        _show_dry_run(out, whole, quoted, may, day or datetime.now(UTC).date())
         return
     job = submit_job(whole, consents=consents, new=new, as_of=day, on_step=out.note, settings=home)
     report(out, job, wait=wait)
@@ -155,9 +157,12 @@ def _spec_from(out: Output, home: "Settings", earlier: str, given: dict[str, Any
     return spec
 
 
-def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote", day: date) -> None:
+def _show_dry_run(
+    out: Output, spec: "JobSpec", quoted: "Quote", may: "MayCreate", day: date
+) -> None:
     if out.json:
-        body = {"spec": spec.model_dump(mode="json"), "estimate": quoted.model_dump(mode="json")}
+        parts = {"spec": spec, "estimate": quoted, "may_create": may}
+        body = {name: part.model_dump(mode="json") for name, part in parts.items()}
         out.document({"schema": "ftctl.dry-run/1", **body})
         return
     rows = [item for item in spec.model_dump(mode="json", exclude_none=True).items() if item[1]]
@@ -167,6 +172,7 @@ def _show_dry_run(out: Output, spec: "JobSpec", quoted: "Quote", day: date) -> N
         rows.append(("time", f"{duration(time.low)} to {duration(time.high)}"))
     out.table(("setting", "value"), rows, title="would submit")
     show_quote(out, quoted, day)
+    out.plain(str(may))
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ lifecycle live above, once for all. A look at a job never changes it and never s
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -110,6 +111,36 @@ class Provider(Protocol):
 
     def forget(self, remote_id: str) -> None:
         """Delete what the job left at the provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one free question showed of an account; None is what it doesn't show.
+
+    Attributes:
+        has_jobs: Whether it made any job here.
+        last_job: The day of the newest one.
+        closes_on: The first day on which the provider says that it takes no more of these jobs.
+    """
+
+    has_jobs: bool | None = None
+    last_job: date | None = None
+    closes_on: date | None = None
+
+
+@runtime_checkable
+class ProbingProvider(Provider, Protocol):
+    """A provider that can be asked more, before a job, than for the first page of its jobs."""
+
+    def probe(self, model: str | None) -> Probe:
+        """Ask one free question of the account; nothing is made or changed by it.
+
+        Args:
+            model: The base model that would be tuned; None when only the account is asked about.
+
+        Raises:
+            Unsupported: this account can't tune that model.
+        """
 
 
 @runtime_checkable

@@ -65,7 +65,10 @@ def status_error(
     kind = _KINDS.get(status, Unavailable if status >= 500 else InvalidRequest)
     said = vendor_words(body, credential)
     message = f"asked to {doing}, {who} answered {status}" + (f": {said}" if said else "")
-    error = kind(message, hint=_hint(status, credential, headers))
+    hint = _hint(status, credential, headers)
+    if status == 403 and not said:  # some vendors answer so whatever is wrong
+        hint = f"balance, key or region can't be told apart: look there, and at {credential.origin}"
+    error = kind(message, hint=hint)
     error.code, error.status = _vendor_code(body), status
     if isinstance(error, RateLimited):
         error.retry_after_s = retry_after_s(headers.get("retry-after"))

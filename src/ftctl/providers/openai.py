@@ -13,7 +13,7 @@ from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unsupported, Usa
 from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers import openai_wire as wire
-from ftctl.providers.base import RemoteFile
+from ftctl.providers.base import Probe, RemoteFile
 from ftctl.providers.download import Download, Progress
 from ftctl.providers.openai_connection import PAGE, Connection
 from ftctl.providers.openai_files import Files
@@ -142,6 +142,15 @@ class OpenAIProvider:
         jobs = self._jobs({})
         while page := list(islice(jobs, PAGE)):
             yield {job.id: wire.snapshot_of(job) for job in page}
+
+    def probe(self, model: str | None) -> Probe:  # noqa: ARG002 - one list tells of the account
+        """The newest job that the key's list shows, from one page of it."""
+        newest = next(self._jobs({}), None)
+        made_at = None if newest is None else newest.created_at
+        return Probe(
+            has_jobs=newest is not None,
+            last_job=None if made_at is None else wire.moment(made_at).date(),
+        )
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the job said, oldest first, leaving out the first `after` lines."""
