@@ -10,6 +10,7 @@ from ftctl.providers.base import Provider
 _GROUP = "ftctl.providers"
 # Each is called with the settings and the job's base URL.
 _DRIVERS = {
+    "huggingface": "ftctl.providers.huggingface:HuggingFaceProvider",
     "openai": "ftctl.providers.openai:OpenAIProvider",
 }
 
@@ -17,6 +18,19 @@ _DRIVERS = {
 def is_plugin(name: str) -> bool:
     """Whether a provider comes from an installed package, or is the fake one: no catalog row."""
     return name == "fake" or bool(entry_points(group=_GROUP, name=name))
+
+
+def canonical_name(name: str) -> str:
+    """A provider's own name, where `name` is an alias that the catalog knows; else itself.
+
+    Jobs are kept under it, so that an alias makes no second job.
+    """
+    if is_plugin(name):
+        return name
+    from ftctl.catalog.load import load_catalog
+
+    row = load_catalog().find_provider(name)
+    return name if row is None else row.name
 
 
 def get_provider(name: str, settings: Settings, base_url: str | None = None) -> Provider:
@@ -39,6 +53,7 @@ def get_provider(name: str, settings: Settings, base_url: str | None = None) -> 
         from ftctl.providers.fake import FakeProvider
 
         return FakeProvider(settings.home / "fake")
+    name = canonical_name(name)
     own = [EntryPoint(name, _DRIVERS[name], _GROUP)] if name in _DRIVERS else []
     for entry in [*own, *entry_points(group=_GROUP, name=name)]:
         made: Provider = entry.load()(settings, base_url)

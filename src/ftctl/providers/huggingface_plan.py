@@ -1,0 +1,142 @@
+"""Which machine a job at Hugging Face gets, and after how long it is stopped there."""
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.catalog.types import Hardware
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
+from ftctl.errors import Unsupported, UsageError
+from ftctl.estimation.estimate import Estimate
+from ftctl.estimation.rented import Rental, cheapest_rental, rented_memory
+from ftctl.job import JobSpec
+
+PROVIDER = "huggingface"
+EPOCHS = 3.0  # as vendors' defaults are; the quote says so, too
+BATCH_SIZE = 16
+MAX_LENGTH = 1024  # tokens
+
+# A job is killed at its limit and all its work is lost, so the limit is an unlikely one: the
+# estimate's slow end, which has the start in it, and half as much again.
+_MARGIN = 1.5
+_SHORTEST_S = 1_800
+_START_AND_SAVE_S = 1_800  # beside `max_minutes` of training
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a job runs.
+
+    Attributes:
+        base: The base model's hub id.
+        machine: The flavor, with its price.
+        timeout_s: After so many seconds it is killed, whatever it is doing.
+    """
+
+    base: str
+    machine: Hardware
+    timeout_s: int
+
+    @property
+    def most_usd(self) -> float:
+        """What it costs at most, at the catalog's price."""
+        return self.machine.usd_per_hour * self.timeout_s / 3600
+
+
+def plan_of(spec: JobSpec) -> Plan:
+    """The machine and the time limit of a job.
+
+    Raises:
+        Unsupported: no machine holds the model, or it isn't one that a hub has.
+        UsageError: an unknown flavor; or a model of unknown size without flavor and limit.
+    """
+    catalog = load_catalog()
+    base = base_of(spec.model, catalog)
+    asked = _asked_machine(catalog, spec.options.get("flavor"))
+    minutes = spec.hyperparameters.max_minutes
+    rental = _rental(catalog, spec, asked)
+    machine = asked or (rental and rental.machine)
+    if minutes is not None and machine is not None:
+        return Plan(base, machine, _whole_minutes(minutes * 60 + _START_AND_SAVE_S))
+    if machine is None or rental is None:
+        raise UsageError(
+            f"nothing is known of the size of {spec.model}, so neither a machine nor a time limit "
+            "can be chosen for it",
+            hint="--set flavor=a10g-large --set max_minutes=120",
+        )
+    return Plan(base, machine, _whole_minutes(max(_SHORTEST_S, rental.time.high * _MARGIN)))
+
+
+def base_of(model: str, catalog: Catalog) -> str:
+    """The hub id of a base model.
+
+    Raises:
+        Unsupported: a vendor's own model, a file or a folder: no hub has it.
+    """
+    row = catalog.find_model(model)
+    if row is not None and row.hub_id is not None:
+        return row.hub_id
+    if row is None and _HUB_ID.fullmatch(model):
+        return model
+    raise Unsupported(
+        f"{model} isn't on a hub, so no job there can load it",
+        hint="name a hub id such as Qwen/Qwen2.5-0.5B-Instruct; ftctl models shows some",
+    )
+
+
+def _asked_machine(catalog: Catalog, flavor: str | None) -> Hardware | None:
+    if flavor is None:
+        return None
+    ours = {row.name: row for row in catalog.hardware if row.provider == PROVIDER}
+    if flavor not in ours:
+        near = difflib.get_close_matches(flavor, ours, n=1)
+        raise UsageError(
+            f"unknown flavor {flavor!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            hint=f"known: {', '.join(ours)}",
+        )
+    if ours[flavor].count > 1:
+        one = ", ".join(name for name, row in ours.items() if row.count == 1)
+        raise Unsupported(
+            f"{flavor} has {ours[flavor].count} cards, and a job of ours uses one",
+            hint=f"--set flavor= one of {one}",
+        )
+    return ours[flavor]
+
+
+def _rental(catalog: Catalog, spec: JobSpec, asked: Hardware | None) -> Rental | None:
+    """The machine that costs least, or how long it takes on the one asked for.
+
+    None where the model's size isn't known.
+    """
+    row = catalog.find_model(spec.model)
+    need = None if row is None else rented_memory(row)
+    if row is None or need is None:
+        return None
+    day, name = datetime.now(UTC).date(), asked.name if asked else None
+    found = cheapest_rental(catalog, PROVIDER, row, _most_tokens(spec), day, machine=name)
+    if found is None:
+        raise Unsupported(
+            f"{spec.model} needs about {need.likely:.0f} GiB to be tuned, more than "
+            + (f"{name} has" if name else "any one card here has"),
+            hint="a smaller base model, or leave out --set flavor",
+        )
+    return found
+
+
+def _most_tokens(spec: JobSpec) -> Estimate:
+    """Tokens that are trained on, at most: every byte of the file is counted, JSON and all."""
+    settings = spec.hyperparameters
+    if settings.max_steps is not None:
+        length = settings.max_length or MAX_LENGTH
+        most = float(settings.max_steps * (settings.batch_size or BATCH_SIZE) * length)
+    else:
+        most = spec.data.stat().st_size / BYTES_PER_TOKEN * (settings.epochs or EPOCHS)
+    return Estimate.exact(most, "tokens")
+
+
+def _whole_minutes(seconds: float) -> int:
+    return math.ceil(seconds / 60) * 60

@@ -1,0 +1,123 @@
+"""The Hugging Face driver keeps the contract, against a hub on loopback."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from ftctl.config import load_settings
+from ftctl.datasets.digest import file_sha256
+from ftctl.job import JobSpec
+from ftctl.providers.base import Provider
+from ftctl.providers.huggingface import HuggingFaceProvider
+from ftctl.testing import hub
+from ftctl.testing.http_contract import HttpContract, HttpUnderTest
+from ftctl.testing.hub import Hub
+from ftctl.testing.hub_repos import HubRepo
+from ftctl.testing.loopback import Json
+from ftctl.testing.under_test import Verb
+from ftctl.testing.weights_contract import WeightsContract
+
+pytestmark = pytest.mark.medium
+
+ROUTES: dict[Verb, str] = {
+    "upload": "GET /api/whoami-v2",
+    "create": "POST /api/jobs/*",
+    "find": "GET /api/jobs/tester",
+    "poll": "GET /api/jobs/*",
+    "events": "GET */logs",
+    "cancel": "POST */cancel",
+    "fetch": "GET /api/jobs/*",
+    "tuned_model": "GET /api/jobs/*",
+}
+
+
+class HubUnderTest(HttpUnderTest):
+    def __init__(self, vendor: Hub, folder: Path) -> None:
+        super().__init__(vendor, ROUTES)
+        data = folder / "train.jsonl"
+        data.write_text('{"messages": []}\n' * 10, "utf-8")
+        self._hub = vendor
+        self._spec = JobSpec(
+            provider="huggingface",
+            model="qwen2.5-0.5b-instruct",
+            data=data,
+            data_sha256=file_sha256(data),
+            name="n",
+            base_url=vendor.base_url,
+        )
+
+    @property
+    @override
+    def spec(self) -> JobSpec:
+        return self._spec
+
+    @override
+    def driver(self) -> Provider:
+        return HuggingFaceProvider(load_settings(), self._hub.base_url)
+
+    @override
+    def finish(self, remote_id: str) -> None:
+        self._hub.move(remote_id, "COMPLETED")
+
+    @override
+    def made(self) -> int:
+        return len(self._hub.jobs)
+
+    @override
+    def with_status(self, document: Json, word: str) -> Json:
+        return document | {"status": {"stage": word, "message": None}}
+
+    @override
+    def without_model(self, document: Json) -> Json:
+        return self.with_status(document, "COMPLETED")
+
+    @override
+    def troubled(self, document: Json) -> Json:
+        return hub.trouble_while_running(document)
+
+    @override
+    def succeeded_in_part(self, document: Json) -> Json:
+        self._hub.push(document)
+        return hub.succeeded_in_part(document)
+
+    @property
+    def weights_route(self) -> str:
+        return "GET */resolve/*"
+
+    def offer(self, remote_id: str, files: Mapping[str, bytes]) -> None:
+        repo = self._repo(remote_id)
+        repo.files.clear()
+        repo.commit(files)
+
+    def misstate(self, remote_id: str) -> bool:
+        self._repo(remote_id).wrong_hashes = True
+        return True
+
+    def _repo(self, remote_id: str) -> HubRepo:
+        job = self._hub.jobs[remote_id.rpartition("/")[2]]
+        order = json.loads(job["environment"]["FTCTL_ORDER"])
+        return self._hub.repos.by_id["model", order["repo"]]
+
+
+class TestHuggingFace(HttpContract):
+    @pytest.fixture
+    @override
+    def under_test(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUnderTest]:
+        yield from _hub(tmp_path, monkeypatch)
+
+
+class TestHuggingFaceWeights(WeightsContract):
+    @pytest.fixture
+    @override
+    def under_test(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUnderTest]:
+        yield from _hub(tmp_path, monkeypatch)
+
+
+def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUnderTest]:
+    monkeypatch.setenv("HF_TOKEN", "hf_contract")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    with Hub("hf_contract") as vendor:
+        yield HubUnderTest(vendor, tmp_path)
