@@ -178,6 +178,7 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         tuning=spec.tuning,
         base_url=spec.base_url,
         as_of=as_of,
+        machine=spec.options.get("flavor"),
     )
 
 

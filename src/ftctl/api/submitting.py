@@ -27,7 +27,7 @@ from ftctl.errors import FtctlError, UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
 from ftctl.notification import check_target
-from ftctl.providers.registry import get_provider
+from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.submission import Patience
 from ftctl.submission import submit as submit_spec
 
@@ -144,6 +144,7 @@ def make_spec(
     Raises:
         UsageError: an unreadable file, an unknown setting or a value out of its range.
     """
+    provider = canonical_name(provider)
     file = _home(data)
     held_out = None if validation is None else _home(validation)
     if not model:
