@@ -85,7 +85,9 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
 
 
 def billed_usd(spec: JobSpec, trained_tokens: float) -> float | None:
-    """What a finished job cost by the vendor's own count of tokens; None where nothing is known.
+    """What an ended job cost by the vendor's own count of tokens; None where nothing is known.
+
+    On your own machine it is nobody's bill, whatever was trained.
 
     Args:
         spec: The job.
@@ -93,6 +95,8 @@ def billed_usd(spec: JobSpec, trained_tokens: float) -> float | None:
     """
     catalog = load_catalog()
     vendor, base = catalog.find_provider(spec.provider), catalog.find_model(spec.model)
+    if vendor is not None and vendor.name == "local":
+        return 0.0
     if vendor is None or base is None or is_gateway(vendor, spec.base_url):
         return None
     price = catalog.find_training_price(vendor.name, base, spec.method, spec.tuning)
