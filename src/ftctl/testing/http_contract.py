@@ -23,6 +23,7 @@ from ftctl.errors import (
 )
 from ftctl.job import JobState
 from ftctl.store import Store
+from ftctl.submission import submit
 from ftctl.testing.contract import RemoteContract
 from ftctl.testing.loopback import Fault, Json, Loopback
 from ftctl.testing.under_test import (
@@ -168,6 +169,20 @@ class HttpContract(RemoteContract):
         with pytest.raises(FtctlError):
             start(under_test)
         assert vendor.asked("* /away") == []
+
+    @pytest.mark.parametrize("answer", ["401", "403 empty", "410"])
+    def test_an_account_that_is_refused_is_sent_no_row(
+        self, under_test: HttpUnderTest, store: Store, answer: str
+    ) -> None:
+        """A question that costs nothing comes first: nothing is uploaded, nothing is made."""
+        vendor, (fault, expected) = under_test.vendor, ANSWERS[answer]
+        vendor.faults.append(replace(fault, route="GET *", times=None))
+        with pytest.raises(expected):
+            submit(under_test.spec, store=store, provider=under_test.driver())
+        assert {request.method for request in vendor.requests} == {"GET"}
+        (job,) = store.jobs()
+        assert (job.remote_id, job.sent_at) == (None, None)
+        assert job.error is not None
 
     def test_what_is_gone_for_good_stays_lost(
         self, under_test: HttpUnderTest, store: Store
