@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from ftctl.admission import Consent, require_route
 from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, get_job
+from ftctl.api.moved_data import by_old_name, move_data, origin_of
 from ftctl.api.submitting import (
     OnStep,
     preflight,
@@ -18,6 +19,7 @@ from ftctl.api.submitting import (
     with_fields,
 )
 from ftctl.config import Settings, find_base_url, load_settings, require_base_url
+from ftctl.datasets.convert.report import Conversion
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
@@ -28,7 +30,10 @@ from ftctl.providers.registry import get_provider
 
 
 class Migration(BaseModel):
-    """What moving a job means: every setting, the new price, how long the new model answers."""
+    """What moving a job means: every setting, the data, the price, how long the model answers.
+
+    `conversions` has an entry for each file that had to be converted, with all that was lost.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,6 +42,7 @@ class Migration(BaseModel):
     differences: tuple[Difference, ...]
     quote: Quote
     lifetime: str
+    conversions: tuple[Conversion, ...] = ()
 
 
 def plan_migration(
@@ -53,7 +59,7 @@ def plan_migration(
     on_step: OnStep | None = None,
     settings: Settings | None = None,
 ) -> Migration:
-    """What `migrate` would submit; everything is asked that a submission asks, nothing is sent.
+    """What `migrate` would submit, data converted; all is asked that `submit` asks, nothing sent.
 
     Args:
         job_id: The job to move.
@@ -73,31 +79,30 @@ def plan_migration(
     old = get_job(job_id, settings=settings).record
     # Before anything else: a closed route needs no model named.
     require_route(with_fields(old.spec, provider=to, base_url=base_url), as_of=day)
+    capabilities = get_provider(to, settings, base_url).capabilities
+    model = model and whole_path(model)
     spec, differences = translate(
-        old.spec,
-        to,
-        get_provider(to, settings, base_url).capabilities,
-        model=model and whole_path(model),
-        base_url=base_url,
-        as_of=day,
+        old.spec, to, capabilities, model=model, base_url=base_url, as_of=day
     )
     wins = read_hyperparameters(hyperparameters or {}).model_dump(exclude_none=True)
-    limit = old.spec.max_cost_usd if max_cost is None else max_cost
     spec = with_fields(
         spec,
         hyperparameters=spec.hyperparameters.model_dump() | wins,
         name=name or spec.name,
-        max_cost_usd=limit,
+        max_cost_usd=old.spec.max_cost_usd if max_cost is None else max_cost,
     )
     _require_same_data(spec, old.id)
-    consent = (consents or Consents(settings)).of(spec)
+    moved = move_data(spec, capabilities.dialect, settings.home / "converted")
+    spec = moved.spec
+    consent = by_old_name(spec, (consents or Consents(settings)).of(spec))
     quote = preflight(spec, settings=settings, as_of=day, consent=consent, on_step=on_step)
     return Migration(
         source=old.id,
         spec=spec,
-        differences=_with_wins(differences, wins),
+        differences=(*_with_wins(differences, wins), *moved.differences),
         quote=quote,
         lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
+        conversions=moved.conversions,
     )
 
 
@@ -146,7 +151,8 @@ def _with_wins(
 
 
 def _require_same_data(spec: JobSpec, job_id: str) -> None:
-    for file, sha256 in ((spec.data, spec.data_sha256), (spec.validation, spec.validation_sha256)):
+    for role in ("data", "validation"):
+        file, sha256 = origin_of(spec, role)
         if file is not None and file_sha256(file) != sha256:
             raise UsageError(
                 f"{file} changed since {job_id} was made of it",

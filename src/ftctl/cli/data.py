@@ -1,10 +1,11 @@
-"""`ftctl data`: check and split datasets."""
+"""`ftctl data`: check, convert and split datasets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.data_convert import convert_command
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-@click.group("data", short_help="Check, split and look at datasets.")
+@click.group("data", short_help="Check, convert and split datasets.")
 def command() -> None:
-    """Check, split and look at datasets.
+    """Check, convert and split datasets.
 
     Example: ftctl data check train.jsonl --for openai
     """
@@ -149,4 +150,5 @@ def split_command(
 
 
 command.add_command(check_command)
+command.add_command(convert_command)
 command.add_command(split_command)

@@ -12,7 +12,7 @@ from ftctl import __version__
 # name: (module under ftctl.cli, one-line help). The help stands here so that `ftctl --help`
 # imports none of the modules; a test holds it equal to each command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "data": ("data", "Check, split and look at datasets."),
+    "data": ("data", "Check, convert and split datasets."),
     "advise": ("advise", "Should we fine-tune at all, and where?"),
     "estimate": ("estimate", "Cost, time and memory of a job, before anything is spent."),
     "submit": ("submit", "Check, quote and submit a fine-tuning job."),

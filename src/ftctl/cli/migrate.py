@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli.data_convert import show_losses
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
@@ -49,8 +50,9 @@ def command(
 ) -> None:
     """Run a job's data, method and settings at another provider.
 
-    Shows what maps, what changes and what is dropped, the new price and how long the new model
-    will answer; submits after consent. Running it again makes no second job.
+    Shows what maps, what changes and what is dropped, in settings and data, the new price and how
+    long the new model will answer; submits after consent. Data that the provider can't read as
+    they are, are converted first. Running it again makes no second job.
 
     Example: ftctl migrate job-7f3k2m9xab --to local --model qwen2.5-0.5b-instruct --dry-run
     """
@@ -100,6 +102,8 @@ def _require_consent(*, yes: bool) -> None:
 def _show(out: Output, plan: "Migration") -> None:
     rows = [(d.setting, d.before or "", d.after or "(dropped)", d.why) for d in plan.differences]
     out.table(("setting", "before", "after", "why"), rows, title=f"{plan.source} moves")
+    for conversion in plan.conversions:
+        show_losses(out, conversion)
     cost = plan.quote.cost
     price = f"{cost.low:.2f} to {cost.high:.2f} USD" if cost else "unknown"
     out.plain(f"price: {price}\nlifetime: {plan.lifetime}")
