@@ -134,9 +134,10 @@ class HuggingFaceProvider:
 
     def find(self, marker: str) -> str | None:
         """The job whose label is the marker, in our own namespace or in an organisation's."""
-        for namespace, job in self._jobs({wire.MARKER: marker}):
-            if job.marker == marker:
-                return f"{namespace}/{job.id}"
+        for namespace, jobs in self._pages({wire.MARKER: marker}):
+            for job in jobs:
+                if job.marker == marker:
+                    return f"{namespace}/{job.id}"
         return None
 
     def poll(self, remote_id: str) -> Snapshot:
@@ -149,14 +150,12 @@ class HuggingFaceProvider:
 
     def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
         """Every job of ours but those that are completed: what they pushed is another question."""
-        page: dict[str, Snapshot] = {}
-        for namespace, job in self._jobs(None):
-            if job.marker and wire.STATUS.get(job.status.stage) is not JobState.SUCCEEDED:
-                page[f"{namespace}/{job.id}"] = wire.snapshot_of(job, None, self._machine(job))
-            if len(page) >= 100:
-                yield page
-                page = {}
-        yield page
+        for namespace, jobs in self._pages(None):
+            yield {
+                f"{namespace}/{job.id}": wire.snapshot_of(job, None, self._machine(job))
+                for job in jobs
+                if job.marker and wire.STATUS.get(job.status.stage) is not JobState.SUCCEEDED
+            }
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the job printed, oldest first, leaving out the first `after` lines."""
@@ -218,7 +217,8 @@ class HuggingFaceProvider:
         order = wire.require_order(job, remote_id)
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status.stage}", hint="cancel it")
-        others = [other.order for _, other in self._jobs(None) if not other.ended and other.order]
+        running = [job for _, jobs in self._pages(None) for job in jobs if not job.ended]
+        others = [other.order for other in running if other.order is not None]
         in_use = {repo for other in others for repo in (other.data, other.validation)}
         for repo in {order.data, order.validation} - in_use - {None}:
             self._repos.delete(str(repo), "dataset", tag=wire.MARKER)
@@ -244,13 +244,13 @@ class HuggingFaceProvider:
             lambda api: wire.job_of(api.inspect_job(job_id=job_id, namespace=namespace)),
         )
 
-    def _jobs(self, labels: dict[str, str] | None) -> Iterator[tuple[str, wire.Job]]:
+    def _pages(self, labels: dict[str, str] | None) -> Iterator[tuple[str, list[wire.Job]]]:
         """The jobs of every namespace that the key opens, newest first in each."""
         for number, namespace in enumerate((self._repos.me, *self._repos.organisations)):
             given: dict[str, Any] = {"labels": labels, "namespace": namespace}
             try:
                 for page in self._at.pages("list jobs", partial(_list, given)):
-                    yield from ((namespace, job) for job in page)
+                    yield namespace, page
             except (AuthError, NotFound):  # an organisation without Jobs, or not for this key
                 if number == 0:
                     raise

@@ -11,6 +11,7 @@ from ftctl.catalog.types import Hardware
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.errors import Unsupported, UsageError
 from ftctl.estimation.estimate import Estimate
+from ftctl.estimation.memory import GIB
 from ftctl.estimation.rented import Rental, cheapest_rental, rented_memory
 from ftctl.job import JobSpec
 
@@ -64,8 +65,8 @@ def plan_of(spec: JobSpec) -> Plan:
         return Plan(base, machine, _whole_minutes(minutes * 60 + _START_AND_SAVE_S))
     if machine is None or rental is None:
         raise UsageError(
-            f"nothing is known of the size of {spec.model}, so neither a machine nor a time limit "
-            "can be chosen for it",
+            f"too little is known of the size of {spec.model} to choose a machine and a time limit "
+            "for it",
             hint="--set flavor=a10g-large --set max_minutes=120",
         )
     return Plan(base, machine, _whole_minutes(max(_SHORTEST_S, rental.time.high * _MARGIN)))
@@ -113,18 +114,20 @@ def _rental(catalog: Catalog, spec: JobSpec, asked: Hardware | None) -> Rental |
     None where the model's size isn't known.
     """
     row = catalog.find_model(spec.model)
-    need = None if row is None else rented_memory(row)
-    if row is None or need is None:
+    if row is None or row.parameters is None:
         return None
-    day, name = datetime.now(UTC).date(), asked.name if asked else None
-    found = cheapest_rental(catalog, PROVIDER, row, _most_tokens(spec), day, machine=name)
-    if found is None:
+    need = rented_memory(row)
+    least = need.likely if need else 2 * row.parameters / GIB  # the weights alone, in bf16
+    name = asked.name if asked else None
+    cards = [m for m in catalog.hardware if m.provider == PROVIDER and name in (None, m.name)]
+    if least > max(catalog.get_gpu(m.gpu).memory_gib for m in cards if m.count == 1):
         raise Unsupported(
-            f"{spec.model} needs about {need.likely:.0f} GiB to be tuned, more than "
+            f"{spec.model} needs {least:.0f} GiB to be tuned, more than "
             + (f"{name} has" if name else "any one card here has"),
             hint="a smaller base model, or leave out --set flavor",
         )
-    return found
+    day = datetime.now(UTC).date()
+    return cheapest_rental(catalog, PROVIDER, row, _most_tokens(spec), day, machine=name)
 
 
 def _most_tokens(spec: JobSpec) -> Estimate:

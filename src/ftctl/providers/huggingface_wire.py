@@ -236,20 +236,25 @@ def events_of(lines: Sequence[LogLine]) -> Iterator[JobEvent]:
             continue
         number += 1
         at = max(at, line.at) if at else line.at  # a clock there may be set back
-        numbers = _numbers(line.text)
-        loss = numbers.get("loss") if numbers else None
+        row = _row(line.text)
+        numbers = _numbers(row)
+        if "message" in row:  # our script's own
+            text = printable(str(row["message"]))
+        for name in ("loss", "valid_loss"):
+            if name in numbers:
+                text = f"{name.replace('_', ' ')} {numbers[name]:.4g}"
         yield JobEvent(
             source_id=f"line-{number}",
             at=at,
             level="error" if text.startswith(("Traceback", "ERROR")) else "info",
             kind="metrics" if numbers else "message",
-            message=(f"loss {loss}" if loss is not None else text)[:1_000],
+            message=text[:1_000],
             data=numbers,
         )
 
 
-def _numbers(text: str) -> dict[str, float]:
-    """The numbers of a line such as `{'loss': 1.25, 'epoch': 0.5}`, JSON or Python's; else none."""
+def _row(text: str) -> dict[Any, Any]:
+    """The row of a line such as `{'loss': 1.25, 'epoch': 0.5}`, in JSON or as Python prints it."""
     text = text.strip()
     if not (text.startswith("{") and text.endswith("}") and len(text) < 2_000):
         return {}
@@ -257,8 +262,11 @@ def _numbers(text: str) -> dict[str, float]:
         row = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return {}
-    if not isinstance(row, dict):
-        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _numbers(row: Mapping[Any, Any]) -> dict[str, float]:
+    """The numbers of a row that tells a loss; else none."""
     found: dict[str, float] = {}
     for name, value in row.items():
         try:
