@@ -114,7 +114,8 @@ class Tunable(Fact):
     """Where a base model can be tuned, from when until when, and how long the result answers.
 
     `existing_only`: only for accounts that used the provider's fine-tuning before `as_of`.
-    An example longer than `max_example_tokens` is cut, or refused.
+    An example longer than `max_example_tokens` is cut, or refused. `id` is the provider's own name
+    of the base, where it isn't the catalog's.
     `starts_confidence` is for the day it began, where that is less sure than the rest.
     """
 
@@ -126,6 +127,7 @@ class Tunable(Fact):
     until: date | None = None
     serves_until: date | None = None
     max_example_tokens: int | None = Field(None, ge=1)
+    id: str | None = None
 
     def open_on(self, day: date) -> bool:
         """Whether jobs may start on this base that day."""

@@ -7,7 +7,6 @@ What is received goes to a disk by `ftctl.providers.result_folder.write_results`
 """
 
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -15,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from typing_extensions import override
-
-from ftctl.config import Credential, direct_mounts, is_loopback
+from ftctl.config import Credential, direct_mounts
 from ftctl.errors import ProviderError, Unavailable
 from ftctl.providers.http_errors import connection_error, status_error
+from ftctl.providers.signed_links import hide_signatures, require_safe_link
 
 if TYPE_CHECKING:
     import httpx2
@@ -115,7 +113,7 @@ class _Source:
         url = self.link()
         credential = self.credential if _origin(url) == _origin(self.base_url) else None
         for _ in range(MAX_REDIRECTS + 1):
-            self._require_safe(url)
+            require_safe_link(self.what, url, who=self.who, base_url=self.base_url)
             with self._answer(url, credential, _headers(offset, version)) as response:
                 away = response.headers.get("location") if response.is_redirect else None
                 if away is None:
@@ -124,24 +122,13 @@ class _Source:
             url, credential = urljoin(url, away), None
         raise Unavailable(f"asked to {self.doing}, {self.who} points from one place to the next")
 
-    def _require_safe(self, url: str) -> None:
-        parts = urlsplit(url)
-        here = is_loopback(url)
-        if here and not is_loopback(self.base_url):
-            raise Unavailable(f"{self.who} says that {self.what} is on this machine: not asked for")
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
-            where = parts.hostname or "no host"
-            raise Unavailable(
-                f"{self.who} gives an address for {self.what} that isn't https ({where}): not used"
-            )
-
     @contextmanager
     def _answer(
         self, url: str, credential: Credential | None, headers: dict[str, str]
     ) -> "Iterator[httpx2.Response]":
         import httpx2
 
-        logging.getLogger("httpx2").addFilter(_UNSIGNED)
+        hide_signatures()
         if credential is not None:
             headers["Authorization"] = f"Bearer {credential.key}"
         try:
@@ -240,22 +227,3 @@ def _document(response: "httpx2.Response") -> object:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-class _Unsigned(logging.Filter):
-    """Takes the query out of the URLs that the HTTP client logs: it is what signs a link."""
-
-    @override
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_unsigned(value) for value in record.args)
-        return True
-
-
-def _unsigned(value: object) -> object:
-    import httpx2
-
-    return value.copy_with(query=None) if isinstance(value, httpx2.URL) else value
-
-
-_UNSIGNED = _Unsigned()

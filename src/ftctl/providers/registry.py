@@ -12,6 +12,10 @@ _GROUP = "ftctl.providers"
 _DRIVERS = {
     "huggingface": "ftctl.providers.huggingface:HuggingFaceProvider",
     "openai": "ftctl.providers.openai:OpenAIProvider",
+    "azure": "ftctl.providers.openai:AzureProvider",
+    "nebius": "ftctl.providers.openai:NebiusProvider",
+    "bedrock": "ftctl.providers.openai:BedrockProvider",
+    "together": "ftctl.providers.together:TogetherProvider",
 }
 
 

@@ -11,6 +11,7 @@ from ftctl.providers.http_errors import printable
 
 MANIFEST = "manifest.json"
 WEIGHTS = ".safetensors"
+ARCHIVE = "archive.tar.zst"  # what our own archives are called; no vendor's comes home so
 SUFFIXES = (WEIGHTS, ".json", ".jsonl", ".csv", ".txt", ".md", ".model", ".jinja")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -39,7 +40,7 @@ def safe_name(name: str) -> str:
         UsageError: a path, a hidden file, a device of Windows, a pickle, or a kind of file that
             isn't brought home.
     """
-    why = _objection(name)
+    why = "" if name == ARCHIVE else _objection(name)
     if why:
         raise UsageError(f"a file can't be called {_shown(name)!r}: {why}")
     return name
