@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from file_sender import WEIGHTS, Sender
 
+from ftctl.providers.download import Download
 from ftctl.providers.result_folder import write_results
 from ftctl.testing.weights_contract import ADAPTER
 
@@ -49,7 +50,7 @@ def _fetch_and_die(folder: Path, sender: Sender, step: int) -> None:
     status = 1
     try:
         sys.addaudithook(hook)
-        files = {**CARD, ADAPTER: sender.download()}
+        files: dict[str, bytes | Download] = {**CARD, ADAPTER: sender.download()}
         write_results(folder, files, lambda *_: hook("piece", None))
         status = 0
     finally:
