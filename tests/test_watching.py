@@ -273,9 +273,92 @@ def test_many_jobs_are_seen_in_as_few_pages_as_hold_them(watched: Watched, tmp_p
     assert sorted(states) == ["running"] * 25 + ["succeeded"] * 25
     pages = [asked for asked in vendor.asked if asked.startswith("page")]
     assert pages == [f"page {n}" for n in range(4)] * 2
-    # What the jobs said is asked for once, at their end.
+    # What the jobs said is asked for at their end, and of one job a page while they run.
     assert sorted(set(vendor.asked) - set(pages)) == sorted(f"events remote-{n}" for n in range(25))
-    assert len(vendor.asked) == 8 + 25
+    assert len(vendor.asked) == 8 + 3 + 25
+
+
+class Talking(Listing):
+    """Runs for some seconds; each job says a step and a loss when it is asked."""
+
+    def __init__(self, folder: Path, watched: Watched, holds: int, until_s: float) -> None:
+        super().__init__(folder, lambda _: DONE if watched.now >= until_s else RUNNING, holds)
+        self._watched = watched
+
+    @override
+    def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+        self.asked.append(f"events {remote_id}")
+        step = after + 1
+        return [
+            JobEvent(
+                source_id=f"step-{step}",
+                at=NOW,
+                kind="metrics",
+                message=f"step {step}",
+                data={"step": step, "loss": 2.0 / step},
+            )
+        ]
+
+
+def test_many_running_jobs_show_their_steps_in_turn_for_two_questions_a_page(
+    watched: Watched, tmp_path: Path
+) -> None:
+    ids = watched.add(25)
+    looks = 20
+    vendor = Talking(tmp_path, watched, holds=25, until_s=2.0 * looks)
+    steps = dict.fromkeys(ids, 0.0)
+    for record in watched.watch(vendor, ids):
+        if record.state is JobState.RUNNING:
+            steps[record.id] = record.progress.get("step", 0)
+    # Pages of ten, ten and five jobs: in twenty looks each is asked twice, or four times.
+    assert sorted(steps.values()) == [2] * 20 + [4] * 5
+    asked = vendor.asked[: vendor.asked.index("page 0", len(vendor.asked) - 3 - 25)]
+    pages = [question for question in asked if question.startswith("page")]
+    assert len(pages) == 3 * looks
+    assert len(asked) == 2 * len(pages)
+    assert watched.store.get_job(ids[0]).progress["loss"] == pytest.approx(2.0 / 4)
+
+
+def test_a_vendor_that_tells_no_events_is_asked_once_a_look(
+    watched: Watched, tmp_path: Path
+) -> None:
+    class Mute(Talking):
+        @override
+        def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+            self.asked.append(f"events {remote_id}")
+            raise RateLimited("429")
+
+    ids = watched.add(25)
+    vendor = Mute(tmp_path, watched, holds=25, until_s=2.0)
+    states = [record.state for record in watched.watch(vendor, ids)]
+    assert sorted(states) == ["running"] * 25 + ["succeeded"] * 25
+    first_look = vendor.asked[: vendor.asked.index("page 0", 1)]
+    assert first_look == ["page 0", "events remote-24", "page 1", "page 2"]
+
+
+def test_what_was_said_by_a_job_that_ended_meanwhile_changes_nothing(
+    watched: Watched, tmp_path: Path
+) -> None:
+    ids = watched.add(7)
+
+    class Ending(Talking):
+        @override
+        def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
+            for job in ids:  # another process sees the end at this moment
+                watched.store.update(
+                    job,
+                    lambda now: (
+                        {}
+                        if now.state.terminal
+                        else {"state": JobState.SUCCEEDED, "fine_tuned_model": "model-1"}
+                    ),
+                )
+            return super().events(remote_id, after)
+
+    vendor = Ending(tmp_path, watched, holds=7, until_s=1e9)
+    ends = [job.state for job in watched.watch(vendor, ids) if job.state.terminal]
+    assert ends == ["succeeded"] * 7
+    assert all(watched.store.get_job(job).progress == {} for job in ids)
 
 
 def test_no_page_is_turned_once_every_job_was_seen(watched: Watched, tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def look_at_page(
 ) -> Iterator[JobRecord]:
     """Write down what one page of a provider's list showed of our jobs, by job id.
 
-    What a job said is asked for once, when it has ended: a question a job would undo what the
-    list saved.
+    What a job said is asked for when it has ended; while it runs `hear` is for one in turn: a
+    question a job would undo what the list saved.
 
     Args:
         store: Where jobs are kept.
@@ -143,6 +143,26 @@ def look_at_page(
                     store.add_events(after.id, events)
             tell(after)
         yield after
+
+
+def hear(store: Store, provider: Provider, record: JobRecord) -> JobRecord:
+    """Ask a job that a list showed what it said: its numbers stand in no list.
+
+    Raises:
+        FtctlError: the provider doesn't say; nothing was written down.
+    """
+    assert record.remote_id is not None  # noqa: S101 - it stood in a list
+    events = provider.events(record.remote_id, _seen(store, record.id))
+    if not events:
+        return record
+    store.add_events(record.id, events)
+    measured, same = _measured(events), record.attempt
+
+    def change(now: JobRecord) -> dict[str, Any]:
+        over = now.state.terminal or now.attempt != same
+        return {} if over else {"progress": now.progress | measured}
+
+    return store.update(record.id, change)
 
 
 def _adopt(store: Store, provider: Provider, record: JobRecord) -> JobRecord:

@@ -24,7 +24,16 @@ from ftctl.errors import (
 from ftctl.job import JobRecord, JobState
 from ftctl.providers.base import ListingProvider, Provider
 from ftctl.store import Store
-from ftctl.watcher import Tell, look, look_at_page, mark_stale, tell_nobody, unseen, utc_now
+from ftctl.watcher import (
+    Tell,
+    hear,
+    look,
+    look_at_page,
+    mark_stale,
+    tell_nobody,
+    unseen,
+    utc_now,
+)
 
 GetProvider = Callable[[JobRecord], Provider]
 
@@ -63,6 +72,7 @@ class Account:
     Attributes:
         jobs: Remote id of each job id; None for one that isn't known to be there.
         attempts: The attempt that each job was last seen in.
+        heard: The visit at which each job was last asked what it said, where a list shows states.
         due: When to ask next, on the pace's ticks.
         failures: Answers in a row that spoke against the account, not against a job.
         visits: How often it was looked at.
@@ -70,9 +80,23 @@ class Account:
 
     jobs: dict[str, str | None] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
     due: float = 0.0
     failures: int = 0
     visits: int = 0
+
+    def leave(self, job_id: str) -> None:
+        """Look for a job no more."""
+        for known in (self.jobs, self.attempts, self.heard):
+            known.pop(job_id, None)
+
+    def next_to_hear(self, records: Iterable[JobRecord]) -> JobRecord | None:
+        """Whose turn it is to be asked what it said: the running job longest not asked."""
+        running = (record for record in records if record.state is JobState.RUNNING)
+        found = min(running, key=lambda record: self.heard.get(record.id, 0), default=None)
+        if found is not None:
+            self.heard[found.id] = self.visits
+        return found
 
     def passes_over(self, record: JobRecord) -> bool:
         """Whether this visit leaves the job out: lost ones are looked for, but slowly."""
@@ -118,7 +142,7 @@ def watch_jobs(
             ended = record.state.terminal or record.state is JobState.NEEDS_ATTENTION
             # Of an open intention nobody here knows whether anybody still submits it.
             if ended or record.state.open_intention:
-                account.jobs.pop(record.id, None)
+                account.leave(record.id)
             seen = hash(record.model_dump_json(exclude={"observed_at"}))
             if told.get(record.id) != seen:
                 told[record.id] = seen
@@ -198,13 +222,27 @@ def _seen_by_another(record: JobRecord, pace: Pace) -> bool:
 def _look_by_list(
     store: Store, provider: ListingProvider, account: Account, pace: Pace
 ) -> Iterator[JobRecord]:
-    """Page by page until every job was seen; those on no page are asked for, a few at a time."""
+    """Page by page until every job was seen; those on no page are asked for, a few at a time.
+
+    A list shows no steps and no losses: of each page one running job, in turn, is asked for its
+    own, so that a page costs two questions however many jobs stand on it.
+    """
     wanted = {remote: job_id for job_id, remote in account.jobs.items() if remote is not None}
     unsent = [job_id for job_id, remote in account.jobs.items() if remote is None]
+    talks = True
     for page in provider.list_jobs():
         here = {wanted.pop(remote): page[remote] for remote in page if remote in wanted}
         if here:
-            yield from look_at_page(store, provider, here, account.attempts, pace.clock, pace.tell)
+            seen = look_at_page(store, provider, here, account.attempts, pace.clock, pace.tell)
+            shown = []
+            for record in seen:
+                shown.append(record)
+                yield record
+            if talks and (turn := account.next_to_hear(shown)) is not None:
+                try:
+                    yield hear(store, provider, turn)
+                except FtctlError:  # not now, or a gateway never: the states are known
+                    talks = False
         if not wanted:
             break
     missing = list(islice(wanted.values(), FEW))
