@@ -20,7 +20,8 @@ from ftctl.errors import (
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.providers.openai import OpenAIProvider
 from ftctl.testing.loopback import Fault
-from ftctl.testing.openai_vendor import OpenAIVendor, nulls_while_running, without_model
+from ftctl.testing.openai_documents import nulls_while_running, without_model
+from ftctl.testing.openai_vendor import OpenAIVendor
 
 JOBS = "POST /fine_tuning/jobs"
 ONE_JOB = "GET /fine_tuning/jobs/*"

@@ -18,10 +18,12 @@ from ftctl.providers.download import Download, Progress
 from ftctl.providers.openai_connection import PAGE, Connection
 from ftctl.providers.openai_files import Files
 from ftctl.providers.openai_limits import require_bounds, require_tunable
-from ftctl.providers.openai_profiles import OPENAI
+from ftctl.providers.openai_profiles import AZURE, BEDROCK, NEBIUS, OPENAI
 from ftctl.providers.openai_request import request_of
-from ftctl.providers.openai_results import metrics_download
+from ftctl.providers.openai_results import card_of, metrics_download, record_of
+from ftctl.providers.openai_weights import last_with_weights, weights_of
 from ftctl.providers.result_folder import write_results
+from ftctl.providers.safe_names import choose
 
 _log = logging.getLogger(__name__)
 
@@ -138,10 +140,14 @@ class OpenAIProvider:
         return wire.snapshot_of(self._job(remote_id))
 
     def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
-        """Every job, newest first, as many at a time as one answer holds."""
+        """Every job, newest first, as many at a time as one answer holds.
+
+        Left out are those whose model's name only their checkpoints tell: asked for one by one.
+        """
         jobs = self._jobs({})
         while page := list(islice(jobs, PAGE)):
-            yield {job.id: wire.snapshot_of(job) for job in page}
+            told = (job for job in page if not self._asks_checkpoints(job))
+            yield {job.id: wire.snapshot_of(job) for job in told}
 
     def probe(self, model: str | None) -> Probe:  # noqa: ARG002 - one list tells of the account
         """The newest job that the key's list shows, from one page of it."""
@@ -196,24 +202,33 @@ class OpenAIProvider:
         return self._tuned(self._job(remote_id))
 
     def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
-        """Bring home metrics, events and a model card: the weights stay at the vendor."""
+        """Bring home events, a model card, and the weights, or metrics where those stay there."""
         job = self._job(remote_id)
         tuned = self._tuned(job)
+        checkpoints = self._checkpoints(remote_id)
         files: dict[str, bytes | Download] = {
-            "README.md": wire.card_of(job, self._base_url),
-            "job.json": wire.record_of(job, self._checkpoints(remote_id)),
+            "README.md": card_of(job, tuned, self._base_url, weights=self.profile.returns_weights),
+            "job.json": record_of(job, checkpoints),
             "events.jsonl": b"".join(
                 event.model_dump_json().encode() + b"\n" for event in self.events(remote_id, 0)
             ),
         }
-        for number, file_id in enumerate(job.result_files or (), start=1):
-            name = "metrics.csv" if number == 1 else f"metrics-{number}.csv"
-            files[name] = metrics_download(self._at, file_id)
+        last = last_with_weights(checkpoints)
+        if self.profile.returns_weights and last is not None:
+            offered = weights_of(
+                self._at, last, who=self._who, base_url=self._base_url, provider=self.name
+            )
+            files |= choose(self._who, offered, taken=files).files
+            tuned = tuned.model_copy(update={"folder": folder})
+        else:
+            for number, file_id in enumerate(job.result_files or (), start=1):
+                name = "metrics.csv" if number == 1 else f"metrics-{number}.csv"
+                files[name] = metrics_download(self._at, file_id)
         write_results(folder, files, progress)
         return tuned
 
     def forget(self, remote_id: str) -> None:
-        """Delete the job's files and its tuned model, and see that they are gone.
+        """Delete the job's files, its checkpoints' and its tuned model; see that they are gone.
 
         A file that a job which hasn't ended still reads is kept. The job's own record can't be
         deleted: the wire has no verb for it.
@@ -226,11 +241,24 @@ class OpenAIProvider:
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status}", hint="cancel it first")
         in_use = {file for other in self._jobs({}) if not other.ended for file in other.files}
-        for file_id in job.files:
+        kept = [self._checkpoints(remote_id)] if self.profile.returns_weights else []
+        weights = [file for rows in kept for row in rows for file in row.result_files or ()]
+        for file_id in dict.fromkeys([*job.files, *weights]):
             if file_id not in in_use:
                 self._files.delete(file_id)
         if job.fine_tuned_model:
             self._delete_model(job.fine_tuned_model)
+
+    def _named(self, job: wire.Job) -> wire.Job:
+        """The job with its model's name, where only its checkpoints tell that."""
+        if job.fine_tuned_model or not self._asks_checkpoints(job):
+            return job
+        last = last_with_weights(self._checkpoints(job.id))
+        name = None if last is None else last.fine_tuned_model_checkpoint or last.id
+        return job.model_copy(update={"fine_tuned_model": name})
+
+    def _asks_checkpoints(self, job: wire.Job) -> bool:
+        return self.profile.returns_weights and job.succeeded and not job.fine_tuned_model
 
     def _tuned(self, job: wire.Job) -> TunedModel:
         if not job.ended or not job.fine_tuned_model:
@@ -240,10 +268,12 @@ class OpenAIProvider:
         return TunedModel(name=job.fine_tuned_model, base_model=job.model, base_url=self._base_url)
 
     def _job(self, remote_id: str) -> wire.Job:
-        return self._at.one(
-            f"show job {remote_id}",
-            wire.Job,
-            lambda c: c.fine_tuning.jobs.with_raw_response.retrieve(remote_id),
+        return self._named(
+            self._at.one(
+                f"show job {remote_id}",
+                wire.Job,
+                lambda c: c.fine_tuning.jobs.with_raw_response.retrieve(remote_id),
+            )
         )
 
     def _jobs(self, query: dict[str, Any]) -> Iterator[wire.Job]:
@@ -273,3 +303,21 @@ class OpenAIProvider:
             lambda c: c.models.with_raw_response.delete(model),
             lambda c: c.models.with_raw_response.retrieve(model),
         )
+
+
+class AzureProvider(OpenAIProvider):
+    """Jobs at Azure AI Foundry."""
+
+    profile, name, capabilities = AZURE, AZURE.name, AZURE.capabilities
+
+
+class NebiusProvider(OpenAIProvider):
+    """Jobs at Nebius Token Factory."""
+
+    profile, name, capabilities = NEBIUS, NEBIUS.name, NEBIUS.capabilities
+
+
+class BedrockProvider(OpenAIProvider):
+    """Reinforcement fine-tuning at Amazon Bedrock, over OpenAI's wire."""
+
+    profile, name, capabilities = BEDROCK, BEDROCK.name, BEDROCK.capabilities

@@ -6,9 +6,7 @@ from ftctl.errors import PrivacyForbids, Unsupported, UsageError
 from ftctl.job import JobSpec, Method
 from ftctl.providers.base import RemoteFile
 from ftctl.providers.openai_profiles import Profile
-from ftctl.providers.openai_request import request_of
-
-_MAX_NAME = 64  # characters; OpenAI's API reference
+from ftctl.providers.openai_request import LONGEST_NAME, request_of
 
 
 def require_bounds(spec: JobSpec, profile: Profile) -> None:
@@ -24,10 +22,10 @@ def require_bounds(spec: JobSpec, profile: Profile) -> None:
             f"{profile.who} doesn't tune with {spec.method}",
             hint=f"--method {min(profile.settings)}",
         )
-    if not 1 <= len(spec.name) <= _MAX_NAME:
+    if not 1 <= len(spec.name) <= LONGEST_NAME:
         raise UsageError(
             f"the name {spec.name!r} has {len(spec.name)} characters; {profile.who} takes 1 to "
-            f"{_MAX_NAME} (it becomes part of the model's name)",
+            f"{LONGEST_NAME} (it becomes part of the model's name)",
             hint="--name SHORTER",
         )
     request_of(spec, {"training": RemoteFile("file", spec.data_sha256)}, "job", profile)

@@ -12,6 +12,7 @@ from ftctl.providers.base import RemoteFile
 from ftctl.providers.openai_graders import grader_of
 from ftctl.providers.openai_profiles import Profile, Setting, Value
 
+LONGEST_NAME = 64  # characters; OpenAI's API reference
 _METHODS: Mapping[Method, str] = {"sft": "supervised", "dpo": "dpo", "rft": "reinforcement"}
 
 
@@ -102,7 +103,7 @@ def _range(rule: Setting) -> str:
 def _suffix(name: str, marker: str, profile: Profile) -> str:
     """What ends the tuned model's name; where nothing else keeps our marker, it stands there."""
     tail = f"-{marker}" if profile.marker == "suffix" else ""
-    if not tail and len(name) <= profile.longest_suffix:
+    if not tail and profile.longest_suffix == LONGEST_NAME:
         return name
     # Vendors whose suffix is short, or is all that they keep, name the signs that it may have.
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name)

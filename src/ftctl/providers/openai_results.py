@@ -1,13 +1,17 @@
-"""OpenAI's result files: the loss of every step as CSV, however long it is."""
+"""What a job at a vendor of OpenAI's wire leaves at home: metrics as CSV, a record, a card."""
 
 import base64
 import binascii
 import functools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
+from ftctl import __version__
 from ftctl.errors import Unavailable
+from ftctl.job import TunedModel
+from ftctl.providers import openai_wire as wire
 from ftctl.providers.download import Download, Stream
 from ftctl.providers.openai_connection import Connection
 
@@ -65,3 +69,43 @@ def _decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
             "a result file breaks off in the middle of its base64",
             hint="run the same command again",
         )
+
+
+def record_of(job: wire.Job, checkpoints: Sequence[wire.Checkpoint]) -> bytes:
+    """The job and its checkpoints as one JSON document to keep."""
+    record = {
+        "job": job.model_dump(mode="json"),
+        "checkpoints": [checkpoint.model_dump(mode="json") for checkpoint in checkpoints],
+    }
+    return json.dumps(record, indent=1, sort_keys=True).encode()
+
+
+_CARD = """# {name}
+
+A model fine-tuned from `{base}` by job `{job}` at {base_url}, submitted by ftctl {version}.
+
+{where}
+"""
+_THERE = """It answers under the name `{model}` at that base URL; its weights can't be downloaded.
+Settings and checkpoints stand in `job.json`, the loss of every step in `metrics*.csv`."""
+_HERE = """Its weights are in this folder, as the vendor's checkpoint `{model}` holds them.
+Settings, checkpoints and what was measured stand in `job.json` and `events.jsonl`."""
+
+
+def card_of(job: wire.Job, tuned: TunedModel, base_url: str, *, weights: bool) -> bytes:
+    """The model card: which model, from what, where it answers.
+
+    Args:
+        job: The vendor's.
+        tuned: What it made.
+        base_url: Of the vendor's API.
+        weights: Whether its weights are brought home with the card.
+    """
+    return _CARD.format(
+        name=(job.metadata or {}).get(wire.NAME) or job.suffix or job.id,
+        base=job.model,
+        job=job.id,
+        base_url=base_url,
+        version=__version__,
+        where=(_HERE if weights else _THERE).format(model=tuned.name),
+    ).encode()

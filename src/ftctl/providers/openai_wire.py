@@ -5,7 +5,6 @@ reading would cost something: an answer without an id is no answer. Shapes and w
 SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-21).
 """
 
-import json
 import re
 import time
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from ftctl import __version__
 from ftctl.job import JobEvent, JobState, Snapshot
 from ftctl.providers.documents import Document, Item, Words
 
@@ -87,6 +85,11 @@ class Job(Item):
         """Whether nothing more will happen to it."""
         state = STATUS.get(self.status)
         return state is not None and state.terminal
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the vendor says so; a model proves it."""
+        return STATUS.get(self.status) is JobState.SUCCEEDED
 
     def marker(self, where: Literal["metadata", "suffix"] = "metadata") -> str | None:
         """Our id, where the vendor kept it; empty where it kept what is somebody else's.
@@ -180,7 +183,7 @@ def snapshot_of(job: Job) -> Snapshot:
 
 def _awaits_its_name(job: Job) -> bool:
     return (
-        STATUS.get(job.status) is JobState.SUCCEEDED
+        job.succeeded
         and not job.fine_tuned_model
         and job.finished_at is not None
         and abs(time.time() - job.finished_at) < _NAMED_WITHIN_S
@@ -233,33 +236,3 @@ def moment(seconds: float) -> datetime:
 def _measured(data: dict[str, Any]) -> dict[str, Any]:
     """A metrics event's data, in which the training loss stands under our name for it, too."""
     return data | ({"loss": data["train_loss"]} if "train_loss" in data else {})
-
-
-def record_of(job: Job, checkpoints: list[Checkpoint]) -> bytes:
-    """The job and its checkpoints as one JSON document to keep."""
-    record = {
-        "job": job.model_dump(mode="json"),
-        "checkpoints": [checkpoint.model_dump(mode="json") for checkpoint in checkpoints],
-    }
-    return json.dumps(record, indent=1, sort_keys=True).encode()
-
-
-_CARD = """# {name}
-
-A model fine-tuned from `{base}` by job `{job}` at {base_url}, submitted by ftctl {version}.
-
-It answers under the name `{model}` at that base URL; its weights can't be downloaded. Settings and
-checkpoints stand in `job.json`, the loss of every step in `metrics*.csv`.
-"""
-
-
-def card_of(job: Job, base_url: str) -> bytes:
-    """The model card: which model, from what, where it answers."""
-    return _CARD.format(
-        name=(job.metadata or {}).get(NAME) or job.id,
-        base=job.model,
-        job=job.id,
-        base_url=base_url,
-        version=__version__,
-        model=job.fine_tuned_model,
-    ).encode()

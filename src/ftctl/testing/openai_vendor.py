@@ -1,26 +1,32 @@
 """OpenAI's files, fine-tuning and chat wire on loopback, in the shapes of the official SDK's types.
 
-A job moves one status on with each retrieve, or when `move` says so.
+A job moves one status on with each retrieve, or when `move` says so. `openai_dialects` says how the
+other vendors of this wire differ.
 """
 
-import secrets
 import ssl
 import time
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote
 
 from typing_extensions import override
 
-from ftctl.testing.loopback import Answer, Json, Loopback, Request, form_fields
+from ftctl.testing import openai_documents as documents
+from ftctl.testing.loopback import Answer, Json, Loopback, Request, form_fields, ranged
 from ftctl.testing.openai_chat import chat_answer
-from ftctl.testing.under_test import TROUBLE
+from ftctl.testing.openai_dialects import OPENAI, Dialect
+from ftctl.testing.openai_documents import job_document as job_document
+from ftctl.testing.openai_parts import Parts
 
 STATUSES = ("validating_files", "queued", "running", "succeeded")
 TERMINAL = ("succeeded", "failed", "cancelled")
-TUNABLE = ("gpt-4.1-mini-2025-04-14", "gpt-4o-mini-2024-07-18")
 _MIN_EXAMPLES = 10  # as OpenAI asks for
+_TENSOR = b'{"lora_A.weight": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}'
+_WEIGHTS = len(_TENSOR).to_bytes(8, "little") + _TENSOR + b"\1\2\3\4"
 
 
 @dataclass
@@ -54,13 +60,17 @@ class OpenAIVendor(Loopback):
         metadata: Whether a job's metadata are kept and the list of jobs is filtered by them; a
             gateway may keep them only, or drop them.
         tls: What it speaks TLS with; plain HTTP when None.
+        dialect: Whose wire it speaks.
 
     Attributes:
         creates: How many jobs were made for each marker.
         reply: What every model says.
+        shutdown: The day that every tuned model shows as its last, or None.
+        parts: Uploads that come in parts.
+        permissions: Who may use a checkpoint, by its name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one way in which vendors differ
         self,
         key: str | None = None,
         *,
@@ -70,6 +80,7 @@ class OpenAIVendor(Loopback):
         lists_lag_requests: int = 0,
         metadata: Literal["filtered", "kept", "dropped"] = "filtered",
         tls: ssl.SSLContext | None = None,
+        dialect: Dialect = OPENAI,
     ) -> None:
         super().__init__(key, tls=tls)
         self.statuses = statuses
@@ -79,41 +90,69 @@ class OpenAIVendor(Loopback):
         self.metadata = metadata
         self.files: dict[str, VendorFile] = {}
         self.jobs: dict[str, VendorJob] = {}
-        self.models: dict[str, Json] = {name: _model(name, "system") for name in TUNABLE}
+        self.dialect = dialect
+        self.models = {name: documents.model(name, "system") for name in dialect.models}
         self.creates: Counter[str] = Counter()
         self.reply = "It is green."
+        self.shutdown: str | None = None
+        self.parts = Parts(self.keep)
+        self.permissions: dict[str, dict[str, Json]] = {}
 
     @override
     def refusal(self, status: int, message: str, code: str | None = None) -> Answer:
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        error = {"message": message, "type": kind, "param": None, "code": code}
-        return Answer({"error": error}, status)
+        return self.dialect.refusal(status, message, code)
 
     @override
     def answer(self, request: Request) -> Answer:
-        answer = self.refusal(404, f"No such thing: {request.path}", "not_found")
-        match [request.method, *request.path.strip("/").split("/")]:
-            case ["POST", "files"]:
-                answer = self._upload(request)
-            case ["GET", "files"]:
+        method, *path = [request.method, *map(unquote, request.path.strip("/").split("/"))]
+        answers = {
+            "files": self._files_answer,
+            "fine_tuning": self._tuning_answer,
+            "models": self._models_answer,
+            "uploads": self._uploads_answer,
+            "chat": self._chat_answer,
+        }
+        know = answers.get(path[0])
+        answer = know(method, path[1:], request) if know is not None else None
+        return answer or self.refusal(404, f"No such thing: {request.path}", "not_found")
+
+    def _files_answer(self, method: str, path: list[str], request: Request) -> Answer | None:
+        match [method, *path]:
+            case ["POST"]:
+                return self._upload(request)
+            case ["GET"]:
                 rows = [file.document for file in self.files.values()]
                 purpose = request.query.get("purpose")
-                answer = _page([r for r in rows if purpose in (None, r["purpose"])], request)
-            case [method, "files", file_id, *rest]:
-                answer = self._file(method, file_id, rest)
-            case ["POST", "fine_tuning", "jobs"]:
-                answer = self._create(request)
-            case ["GET", "fine_tuning", "jobs"]:
-                answer = self._list(request)
-            case [method, "fine_tuning", "jobs", job_id, *rest]:
-                answer = self._job(method, job_id, rest, request)
-            case ["POST", "chat", "completions"]:
-                answer = self._chat(request)
-            case ["GET", "models"]:
-                answer = Answer({"object": "list", "data": list(self.models.values())})
-            case [method, "models", name] if name in self.models:
-                answer = self._model(method, name)
-        return answer
+                found = [row for row in rows if purpose in (None, row["purpose"])]
+                return documents.page(found, request)
+            case [_, file_id, *rest]:
+                return self._file(method, file_id, rest, request)
+        return None
+
+    def _tuning_answer(self, method: str, path: list[str], request: Request) -> Answer | None:
+        match [method, *path]:
+            case ["POST", "jobs"]:
+                return self._create(request)
+            case ["GET", "jobs"]:
+                return self._list(request)
+            case [_, "jobs", job_id, *rest]:
+                return self._job(method, job_id, rest, request)
+            case [_, "checkpoints", name, "permissions", *rest] if self.dialect.can_pause:
+                return self._permissions(method, name, rest, request)
+        return None
+
+    def _models_answer(self, method: str, path: list[str], _: Request) -> Answer | None:
+        if method == "GET" and not path:
+            return Answer({"object": "list", "data": list(self.models.values())})
+        name = "/".join(path)
+        return self._model(method, name) if name in self.models else None
+
+    def _uploads_answer(self, method: str, path: list[str], request: Request) -> Answer | None:
+        known = method == "POST" and self.dialect.has_uploads
+        return self.parts.answer(path, request) if known else None
+
+    def _chat_answer(self, method: str, path: list[str], request: Request) -> Answer | None:
+        return self._chat(request) if [method, *path] == ["POST", "completions"] else None
 
     def move(self, job_id: str, status: str) -> None:
         """Bring a job to a status, with all that belongs to it."""
@@ -122,10 +161,9 @@ class OpenAIVendor(Loopback):
         if status in TERMINAL:
             job.document["finished_at"] = int(time.time())
             job.script.clear()
-        job.events.append(_event(f"The job is now {status}"))
+        job.events.append(documents.event(f"The job is now {status}"))
         if status == "running":
-            for step in (1, 2):
-                job.events.append(_metrics(step))
+            job.events += [documents.metrics(step) for step in (1, 2)]
         if status == "succeeded":
             self._succeed(job)
         if status == "failed":
@@ -137,54 +175,52 @@ class OpenAIVendor(Loopback):
 
     def _succeed(self, job: VendorJob) -> None:
         document = job.document
-        suffix = document["user_provided_suffix"] or ""
+        suffix = document.get("user_provided_suffix") or document.get("suffix") or ""
         name = f"ft:{document['model']}:org:{suffix}:{document['id'][-6:]}"
-        self.models[name] = _model(name, "org")
-        csv = b"step,train_loss,train_accuracy\n1,1.5,0.4\n2,1.1,0.6\n"
-        results = self._keep("step_metrics.csv", "fine-tune-results", csv)
-        document["fine_tuned_model"] = name
         document["trained_tokens"] = 1234
-        document["result_files"] = [results["id"]]
-        job.checkpoints = [
-            {
-                "id": f"ftckpt-{document['id'][-6:]}",
-                "object": "fine_tuning.job.checkpoint",
-                "created_at": int(time.time()),
-                "fine_tuned_model_checkpoint": f"{name}:ckpt-step-2",
-                "fine_tuning_job_id": document["id"],
-                "metrics": {"step": 2.0, "train_loss": 1.1},
-                "step_number": 2,
-            }
-        ]
+        job.checkpoints = [documents.checkpoint(document["id"], name, 2)]
+        if self.dialect.gives_weights:
+            document["trained_steps"] = document["total_steps"]
+            adapter = {"adapter_config.json": b"{}", "adapter_model.safetensors": _WEIGHTS}
+            self.offer(document["id"], adapter)
+            return
+        self.models[name] = documents.model(name, "org", self.shutdown)
+        csv = b"step,train_loss,train_accuracy\n1,1.5,0.4\n2,1.1,0.6\n"
+        document["fine_tuned_model"] = name
+        document["result_files"] = [self.keep("step_metrics.csv", "fine-tune-results", csv)["id"]]
+
+    def offer(self, job_id: str, files: Mapping[str, bytes]) -> None:
+        """Let the last checkpoint of a job hold these files alone."""
+        kept = [self.keep(n, "fine-tune-results", content)["id"] for n, content in files.items()]
+        self.jobs[job_id].checkpoints[-1]["result_files"] = kept
 
     def _upload(self, request: Request) -> Answer:
         parts = form_fields(request)
         if "file" not in parts or "purpose" not in parts:
             return self.refusal(400, "Missing file or purpose")
         name, content = parts["file"]
-        return Answer(self._keep(name or "file", parts["purpose"][1].decode(), content))
+        return Answer(self.keep(name or "file", parts["purpose"][1].decode(), content))
 
-    def _keep(self, name: str, purpose: str, content: bytes) -> Json:
-        document: Json = {
-            "id": f"file-{secrets.token_hex(6)}",
-            "object": "file",
-            "bytes": len(content),
-            "created_at": int(time.time()),
-            "filename": name,
-            "purpose": purpose,
-            "status": "processed",
-        }
+    def keep(self, name: str, purpose: str, content: bytes) -> Json:
+        """Hold a file; what the API says of it."""
+        wait = self.dialect.imports_files and purpose == "fine-tune"
+        document = documents.file(name, purpose, len(content), "pending" if wait else "processed")
         self.files[document["id"]] = VendorFile(document, content)
-        return document
+        return dict(document)
 
-    def _file(self, method: str, file_id: str, rest: list[str]) -> Answer:
+    def _file(self, method: str, file_id: str, rest: list[str], request: Request) -> Answer:
         held = self.files.get(file_id)
         if held is None:
             return self.refusal(404, f"No such File object: {file_id}")
         if method == "DELETE":
             del self.files[file_id]
             return Answer({"id": file_id, "object": "file", "deleted": True})
-        return Answer(held.content) if rest == ["content"] else Answer(held.document)
+        if rest == ["content"]:
+            named = f'"{zlib.crc32(held.content)}"'
+            weights = self.dialect.gives_weights
+            return ranged(request, held.content, named) if weights else Answer(held.content)
+        held.document["status"] = "processed"  # by now it is
+        return Answer(held.document)
 
     def _chat(self, request: Request) -> Answer:
         asked = request.json()
@@ -207,32 +243,68 @@ class OpenAIVendor(Loopback):
             return self.refusal(404, f"No such fine-tuning job: {job_id}")
         match [method, *rest]:
             case ["GET", "events"]:
-                return _page(job.events, request)
+                return documents.page(job.events, request)
             case ["GET", "checkpoints"]:
-                return _page(job.checkpoints, request)
+                return documents.page(job.checkpoints, request)
             case ["POST", "cancel"]:
                 if job.document["status"] in TERMINAL:
                     return self.refusal(400, f"Job has already ended: {job.document['status']}")
                 self.move(job_id, "cancelled")
+            case ["POST", "pause" | "resume" as verb] if self.dialect.can_pause:
+                return self._pause(job, verb)
         seen = dict(job.document)
-        if method == "GET" and self.by_polls and job.script:
+        paused = seen["status"] == "paused"
+        if method == "GET" and self.by_polls and job.script and not paused:
             self.move(job_id, job.script.pop(0))
         return Answer(seen)
 
+    def _pause(self, job: VendorJob, verb: str) -> Answer:
+        before, after = ("running", "paused") if verb == "pause" else ("paused", "running")
+        status = job.document["status"]
+        if status != before:
+            return self.refusal(400, f"Job can't be told to {verb}: it is {status}")
+        job.document["status"] = after
+        job.events.append(documents.event(f"The job is now {after}"))
+        return Answer(dict(job.document))
+
+    def _permissions(
+        self, method: str, name: str, rest: list[str], request: Request
+    ) -> Answer | None:
+        held = self.permissions.setdefault(name, {})
+        if method == "POST":
+            made = []
+            for project in request.json().get("project_ids", []):
+                row = documents.permission(project)
+                held[row["id"]] = row
+                made.append(row)
+            return Answer({"object": "list", "data": made, "has_more": False})
+        if method == "DELETE" and rest and rest[0] in held:
+            del held[rest[0]]
+            return Answer({"id": rest[0], "object": "checkpoint.permission", "deleted": True})
+        return documents.page(list(held.values()), request) if method == "GET" else None
+
     def _create(self, request: Request) -> Answer:
         asked = request.json()
-        training = self.files.get(asked.get("training_file", ""))
+        wrong = self.dialect.objection(asked)
+        if wrong is not None:
+            return self.refusal(422 if self.dialect.refuses_with == "detail" else 400, wrong)
+        training = self.files.get(asked["training_file"])
         if training is None:
-            return self.refusal(400, f"invalid training_file: {asked.get('training_file')}")
-        if asked.get("model") not in self.models:
+            return self.refusal(400, f"invalid training_file: {asked['training_file']}")
+        if training.document["status"] != "processed":
+            said = "The specified file reference must point to a completed file import."
+            return self.refusal(400, said, "invalidPayload")
+        if asked["model"] not in self.models:
             return self._no_model(asked)
         enough = training.content.count(b"\n") >= _MIN_EXAMPLES
         script = list(self.statuses if enough else ("validating_files", "failed"))
-        document = job_document(asked, script.pop(0))
-        if self.metadata == "dropped":
+        weights = self.dialect.gives_weights
+        make = documents.nebius_job_document if weights else documents.job_document
+        document = make(asked, script.pop(0))
+        if self.metadata == "dropped" and "metadata" in document:
             document["metadata"] = None
         job = VendorJob(document, script)
-        job.events.append(_event(f"Created fine-tuning job: {document['id']}"))
+        job.events.append(documents.event(f"Created fine-tuning job: {document['id']}"))
         self.jobs[document["id"]] = job
         self.creates[(asked.get("metadata") or {}).get("ftctl_marker", "")] += 1
         return Answer(dict(document))
@@ -244,94 +316,9 @@ class OpenAIVendor(Loopback):
             shown = shown and time.monotonic() - job.made_at >= self.lists_lag_s
             if shown and self._selected(job.document, request.query):
                 rows.append(job.document)
-        return _page(rows, request)
+        return documents.page(rows, request)
 
     def _selected(self, document: Json, query: Mapping[str, str]) -> bool:
         wanted = {k[9:-1]: v for k, v in query.items() if k.startswith("metadata[")}
-        metadata = document["metadata"] or {}
+        metadata = document.get("metadata") or {}
         return self.metadata == "kept" or all(metadata.get(k) == v for k, v in wanted.items())
-
-
-def _page(oldest_first: Sequence[Json], request: Request) -> Answer:
-    """One page, newest first, as every list of this API is."""
-    rows = list(reversed(oldest_first))
-    after = request.query.get("after")
-    if after is not None:
-        ids = [row["id"] for row in rows]
-        rows = rows[ids.index(after) + 1 :] if after in ids else []
-    limit = int(request.query.get("limit", "20"))
-    page = rows[:limit]
-    return Answer({"object": "list", "data": page, "has_more": len(rows) > limit})
-
-
-def job_document(asked: Json, status: str) -> Json:
-    """A new job as the vendor shows it."""
-    method = asked.get("method") or {"type": "supervised", "supervised": {}}
-    given = (method.get("supervised") or {}).get("hyperparameters") or {}
-    settings = {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 2.0} | given
-    return {
-        "id": f"ftjob-{secrets.token_hex(8)}",
-        "object": "fine_tuning.job",
-        "created_at": int(time.time()),
-        "finished_at": None,
-        "estimated_finish": None,
-        "model": asked["model"],
-        "fine_tuned_model": None,
-        "organization_id": "org-loopback",
-        "status": status,
-        "error": None,
-        "training_file": asked["training_file"],
-        "validation_file": asked.get("validation_file"),
-        "result_files": [],
-        "trained_tokens": None,
-        "seed": asked.get("seed") or 0,
-        "hyperparameters": settings,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": settings}},
-        "integrations": [],
-        "metadata": asked.get("metadata"),
-        "user_provided_suffix": asked.get("suffix"),
-    }
-
-
-def _event(message: str) -> Json:
-    return {
-        "id": f"ftevent-{secrets.token_hex(8)}",
-        "object": "fine_tuning.job.event",
-        "created_at": int(time.time()),
-        "level": "info",
-        "message": message,
-        "type": "message",
-        "data": None,
-    }
-
-
-def _metrics(step: int) -> Json:
-    data = {"step": step, "total_steps": 2, "train_loss": 2.0 / step}
-    said = f"Step {step}/2: training loss={data['train_loss']:.2f}"
-    return _event(said) | {"type": "metrics", "data": data}
-
-
-def _model(name: str, owner: str) -> Json:
-    return {"id": name, "object": "model", "created": int(time.time()), "owned_by": owner}
-
-
-def nulls_while_running(document: Json) -> Json:
-    """What the vendor really says of a healthy job: an error object in which all is null."""
-    return document | {"error": {"code": None, "message": None, "param": None}}
-
-
-def trouble_while_running(document: Json) -> Json:
-    """A job that runs on and shows an error object all the same."""
-    error = {"code": "slow", "message": TROUBLE, "param": None}
-    return document | {"status": "running", "error": error}
-
-
-def succeeded_in_part(document: Json) -> Json:
-    """A job that succeeded with a model, and says what went wrong on the way."""
-    error = {"code": "partial", "message": TROUBLE, "param": None}
-    return document | {"status": "succeeded", "fine_tuned_model": "ft:part", "error": error}
-
-
-def without_model(document: Json) -> Json:
-    """A job that succeeded and names no model."""
-    return document | {"status": "succeeded", "fine_tuned_model": None}
