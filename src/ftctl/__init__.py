@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ftctl.api.diagnosing import explain
     from ftctl.api.estimating import estimate
     from ftctl.api.evaluating import evaluate
+    from ftctl.api.exporting import export
     from ftctl.api.job_handle import Job, get_job, jobs, watch
     from ftctl.api.migrating import migrate
     from ftctl.api.model_handle import chat
@@ -28,6 +29,7 @@ _HOMES = {
     "estimate": "ftctl.api.estimating",
     "evaluate": "ftctl.api.evaluating",
     "explain": "ftctl.api.diagnosing",
+    "export": "ftctl.api.exporting",
     "get_job": "ftctl.api.job_handle",
     "jobs": "ftctl.api.job_handle",
     "migrate": "ftctl.api.migrating",
@@ -44,6 +46,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "explain",
+    "export",
     "get_job",
     "jobs",
     "migrate",

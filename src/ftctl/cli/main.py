@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("cancel", "Stop a job."),
     "resume": ("resume", "Go on with a failed or cancelled job from its last checkpoint."),
     "fetch": ("fetch", "Bring home a job's adapter, metrics and model card."),
+    "export": ("export", "Write a tuned model in another shape, or send it to a hub."),
     "migrate": ("migrate", "Run a job's data and settings at another provider."),
     "forget": ("forget", "Delete what a job left at its provider."),
     "chat": ("chat", "Talk to a base or tuned model."),

@@ -68,7 +68,7 @@ class Repos:
         """
         repo = f"{self.me}/{DATA_PREFIX}{sha256[:40]}"
         try:
-            held = self._info(repo, "dataset")
+            held = self.show(repo, "dataset")
         except NotFound:
             self.make(repo, "dataset", private=True)
         else:
@@ -113,7 +113,7 @@ class Repos:
     def find_adapter(self, repo: str) -> str | None:
         """Repository and commit of an adapter; None where there is no repository or no weights."""
         try:
-            info = self._info(repo, "model")
+            info = self.show(repo, "model")
         except NotFound:
             return None
         weights = any(entry.rfilename.endswith(WEIGHTS) for entry in info.siblings or ())
@@ -126,7 +126,7 @@ class Repos:
             NotFound: there is no such repository.
             Unsupported: its weights aren't safetensors.
         """
-        info = self._info(order.repo, "model")
+        info = self.show(order.repo, "model")
         offered = [
             (entry.rfilename, self._download(order.repo, info.sha, entry))
             for entry in info.siblings or ()
@@ -146,7 +146,7 @@ class Repos:
             Unavailable: it is still there.
         """
         try:
-            tags = self._info(repo, kind).tags or ()
+            tags = self.show(repo, kind).tags or ()
         except NotFound:
             return
         if tag not in tags:
@@ -156,12 +156,17 @@ class Repos:
             )
         try:
             self._at.ask(f"delete {repo}", lambda api: api.delete_repo(repo, repo_type=kind))
-            self._info(repo, kind)
+            self.show(repo, kind)
         except NotFound:
             return
         raise Unavailable(f"{self._who} still shows {repo} after deleting it", hint="try again")
 
-    def _info(self, repo: str, kind: str) -> Any:  # noqa: ANN401 - huggingface_hub's own types
+    def show(self, repo: str, kind: str) -> Any:  # noqa: ANN401 - huggingface_hub's own types
+        """What a hub says of a repository, sizes and hashes included.
+
+        Raises:
+            NotFound: there is none, or not for this key.
+        """
         return self._at.ask(
             f"show {repo}", lambda api: api.repo_info(repo, repo_type=kind, files_metadata=True)
         )

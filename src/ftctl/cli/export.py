@@ -1,0 +1,33 @@
+"""`ftctl export`: a job's result in another shape, or at a hub."""
+
+from pathlib import Path
+
+import click
+
+from ftctl.cli.options import command as make_command
+from ftctl.cli.render import Output
+
+
+@make_command("export", short_help="Write a tuned model in another shape, or send it to a hub.")
+@click.argument("job_id", metavar="ID")
+@click.option("--to", required=True, metavar="TARGET", help="peft, autotrain-yaml or hub:ORG/NAME.")
+@click.option("-o", "--out", "place", type=click.Path(path_type=Path), help="What to write.")
+@click.option("--public", is_flag=True, help="Let everybody read what is sent to a hub.")
+def command(out: Output, job_id: str, *, to: str, place: Path | None, public: bool) -> None:
+    """Write a job's result in another shape, or send it to a hub; the same again does no harm.
+
+    `peft` is the adapter folder; `autotrain-yaml` the job's data and settings as AutoTrain reads
+    them; `hub:ORG/NAME` sends adapter and card to a repository, a private one unless `--public`.
+    A model whose rows must stay inside is sent nowhere.
+
+    Example: ftctl export job-7f3k2m9xab --to hub:my-org/my-adapter
+    """
+    from ftctl.api.exporting import export
+
+    done = export(job_id, to, place, public=public, on_step=out.note)
+    if out.json:
+        out.document({"schema": "ftctl.export/1", **done.model_dump(mode="json")})
+        return
+    out.line(done.place)
+    note = f"{len(done.files)} files, {done.bytes:,} bytes"
+    out.note(note if done.commit is None else f"{note}, commit {done.commit}")
