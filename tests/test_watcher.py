@@ -279,7 +279,7 @@ def test_a_provider_that_cannot_be_asked_needs_a_person(store: Store) -> None:
     with pytest.raises(UsageError):
         resolve(store, stuck, " ")
     assert resolve(store, stuck, "remote-9").remote_id == "remote-9"
-    with pytest.raises(IllegalMove, match="only a job that needs_attention"):
+    with pytest.raises(IllegalMove, match="only a job of which nobody knows"):
         resolve(store, store.get_job(stuck.id), None)
 
 
@@ -372,3 +372,54 @@ def test_the_same_submit_finds_its_data_where_they_are_now(store: Store, tmp_pat
     done = submit(moved, store=store, provider=provider, patience=moving.patience())
     assert done.state is JobState.QUEUED
     assert len(store.jobs()) == 1
+
+
+def unanswered(store: Store, provider: Scripted, moving: Time) -> JobRecord:
+    """A job whose create was sent and got no answer."""
+    provider.fails_at = "before create"
+    with pytest.raises(Unavailable):
+        submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    provider.fails_at = None
+    (job,) = store.jobs()
+    assert (job.state, job.sent_at) == (JobState.SUBMITTING, NOW)
+    return job
+
+
+@pytest.mark.parametrize("remote_id", ["remote-9", None])
+def test_an_unanswered_create_takes_a_persons_word_after_its_window_only(
+    store: Store, remote_id: str | None
+) -> None:
+    provider, moving = Scripted(), Time()
+    job = unanswered(store, provider, moving)
+    moving.sleep(119.0)
+    with pytest.raises(IllegalMove, match="may still show up at scripted, for another 1 s"):
+        resolve(store, job, remote_id, moving.patience())
+    assert store.get_job(job.id) == job
+    moving.sleep(1.0)
+    said = resolve(store, job, remote_id, moving.patience())
+    assert (said.remote_id, said.sent_at) == (remote_id, None)
+    moving.slept.clear()
+    done = submit(spec_of(store), store=store, provider=provider, patience=moving.patience())
+    assert done.id == job.id
+    assert moving.slept == []  # the word has settled it: nothing is waited for any more
+    assert provider.made == ([] if remote_id else [job.id])
+
+
+def test_a_word_on_what_another_process_has_sent_anew_is_refused(store: Store) -> None:
+    moving = Time()
+    job = unanswered(store, Scripted(), moving)
+    moving.sleep(120.0)
+    anew = store.update(job.id, lambda _: {"sent_at": moving.now})
+    for remote_id in ("remote-9", None):
+        with pytest.raises(IllegalMove, match="changed meanwhile"):
+            resolve(store, job, remote_id, moving.patience())
+    assert store.get_job(job.id) == anew
+
+
+@pytest.mark.parametrize("state", [JobState.UPLOADING, JobState.SUBMITTING])
+def test_a_job_of_which_nothing_was_sent_needs_no_word(store: Store, state: JobState) -> None:
+    job = store.add_job(spec_of(store), "i")
+    for step in (JobState.UPLOADING, state):
+        job = store.update(job.id, lambda _, step=step: {"state": step})  # type: ignore[misc]
+    with pytest.raises(IllegalMove, match="only a job of which nobody knows"):
+        resolve(store, job, None)

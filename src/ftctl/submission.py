@@ -25,7 +25,7 @@ from ftctl.fault_words import as_kept
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider, RemoteFile
 from ftctl.store import Store
-from ftctl.watcher import adopt, utc_now
+from ftctl.watcher import adopt, held, utc_now
 
 OnStep = Callable[[str], None]
 _log = logging.getLogger(__name__)
@@ -239,25 +239,50 @@ def _needs_attention(store: Store, record: JobRecord, why: str) -> JobRecord:
     )
 
 
-def resolve(store: Store, record: JobRecord, remote_id: str | None) -> JobRecord:
-    """A person's word on a job that `needs_attention`: what it is at the provider, or nothing.
+def resolve(
+    store: Store, record: JobRecord, remote_id: str | None, patience: Patience | None = None
+) -> JobRecord:
+    """A person's word on what a job is at the provider, or that it is nothing there.
+
+    Asked for where a job `needs_attention`; taken, too, of a create that nobody answered once its
+    settle window is over, and not before: it may still be on its way.
 
     Raises:
-        IllegalMove: the job needs nobody's word.
+        IllegalMove: the job needs nobody's word, or not yet.
         UsageError: the id is empty.
     """
-    if record.state is not JobState.NEEDS_ATTENTION:
-        raise IllegalMove(
-            f"{record.id} is {record.state}; only a job that needs_attention is resolved",
-            hint=f"ftctl job {record.id}",
-        )
+    _require_doubt(record, patience or Patience())
     if remote_id is not None and not remote_id.strip():
         raise UsageError("an empty id names no job", hint="--remote ID, or --none")
-    if remote_id is None:
-        message = "not at the provider, a person says; it may be sent again"
-        fields = {"state": JobState.SUBMITTING, "sent_at": None, "message": message}
-        return store.update(record.id, lambda _: fields)
-    return adopt(store, record.id, remote_id)
+    message = "not at the provider, a person says; it may be sent again"
+    said: dict[str, Any] = {"state": JobState.SUBMITTING, "sent_at": None, "message": message}
+    if remote_id is not None:
+        said = held(remote_id)
+    judged = (record.state, record.sent_at)
+    after = store.update(record.id, lambda now: said if (now.state, now.sent_at) == judged else {})
+    told = (after.state, after.remote_id, after.sent_at)
+    if told != (said["state"], remote_id, None):  # another process was quicker
+        raise IllegalMove(
+            f"{record.id} changed meanwhile: it is {after.state}", hint=f"ftctl job {record.id}"
+        )
+    return after
+
+
+def _require_doubt(record: JobRecord, patience: Patience) -> None:
+    if record.state is JobState.NEEDS_ATTENTION:
+        return
+    if record.state is not JobState.SUBMITTING or record.sent_at is None:
+        raise IllegalMove(
+            f"{record.id} is {record.state}; only a job of which nobody knows whether "
+            f"{record.provider} took it is resolved",
+            hint=f"ftctl job {record.id}",
+        )
+    left = patience.settle_s - (patience.clock() - record.sent_at).total_seconds()
+    if left > 0:
+        raise IllegalMove(
+            f"{record.id} may still show up at {record.provider}, for another {left:.0f} s",
+            hint="ftctl jobs reconcile looks for it that long",
+        )
 
 
 def intention_of(spec: JobSpec) -> str:

@@ -184,12 +184,16 @@ def adopt(store: Store, job_id: str, remote_id: str) -> JobRecord:
     """Write down that the provider holds the job."""
 
     def change(now: JobRecord) -> dict[str, Any]:
-        if now.state not in (JobState.SUBMITTING, JobState.NEEDS_ATTENTION):
-            return {}  # another process adopted it first
-        fields: dict[str, Any] = {"remote_id": remote_id, "sent_at": None, "error": None}
-        return fields | {"state": JobState.QUEUED, "message": "submitted"}
+        doubt = now.state in (JobState.SUBMITTING, JobState.NEEDS_ATTENTION)
+        return held(remote_id) if doubt else {}  # another process adopted it first
 
     return store.update(job_id, change)
+
+
+def held(remote_id: str) -> dict[str, Any]:
+    """What changes of a job when it is known under which id the provider holds it."""
+    fields: dict[str, Any] = {"remote_id": remote_id, "sent_at": None, "error": None}
+    return fields | {"state": JobState.QUEUED, "message": "submitted"}
 
 
 def mark_stale(store: Store, record: JobRecord, error: FtctlError) -> JobRecord:

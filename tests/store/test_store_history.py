@@ -345,7 +345,7 @@ class Observers(RuleBasedStateMachine):
 
     def _resolve(self, store: Store, act: Act) -> list[JobRecord]:
         job = self._in_hand(act)
-        return [resolve(store, job, self.vendor.truth(job.marker))]
+        return [resolve(store, job, self.vendor.truth(job.marker), self.patience)]
 
     def _move(self, store: Store, act: Act) -> list[JobRecord]:
         live = [remote_id for remote_id, seen in self.vendor.jobs.items() if not over(seen)]
@@ -401,7 +401,7 @@ class Observers(RuleBasedStateMachine):
         store = self.stores[0]
         for job in store.jobs():
             if job.state is JobState.NEEDS_ATTENTION:
-                job = resolve(store, job, self.vendor.truth(job.marker))
+                job = resolve(store, job, self.vendor.truth(job.marker), self.patience)
             if job.state.open_intention:
                 job = carry_on(store, self.vendor, job, lambda _: None, self.patience)
                 assert job.state is JobState.QUEUED

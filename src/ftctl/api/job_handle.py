@@ -314,14 +314,15 @@ def reconcile(
 def resolve_job(
     job_id: str, remote_id: str | None, *, settings: Settings | None = None
 ) -> JobRecord:
-    """Say what a job that `needs_attention` is at its provider; None is nothing.
+    """Say what a job of which nobody knows is at its provider; None is nothing.
 
     Raises:
-        IllegalMove: the job needs nobody's word.
+        IllegalMove: the job needs nobody's word, or not before its settle window is over.
     """
     settings = settings or load_settings()
     with open_store(settings) as store:
-        record = resolve(store, store.get_job(job_id), remote_id)
+        patience = Patience(settings.settle_s)
+        record = resolve(store, store.get_job(job_id), remote_id, patience)
         store.audit("resolved", {"remote_id": remote_id}, job_id=record.id)
         return record
 

@@ -71,6 +71,7 @@ def reconcile_command(out: Output) -> None:
 def resolve_command(out: Output, job_id: str, *, remote: str | None, nothing: bool) -> None:
     """Say what became of a job that needs attention, after looking at the provider.
 
+    Taken, too, of a job whose submission got no answer, once FTCTL_SETTLE_S seconds are over.
     With --none the same submit, or `ftctl jobs reconcile`, sends it again.
 
     Example: ftctl jobs resolve job-7f3k2m9xab --remote ftjob-abc123
