@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ftctl.fault_words import word_kept
 
@@ -122,6 +122,18 @@ class JobSpec(BaseModel):
     max_cost_usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     notify: str | None = None  # a command or URL that is told of each move
     metadata: dict[str, str] = {}  # what the asker wants kept with the job; sent nowhere
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """Bytes of a name or path that are no UTF-8 could be kept in no record."""
+        for text in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(text, str | Path):
+                try:
+                    str(text).encode()
+                except UnicodeEncodeError:
+                    raise ValueError("not UTF-8 text") from None
+        return value
 
 
 class TunedModel(BaseModel):

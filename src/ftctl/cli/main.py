@@ -93,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        _require_text(arguments)
         # Without click's own standalone mode `ctx.exit(1)` comes back as a value.
         code = ftctl.main(arguments, prog_name="ftctl", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where failures become messages
@@ -100,3 +101,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         exit_with(error, json="--json" in arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text: they could stand in no record, report or request."""
+    from ftctl.errors import UsageError
+
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode("utf-8", "backslashreplace").decode()
+            raise UsageError(
+                f"the argument {shown} isn't UTF-8",
+                hint="write it in UTF-8; a file can be renamed, or reached by a link",
+            ) from None
