@@ -174,6 +174,14 @@ def test_a_known_hash_is_as_good_as_a_version(folder: Path) -> None:
     assert (folder / ADAPTER).read_bytes() == WEIGHTS
 
 
+def test_another_hash_is_another_file(folder: Path) -> None:
+    sender = Sender(version=None)
+    cut(folder, sender, sha256=sha256(WEIGHTS))
+    sender.content = make_safetensors(2, 10_000)
+    fetch(folder, sender, sha256=sha256(sender.content))
+    assert sender.asked == [(0, None)]
+
+
 def test_pieces_that_changed_here_are_caught_by_the_hash(folder: Path, sender: Sender) -> None:
     cut(folder, sender, sha256=sha256(WEIGHTS))
     with (part_of(folder) / ADAPTER).open("r+b") as file:
