@@ -167,13 +167,15 @@ def test_a_repository_that_a_crash_left_empty_is_filled(
 
 
 def test_a_large_file_goes_to_the_hubs_storage_without_the_key(
-    hub: Hub, driver: Driver, tmp_path: Path
+    hub: Hub, driver: Driver, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     large = tmp_path / "large.jsonl"
     large.write_bytes(b'{"messages": []}\n' * (700 << 10))
     sha256 = file_sha256(large)
     held = driver().upload(large, sha256)
     assert list(hub.storage.content) == [sha256]
+    assert "signature=" not in caplog.text
     assert [request.method for request in hub.storage.requests] == ["PUT"]
     assert all(request.authorised for request in hub.storage.requests)  # it takes no key
     assert hub.repos.by_id["dataset", held.id].files["data.jsonl"] == large.read_bytes()

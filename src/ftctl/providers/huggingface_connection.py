@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from ftctl.config import Credential, is_loopback, switch_off_telemetry
+from ftctl.config import Credential, switch_off_telemetry
 from ftctl.errors import ExtraMissing, Unavailable, Unsupported
 from ftctl.providers.http_connection import (
     CONNECT_TIMEOUT_S,
@@ -30,6 +30,7 @@ from ftctl.providers.http_connection import (
     require_url,
 )
 from ftctl.providers.http_errors import connection_error, status_error
+from ftctl.providers.signed_links import hide_signatures, require_safe_link
 
 if TYPE_CHECKING:
     import httpx2
@@ -153,6 +154,7 @@ def _api(base_url: str, key: str) -> "HfApi":
 def _set_up() -> None:
     """Give huggingface_hub our client, once a process."""
     switch_off_telemetry()
+    hide_signatures()
     # Its other way to send files is a program of its own, with a network of its own.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     import httpx2
@@ -206,12 +208,10 @@ def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:
     url = str(request.url)
     if _origin(url) == _origin(asking.base_url):
         return
-    where = urlsplit(url).hostname
     if "authorization" in request.headers:
+        where = urlsplit(url).hostname
         raise Unavailable(f"{asking.who} points to {where}, and its key isn't sent there")
-    here = is_loopback(url) and is_loopback(asking.base_url)
-    if not (here or (url.startswith("https:") and not is_loopback(url))):
-        raise Unavailable(f"{asking.who} points to {where}, which isn't a safe address")
+    require_safe_link("a large file", url, who=asking.who, base_url=asking.base_url)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -8,7 +8,7 @@ import json
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -133,6 +133,11 @@ class Hub(Loopback):
             job["durations"] = {"schedulingSecs": 5, "runningSecs": 61, "totalSecs": 66}
         if stage == "COMPLETED" and self.pushes:
             self.push(job)
+
+    def say_lines(self, job_id: str, lines: Iterable[str]) -> None:
+        """Let a job have printed these lines."""
+        for line in lines:
+            self._print(job_id.rpartition("/")[2], line)
 
     def push(self, job: Json) -> HubRepo:
         """Let a job's adapter stand in its repository, as its script leaves it."""
