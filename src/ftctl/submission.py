@@ -25,6 +25,7 @@ from ftctl.fault_words import as_kept
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider, RemoteFile
 from ftctl.store import Store
+from ftctl.store.rows import Change
 from ftctl.watcher import adopt, held, utc_now
 
 OnStep = Callable[[str], None]
@@ -66,9 +67,25 @@ def submit(
     """
     estimate = None if quoted is None else quoted.model_dump(mode="json")
     record = store.add_job(spec, intention_of(spec), estimate, new=new)
-    if record.state.open_intention and record.spec != spec:  # the same data, moved since
-        record = store.update(record.id, lambda _: {"spec": spec})
-    return carry_on(store, provider, record, on_step or (lambda _: None), patience or Patience())
+    on_step = on_step or (lambda _: None)
+    if record.spec != spec:
+        before = record.spec.notify
+        record = store.update(record.id, _asked_again(spec))
+        if record.spec.notify != before:
+            on_step(f"{record.id} is under way: its moves are told to this --notify from now on")
+    return carry_on(store, provider, record, on_step, patience or Patience())
+
+
+def _asked_again(spec: JobSpec) -> Change:
+    """What the same request in other words changes: where its data are, and who is told."""
+
+    def change(now: JobRecord) -> dict[str, Any]:
+        told = {"notify": spec.notify or now.spec.notify}
+        if now.state.open_intention:  # the same data, moved since
+            return {"spec": spec.model_copy(update=told)}
+        return {} if now.state.terminal else {"spec": now.spec.model_copy(update=told)}
+
+    return change
 
 
 def carry_on(

@@ -1,6 +1,7 @@
 """`submit`: from what a person asks to a job that is under way."""
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,10 +26,19 @@ from ftctl.config import Settings, find_base_url, load_settings, mask_url, requi
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import FtctlError, UsageError
 from ftctl.estimation.quote import Quote
-from ftctl.job import Hyperparameters, JobSpec, Method, Privacy, Tuning
+from ftctl.job import (
+    TERMINAL,
+    Hyperparameters,
+    JobRecord,
+    JobSpec,
+    JobState,
+    Method,
+    Privacy,
+    Tuning,
+)
 from ftctl.notification import check_target
 from ftctl.providers.registry import canonical_name, get_provider
-from ftctl.submission import Patience
+from ftctl.submission import Patience, intention_of
 from ftctl.submission import submit as submit_spec
 
 OnStep = Callable[[str], None]
@@ -128,6 +138,14 @@ def submit_job(
     return Job(record, settings)
 
 
+def left_behind(spec: JobSpec, *, settings: Settings) -> JobRecord | None:
+    """The newest job of a request that hasn't ended: what an interrupted submission leaves."""
+    intention, live = intention_of(spec), frozenset(JobState) - TERMINAL
+    with open_store(settings) as store:
+        same = (job for job in store.jobs(states=live) if intention_of(job.spec) == intention)
+        return next(same, None)
+
+
 def make_spec(
     *,
     provider: str,
@@ -198,7 +216,11 @@ def read_settings(
         able = get_provider(provider, load_settings()).capabilities.options
     except FtctlError:  # an unknown provider is refused where it is asked for
         able = {}
-    options = {name: str(value) for name, value in given.items() if name in able}
+    options = {
+        name: json.dumps(value) if isinstance(value, dict) else str(value)  # such as a grader
+        for name, value in given.items()
+        if name in able
+    }
     return read_hyperparameters({n: v for n, v in given.items() if n not in able}), options
 
 

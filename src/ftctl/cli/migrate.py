@@ -10,7 +10,7 @@ from ftctl.cli.data_convert import show_losses
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
-from ftctl.cli.submit import read_settings, report, who_to_ask
+from ftctl.cli.submit import read_settings, report, submit_or_say, who_to_ask
 from ftctl.cli.watching import job_document
 from ftctl.errors import UsageError
 from ftctl.job import JobState
@@ -58,7 +58,6 @@ def command(
     """
     from ftctl.api.consent import Consents
     from ftctl.api.migrating import plan_migration
-    from ftctl.api.submitting import submit_job
     from ftctl.config import load_settings
 
     home, day = load_settings(), as_of.date() if as_of else None
@@ -78,7 +77,7 @@ def command(
     job = None
     if not dry_run:
         _require_consent(yes=yes)
-        job = submit_job(plan.spec, consents=consents, as_of=day, on_step=out.note, settings=home)
+        job = submit_or_say(out, plan.spec, home, consents, day)
     if out.json:
         body = plan.model_dump(mode="json")
         rows = [d.model_dump() | {"kind": d.kind} for d in plan.differences]
