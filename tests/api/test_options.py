@@ -8,6 +8,7 @@ from specimens import write_chats
 
 from ftctl.admission import require_capable
 from ftctl.api.submitting import make_spec
+from ftctl.cli.submit import read_settings
 from ftctl.errors import Unsupported, UsageError
 from ftctl.providers.fake import FakeProvider
 from ftctl.submission import intention_of
@@ -38,3 +39,22 @@ def test_an_option_nobody_knows_is_refused_as_a_setting(tmp_path: Path) -> None:
             model="m",
             hyperparameters={"flavour": "x"},
         )
+
+
+def test_an_option_may_be_the_text_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "grader.json").write_text('{"type": "python"}', "utf-8")
+    given = read_settings((f"grader=@{tmp_path / 'grader.json'}", "beta=0.1"))
+    assert given == {"grader": '{"type": "python"}', "beta": "0.1"}
+    with pytest.raises(UsageError, match="can't be read"):
+        read_settings(("grader=@nowhere.json",))
+
+
+def test_an_option_may_be_an_object(tmp_path: Path) -> None:
+    spec = make_spec(
+        provider="openai",
+        data=write_chats(tmp_path / "a.jsonl"),
+        model="m",
+        hyperparameters={"epochs": 2, "grader": {"type": "python"}},
+    )
+    assert spec.options == {"grader": '{"type": "python"}'}
+    assert spec.hyperparameters.epochs == 2

@@ -402,7 +402,7 @@ def test_a_model_that_the_vendor_doesnt_know(
         (("--model", "gpt-4.1-mimi"), 2, "did you mean gpt-4.1-mini"),
         (("--model", "smollm2-135m-instruct"), 3, "doesn't tune"),
         (("--name", "n" * 65), 2, "65 characters"),
-        (("--method", "dpo"), 3, "method dpo"),
+        (("--tuning", "full"), 3, "tuning full"),
         (("--set", "epochs=2.5"), 2, "whole numbers"),
         (("--base-url", "127.0.0.1/v1"), 2, "isn't a base URL"),
     ],

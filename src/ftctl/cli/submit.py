@@ -11,17 +11,16 @@ from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output, duration
 from ftctl.cli.watching import job_document, show_live
-from ftctl.errors import Interrupted, UsageError
+from ftctl.errors import UsageError
 from ftctl.job import JobState
 
 if TYPE_CHECKING:
     from ftctl.account import MayCreate
     from ftctl.admission import Consent, ScanHits
-    from ftctl.api.consent import Consents
     from ftctl.api.job_handle import Job
     from ftctl.config import Settings
     from ftctl.estimation.quote import Quote
-    from ftctl.job import JobRecord, JobSpec
+    from ftctl.job import JobSpec
 
 
 @make_command("submit", short_help="Check, quote and submit a fine-tuning job.")
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A hyperparameter, or an option of the provider; repeatable.",
+    help="A hyperparameter, or an option of the provider (@FILE: its text); repeatable.",
 )
 @click.option("--engine", help="One of the provider's ways to run it; its own choice else.")
 @click.option("--name", help="What to call the job.")
@@ -89,7 +88,7 @@ def command(
     ftctl submit --from job-7f3k2m9xab --set epochs=2
     """
     from ftctl.api.consent import Consents
-    from ftctl.api.submitting import may_create, preflight
+    from ftctl.api.submitting import may_create, preflight, submit_job
     from ftctl.config import load_settings
 
     home = load_settings()
@@ -104,45 +103,8 @@ def command(
         may = may_create(whole, settings=home, as_of=day)
         _show_dry_run(out, whole, quoted, may, day or datetime.now(UTC).date())
         return
-    report(out, submit_or_say(out, whole, home, consents, day, new=new), wait=wait)
-
-
-def submit_or_say(
-    out: Output,
-    spec: "JobSpec",
-    home: "Settings",
-    consents: "Consents",
-    day: date | None,
-    *,
-    new: bool = False,
-) -> "Job":
-    """Submit; who leaves off meanwhile hears which job that leaves, and how to go on.
-
-    Raises:
-        Interrupted: Ctrl-C.
-    """
-    from ftctl.api.submitting import left_behind, submit_job
-
-    try:
-        return submit_job(
-            spec, consents=consents, new=new, as_of=day, on_step=out.note, settings=home
-        )
-    except KeyboardInterrupt:
-        raise _interrupted(spec, left_behind(spec, settings=home)) from None
-
-
-def _interrupted(spec: "JobSpec", left: "JobRecord | None") -> Interrupted:
-    from ftctl.api.job_handle import how_to_go_on
-
-    if left is None:
-        return Interrupted("interrupted; no job was made", hint="run the same command again")
-    said = f"is at {spec.provider} and goes on"
-    if left.sent_at is not None:
-        said = f"was being submitted; whether {spec.provider} took it isn't known yet"
-    elif left.state.open_intention:
-        said = f"isn't at {spec.provider} yet"
-    hint = how_to_go_on(left) or f"ftctl watch {left.id}"
-    return Interrupted(f"interrupted; {left.id} {said}", hint=hint)
+    job = submit_job(whole, consents=consents, new=new, as_of=day, on_step=out.note, settings=home)
+    report(out, job, wait=wait)
 
 
 def report(out: Output, job: "Job", *, wait: bool) -> None:
@@ -214,10 +176,10 @@ def _show_dry_run(
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`KEY=VALUE` pairs as a dict.
+    """`KEY=VALUE` pairs as a dict; `KEY=@FILE` is the file's text.
 
     Raises:
-        UsageError: one has no `=`, or stands twice.
+        UsageError: one has no `=`, or stands twice, or its file can't be read.
     """
     settings: dict[str, str] = {}
     for pair in pairs:
@@ -226,5 +188,12 @@ def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--set {pair}: not KEY=VALUE", hint="--set epochs=3")
         if key in settings:
             raise UsageError(f"--set {key} is given twice", hint="give it once")
-        settings[key.replace("-", "_")] = value
+        settings[key.replace("-", "_")] = _text_of(value[1:]) if value.startswith("@") else value
     return settings
+
+
+def _text_of(file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        raise UsageError(f"--set …=@{file}: can't be read ({error})") from None
