@@ -7,6 +7,7 @@ import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+from ftctl.errors import Interrupted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -36,7 +37,11 @@ def command(out: Output, job_id: str, folder: Path) -> None:
                 tasks[name] = bars.add_task(name, total=total, note="")
             bars.update(tasks[name], completed=done, total=total)
 
-        tuned = job.fetch(folder, tell)
+        try:
+            tuned = job.fetch(folder, tell)
+        except KeyboardInterrupt:
+            again = f"ftctl fetch {job_id} -o {folder}"
+            raise Interrupted("left off; what has come is kept", hint=again) from None
     if out.json:
         out.document({"schema": "ftctl.fetch/1", **tuned.model_dump(mode="json")})
         return
