@@ -11,16 +11,17 @@ from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output, duration
 from ftctl.cli.watching import job_document, show_live
-from ftctl.errors import UsageError
+from ftctl.errors import Interrupted, UsageError
 from ftctl.job import JobState
 
 if TYPE_CHECKING:
     from ftctl.account import MayCreate
     from ftctl.admission import Consent, ScanHits
+    from ftctl.api.consent import Consents
     from ftctl.api.job_handle import Job
     from ftctl.config import Settings
     from ftctl.estimation.quote import Quote
-    from ftctl.job import JobSpec
+    from ftctl.job import JobRecord, JobSpec
 
 
 @make_command("submit", short_help="Check, quote and submit a fine-tuning job.")
@@ -88,7 +89,7 @@ def command(
     ftctl submit --from job-7f3k2m9xab --set epochs=2
     """
     from ftctl.api.consent import Consents
-    from ftctl.api.submitting import may_create, preflight, submit_job
+    from ftctl.api.submitting import may_create, preflight
     from ftctl.config import load_settings
 
     home = load_settings()
@@ -103,8 +104,45 @@ def command(
         may = may_create(whole, settings=home, as_of=day)
         _show_dry_run(out, whole, quoted, may, day or datetime.now(UTC).date())
         return
-    job = submit_job(whole, consents=consents, new=new, as_of=day, on_step=out.note, settings=home)
-    report(out, job, wait=wait)
+    report(out, submit_or_say(out, whole, home, consents, day, new=new), wait=wait)
+
+
+def submit_or_say(
+    out: Output,
+    spec: "JobSpec",
+    home: "Settings",
+    consents: "Consents",
+    day: date | None,
+    *,
+    new: bool = False,
+) -> "Job":
+    """Submit; who leaves off meanwhile hears which job that leaves, and how to go on.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    from ftctl.api.submitting import left_behind, submit_job
+
+    try:
+        return submit_job(
+            spec, consents=consents, new=new, as_of=day, on_step=out.note, settings=home
+        )
+    except KeyboardInterrupt:
+        raise _interrupted(spec, left_behind(spec, settings=home)) from None
+
+
+def _interrupted(spec: "JobSpec", left: "JobRecord | None") -> Interrupted:
+    from ftctl.api.job_handle import how_to_go_on
+
+    if left is None:
+        return Interrupted("interrupted; no job was made", hint="run the same command again")
+    said = f"is at {spec.provider} and goes on"
+    if left.sent_at is not None:
+        said = f"was being submitted; whether {spec.provider} took it isn't known yet"
+    elif left.state.open_intention:
+        said = f"isn't at {spec.provider} yet"
+    hint = how_to_go_on(left) or f"ftctl watch {left.id}"
+    return Interrupted(f"interrupted; {left.id} {said}", hint=hint)
 
 
 def report(out: Output, job: "Job", *, wait: bool) -> None:
