@@ -49,6 +49,8 @@ def command_line() -> str:
 def commands(words: str, found: click.Command) -> Iterator[tuple[str, click.Command]]:
     """The command itself, or those of a group, with the words that call each."""
     if isinstance(found, click.Group):
+        if found.invoke_without_command:
+            yield words, found
         for name, inner in found.commands.items():
             yield from commands(f"{words} {name}", inner)
     else:

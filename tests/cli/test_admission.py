@@ -10,7 +10,7 @@ import pytest
 from command_line import Cli, Ran
 from specimens import write_chats
 
-from ftctl.api.job_handle import reconcile
+from ftctl.api.settling import reconcile
 from ftctl.config import load_settings
 from ftctl.errors import OverMaxCost, Unavailable
 from ftctl.job import JobRecord, JobState

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 from ftctl.admission import quote_for, require_affordable, require_route, require_valid
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
-from ftctl.errors import FtctlError, IllegalMove, JobFailed, NotFound, Unsupported
-from ftctl.job import OPEN, TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
+from ftctl.errors import IllegalMove, JobFailed, NotFound, Unsupported
+from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import Provider
 from ftctl.providers.download import Progress
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
 from ftctl.store.rows import DamagedJob
-from ftctl.submission import Patience, carry_on, resolve
+from ftctl.submission import Patience, carry_on
 from ftctl.watcher import Tell, refresh
 from ftctl.watching import Pace, watch_jobs
 
@@ -151,7 +150,7 @@ class Job:
         with open_store(self._settings) as store:
             record = self._look(store, provider)
             if record.state.open_intention:
-                _require_still_allowed(record.spec, provider, datetime.now(UTC).date())
+                require_still_allowed(record.spec, provider, datetime.now(UTC).date())
                 patience = Patience(self._settings.settle_s)
                 self.record = carry_on(store, provider, record, lambda _: None, patience)
                 return self
@@ -230,8 +229,13 @@ def _teller(settings: Settings) -> Tell:
     return tell
 
 
-def _require_still_allowed(spec: JobSpec, provider: Provider, day: date) -> None:
-    """Before an open intention is sent after all: prices, dates and data may have changed."""
+def require_still_allowed(spec: JobSpec, provider: Provider, day: date) -> None:
+    """Before an open intention is sent after all: prices, dates and data may have changed.
+
+    Raises:
+        Refused: by availability, privacy or cost.
+        DataInvalid: the data breaks the provider's rules.
+    """
     require_route(spec, as_of=day)
     report = require_valid(spec, provider.capabilities.dialect)
     require_affordable(spec, quote_for(spec, report, as_of=day))
@@ -267,64 +271,6 @@ def open_store(settings: Settings) -> Store:
 def provider_of(record: JobRecord, settings: Settings) -> Provider:
     """The driver of a job, at the job's own base URL."""
     return get_provider(record.provider, settings, record.base_url)
-
-
-def reconcile(
-    *,
-    on_step: Callable[[str], None] | None = None,
-    patience: Patience | None = None,
-    as_of: date | None = None,
-    settings: Settings | None = None,
-) -> tuple[list[JobRecord], list[FtctlError]]:
-    """Settle what crashes left open: adopt what providers hold, send again what they don't.
-
-    Args:
-        on_step: Told what is being done.
-        patience: How long to look before sending again; `FTCTL_SETTLE_S` when not given.
-        as_of: The day to judge availability by; today when not given.
-        settings: Where the store is.
-
-    Returns:
-        The jobs that were open, as they are now, and why those that still are could not be settled.
-    """
-    settings = settings or load_settings()
-    patience = replace(patience or Patience(settings.settle_s), as_of=as_of)
-    settled: list[JobRecord] = []
-    unsettled: list[FtctlError] = []
-    with open_store(settings) as store:
-        waiting, damaged = store.survey(states=OPEN)
-        unsettled += [job.error for job in damaged]
-        attention = store.jobs(states={JobState.NEEDS_ATTENTION})
-        for record in reversed(waiting):
-            try:
-                day = as_of or datetime.now(UTC).date()
-                require_route(record.spec, as_of=day)
-                provider = provider_of(record, settings)
-                record = refresh(store, provider, record)  # what is there already is only adopted
-                if record.state.open_intention:
-                    _require_still_allowed(record.spec, provider, day)
-                tell = on_step or (lambda _: None)
-                settled.append(carry_on(store, provider, record, tell, patience))
-            except FtctlError as error:
-                unsettled.append(error)
-                settled.append(store.get_job(record.id))
-    return [*settled, *attention], unsettled
-
-
-def resolve_job(
-    job_id: str, remote_id: str | None, *, settings: Settings | None = None
-) -> JobRecord:
-    """Say what a job of which nobody knows is at its provider; None is nothing.
-
-    Raises:
-        IllegalMove: the job needs nobody's word, or not before its settle window is over.
-    """
-    settings = settings or load_settings()
-    with open_store(settings) as store:
-        patience = Patience(settings.settle_s)
-        record = resolve(store, store.get_job(job_id), remote_id, patience)
-        store.audit("resolved", {"remote_id": remote_id}, job_id=record.id)
-        return record
 
 
 def jobs(*, limit: int | None = None, settings: Settings | None = None) -> list[Job]:

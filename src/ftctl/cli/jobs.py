@@ -52,7 +52,7 @@ def reconcile_command(out: Output) -> None:
 
     Example: ftctl jobs reconcile
     """
-    from ftctl.api.job_handle import reconcile
+    from ftctl.api.settling import reconcile
 
     records, unsettled = reconcile(on_step=out.note)
     _show(out, records)
@@ -76,7 +76,7 @@ def resolve_command(out: Output, job_id: str, *, remote: str | None, nothing: bo
 
     Example: ftctl jobs resolve job-7f3k2m9xab --remote ftjob-abc123
     """
-    from ftctl.api.job_handle import resolve_job
+    from ftctl.api.settling import resolve_job
 
     if (remote is not None) == nothing:
         raise UsageError("say either --remote REMOTE_ID or --none", hint=f"ftctl job {job_id}")
