@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftctl.datasets.check import check
 from ftctl.datasets.convert.convert import Wish, convert, convert_into
 from ftctl.datasets.convert.dialects import converted_for
 from ftctl.datasets.convert.rows import RowReader
@@ -181,11 +182,12 @@ def test_what_is_kept_of_losses_is_bounded(tmp_path: Path) -> None:
 
 def test_a_dialect_takes_what_it_reads_and_gets_the_rest_converted(tmp_path: Path) -> None:
     home = tmp_path / "converted"
-    plain = written(tmp_path, chat(1))
+    plain = written(tmp_path, *map(chat, range(12)))
     for dialect in ("openai", "local", "mistral"):
         assert converted_for(dialect, "sft", plain, home) is None
     assert converted_for("acme", "sft", plain, home) is None
-    legacy = written(tmp_path, chat(1, functions=[{"name": "f"}]))
+    rows = [chat(n, functions=[{"name": "f"}]) for n in range(12)]
+    legacy = written(tmp_path, *rows, name="legacy.jsonl")
     assert converted_for("openai", "sft", legacy, home) is None
     done = converted_for("local", "sft", legacy, home)
     assert done is not None
@@ -196,8 +198,28 @@ def test_a_dialect_takes_what_it_reads_and_gets_the_rest_converted(tmp_path: Pat
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert converted_for("local", "sft", legacy, home) == done
     assert names_in(home) == {kept.name}
-    with RowReader(kept) as rows:
-        assert [sorted(row.value or ()) for row in rows] == [["messages", "tools"]]
+    with RowReader(kept) as reader:
+        assert {tuple(row.value or ()) for row in reader} == {("messages", "tools")}
+
+
+def test_what_the_rules_refuse_is_mended_where_converting_can(tmp_path: Path) -> None:
+    home = tmp_path / "converted"
+    flat = [chat(n, tools=json.dumps([{"name": "f"}])) for n in range(12)]
+    file = written(tmp_path, *flat)
+    assert converted_for("local", "sft", file, home) is None  # templates get them unpacked
+    done = converted_for("openai", "sft", file, home)
+    assert done is not None
+    assert check([Path(str(done.out))], providers=["openai"]).ok
+
+
+@pytest.mark.parametrize(("digits", "ok"), [(400, True), (401, False)])
+def test_a_number_that_no_reader_keeps_is_not_cut(tmp_path: Path, digits: int, ok: bool) -> None:
+    row = '{"messages": [{"role": "user", "content": "%s"}], "answer": %s}'
+    file = written(tmp_path, row % ("1" * 500, "7" * digits))
+    done = convert(file, tmp_path / "out.jsonl", Wish(target="openai-rft"))
+    assert done.ok == ok
+    if ok:
+        assert "7" * digits in (tmp_path / "out.jsonl").read_text()
 
 
 def test_what_would_do_as_it_is_is_not_written_anew(tmp_path: Path) -> None:

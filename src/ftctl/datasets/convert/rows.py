@@ -1,5 +1,6 @@
 """The rows of a dataset file: one object a line, or JSON over several lines, in bounded memory."""
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -15,6 +16,7 @@ from ftctl.datasets.rules.types import JsonObject, kind
 # What would silently say something else once it is written anew.
 _UNWRITABLE = frozenset({"json-nan", "json-nan/schema", "duplicate-key", "lone-surrogate"})
 _LEXEME = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]')
+_HUGE = re.compile(rb"[0-9]{401}")  # digits beyond those that `parse_line` keeps of a number
 _BETWEEN = b" \t\r\n,"
 
 
@@ -38,9 +40,9 @@ class RowReader:
     """A file's rows, read once from first to last; close it, or use it in a `with`.
 
     Attributes:
-        packed: Whether it is compressed, has a byte order mark, or ends lines in CR.
-        reframed: Whether its rows can't be taken by their lines: packed, blank lines, JSON over
-            several lines or several rows in one. Known once all rows are read.
+        reframed: Whether it is more than one object a line: compression, a byte order mark, CR
+            as line end, blank lines, JSON over several lines, several rows in one. Known once all
+            rows are read.
         size_bytes: Its size on disk.
 
     Raises:
@@ -49,8 +51,7 @@ class RowReader:
 
     def __init__(self, path: Path) -> None:
         self._lines = LineReader(path)
-        self.packed = self._lines.gzipped or self._lines.bom or self._lines.cr_only
-        self.reframed = self.packed
+        self.reframed = self._lines.gzipped or self._lines.bom or self._lines.cr_only
         self.size_bytes = self._lines.size_bytes
 
     def __enter__(self) -> Self:
@@ -115,6 +116,8 @@ def _rows(data: bytes, number: int, *, ended: bool = True) -> list[Row]:
         if finding.key in _UNWRITABLE:
             return [Row(number, finding.path, None, finding.message)]
     value = parsed.value
+    if _HUGE.search(data) and _has_huge_number(data):
+        return [Row(number, "", None, "a number of more than 400 digits")]
     if isinstance(value, dict):
         return [Row(number, "", value)]
     if not isinstance(value, list) or not value:
@@ -125,6 +128,12 @@ def _rows(data: bytes, number: int, *, ended: bool = True) -> list[Row]:
         else Row(number, f"[{i}]", None, f"the item is {kind(item)}, not an object")
         for i, item in enumerate(value)
     ]
+
+
+def _has_huge_number(data: bytes) -> bool:
+    lengths: list[int] = []
+    json.loads(data, parse_int=lambda digits: lengths.append(len(digits)))
+    return max(lengths, default=0) > 400
 
 
 def _too_big(number: int) -> Row:
