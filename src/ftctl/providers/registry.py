@@ -10,6 +10,7 @@ from ftctl.providers.base import Provider
 _GROUP = "ftctl.providers"
 # Each is called with the settings and the job's base URL.
 _DRIVERS = {
+    "fireworks": "ftctl.providers.fireworks:FireworksProvider",
     "huggingface": "ftctl.providers.huggingface:HuggingFaceProvider",
     "openai": "ftctl.providers.openai:OpenAIProvider",
     "azure": "ftctl.providers.openai:AzureProvider",
