@@ -92,6 +92,22 @@ def test_a_rented_machine_has_a_price_a_time_and_a_memory() -> None:
     assert ends(found.memory)[0] > 15  # 8.03e9 weights of two bytes
 
 
+def test_the_rented_machine_may_be_chosen() -> None:
+    def says(**chosen: str) -> str:
+        found = estimate(
+            provider="huggingface",
+            model="llama-3.1-8b",
+            rows=500,
+            tokens=200_000,
+            hyperparameters=chosen,
+            as_of=DAY,
+        )
+        return found.lines[0].says
+
+    assert says(flavor="a100-large").startswith("a100-large at ")
+    assert says(flavor="a100-large") != says()
+
+
 @pytest.mark.parametrize(
     ("provider", "model", "unknown"),
     [
@@ -134,6 +150,19 @@ def test_a_gateway_has_another_price_and_a_closed_route_says_so(
     assert any("gateway" in remark for remark in found.remarks)
     closed = ask("mistral", "open-mistral-nemo")
     assert closed.remarks[0].startswith("closed to you: since 2026-07-15")
+
+
+def test_what_neither_the_formula_nor_the_provider_covers_is_said() -> None:
+    found = estimate(
+        provider="local",
+        model="smollm2-135m-instruct",
+        rows=10,
+        tokens=1_000,
+        method="rft",
+        as_of=DAY,
+    )
+    assert "not of rft" in found.unknown["memory"]
+    assert any("doesn't do rft" in remark for remark in found.remarks)
 
 
 def test_errors_in_the_file_are_told_beside_the_numbers(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ftctl.catalog.types import Model, Provider
 from ftctl.config import find_base_url, require_base_url
 from ftctl.datasets.check import check
 from ftctl.datasets.rules.table import PROVIDERS
-from ftctl.errors import DataInvalid, UsageError
+from ftctl.errors import DataInvalid, Unsupported, UsageError
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.lines import QuoteLine
 from ftctl.estimation.memory import training_memory
@@ -76,6 +76,7 @@ class _Job(NamedTuple):
     method: Method
     tuning: Tuning
     settings: Hyperparameters
+    machine: str | None  # the rented one that was chosen
     base_url: str | None
     day: date
 
@@ -126,6 +127,7 @@ def estimate(
     Raises:
         UsageError: an unknown provider or setting, an unreadable file, or not enough said.
         DataInvalid: the file holds no example.
+        Unsupported: data for this method can't be counted yet.
     """
     day = as_of or datetime.now(UTC).date()
     catalog = load_catalog()
@@ -135,8 +137,9 @@ def estimate(
     if base_url is not None:
         require_base_url(base_url, origin="--base-url")
     base_url = base_url or find_base_url(name)
-    settings, _ = read_settings(hyperparameters or {}, name)
-    job = _Job(catalog, vendor, name, model, method, tuning, settings, base_url, day)
+    settings, options = read_settings(hyperparameters or {}, name)
+    machine = options.get("flavor")
+    job = _Job(catalog, vendor, name, model, method, tuning, settings, machine, base_url, day)
     return _estimate(job, _size(data, rows, tokens, name, method))
 
 
@@ -153,6 +156,7 @@ def _estimate(job: _Job, size: _Size) -> JobEstimate:
         as_of=job.day,
         catalog=job.catalog,
         counted=size.counted == "data",
+        machine=job.machine,
     )
     memory = _memory(job, size)
     unknown = _unknown(job, quoted)
@@ -201,7 +205,10 @@ def _size(
 
 def _count(file: Path, provider: str, method: Method) -> _Size:
     dialect = provider if provider in PROVIDERS else "openai"
-    report = check([file], providers=[dialect], method=method)
+    try:
+        report = check([file], providers=[dialect], method=method)
+    except Unsupported as error:
+        raise Unsupported(error.message, hint="--rows N --tokens N say how much it is") from None
     if not report.examples or not report.tokens.total_tokens:
         raise DataInvalid(f"{file}: no line is an example", hint=f"ftctl data check {file}")
     wrong = f"{report.errors} errors in {file} must go first: ftctl data check {file}"
@@ -222,8 +229,8 @@ def _memory(job: _Job, size: _Size) -> Estimate | str:
         return f"on machines of {job.base_url}, of which nothing is known"
     if job.vendor is None or not (rents or job.provider == "local"):
         return f"on machines of {job.title}, of which nothing is known"
-    if job.tuning != "lora":
-        return f"the formula is of lora, not of {job.tuning}"
+    if (job.method, job.tuning) != ("sft", "lora"):
+        return f"the formula is of sft with lora, not of {job.method} with {job.tuning}"
     base, found = job.catalog.find_model(job.model), None
     if base is not None:
         found = rented_memory(base) if rents else _memory_here(base, size, job.settings)
@@ -278,10 +285,13 @@ def _route(job: _Job) -> tuple[str, ...]:
     """What a quote for a route that is closed, or not surely open, must not hide."""
     if job.vendor is None:
         return (f"{job.title} stands in no catalog: its prices, dates and limits are unknown",)
+    able, remarks = job.vendor.methods, []
+    if job.method not in able:
+        remarks.append(f"{job.title} doesn't do {job.method}: it does {', '.join(able) or 'none'}")
     found = availability(job.provider, as_of=job.day, base_url=job.base_url, catalog=job.catalog)
-    if found.gateway:
-        return (found.reason,)
-    if found.open_to_you:
-        return ()
     state = "closed to you: " if found.open_to_you is False else ""
-    return (f"{state}{found.reason} (source: {found.source}, checked {found.as_of})",)
+    if found.gateway:
+        remarks.append(found.reason)
+    elif not found.open_to_you:
+        remarks.append(f"{state}{found.reason} (source: {found.source}, checked {found.as_of})")
+    return tuple(remarks)
