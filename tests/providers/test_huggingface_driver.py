@@ -1,5 +1,6 @@
 """The Hugging Face driver, against a hub on loopback."""
 
+import gzip
 import json
 import logging
 import threading
@@ -414,3 +415,36 @@ def test_nothing_answers_for_a_job_that_failed(hub: Hub, driver: Driver, spec: J
     assert (seen.state, seen.message) == (JobState.FAILED, "CUDA out of memory")
     with pytest.raises(NotFound):
         driver().tuned_model(remote_id)
+
+
+def test_lines_that_are_printed_while_we_read_wait_for_the_next_look(
+    hub: Hub, driver: Driver, spec: JobSpec
+) -> None:
+    remote_id = start(driver(), spec)
+    hub.say_lines(remote_id, ["old"])
+    printed = hub.logs[remote_id.partition("/")[2]]
+    before = len(driver().events(remote_id, 0))
+    printed.append(("2099-01-01T00:00:00.000Z", "new"))
+    printed.append(("2099-01-01T00:00:01.000Z", "newer"))
+    assert len(driver().events(remote_id, 0)) == before
+
+
+def test_packed_data_is_refused_before_it_is_sent(
+    hub: Hub, driver: Driver, spec: JobSpec, tmp_path: Path
+) -> None:
+    packed = tmp_path / "train.jsonl.gz"
+    packed.write_bytes(gzip.compress(spec.data.read_bytes()))
+    with pytest.raises(Unsupported, match="packed") as caught:
+        driver().check(spec.model_copy(update={"data": packed}))
+    assert "gunzip" in caught.value.hint
+    assert hub.requests == []
+
+
+def test_a_repository_that_only_seems_to_be_there_is_not_taken_for_ours(
+    hub: Hub, driver: Driver, spec: JobSpec
+) -> None:
+    busy = "Cannot create repo: another conflicting operation is in progress"
+    hub.faults.append(Fault("POST /api/repos/create", status=409, message=busy, times=None))
+    with pytest.raises(NotFound):
+        driver().upload(spec.data, spec.data_sha256)
+    assert len(hub.asked("POST /api/repos/create")) == 1

@@ -7,8 +7,8 @@ import pytest
 
 from ftctl.errors import Unsupported, UsageError
 from ftctl.estimation.quote import quote
-from ftctl.job import Hyperparameters, JobSpec
-from ftctl.providers.huggingface_plan import Plan, plan_of
+from ftctl.job import Hyperparameters, JobSpec, Method
+from ftctl.providers.huggingface_plan import Plan, beta_of, plan_of
 
 
 @pytest.fixture
@@ -104,3 +104,23 @@ def test_a_model_of_unknown_size_needs_flavor_and_limit(data: Path) -> None:
 def test_what_no_hub_has_is_refused(data: Path, model: str) -> None:
     with pytest.raises(Unsupported, match="isn't on a hub"):
         planned(data, model)
+
+
+def test_preferences_take_longer_than_answers_and_are_quoted_so(data: Path) -> None:
+    once = Hyperparameters(epochs=1)
+    sft, dpo = (planned(data, method=m, hyperparameters=once).timeout_s for m in ("sft", "dpo"))
+    assert dpo > sft
+    quoted = quote("huggingface", "qwen2.5-0.5b-instruct", rows=9, tokens=1_000_000, method="dpo")
+    assert quoted.cost is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "beta"), [("dpo", "0"), ("dpo", "3"), ("dpo", "much"), ("sft", "0.1")]
+)
+def test_a_beta_that_makes_no_sense_is_refused(data: Path, method: Method, beta: str) -> None:
+    spec = JobSpec(
+        provider="huggingface", model="x", data=data, data_sha256="0", name="n", method=method,
+        options={"beta": beta},
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="beta"):
+        beta_of(spec)

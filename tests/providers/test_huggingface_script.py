@@ -20,7 +20,7 @@ from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer
 from ftctl.datasets.render import render as ours
-from ftctl.job import Hyperparameters, JobSpec, JobState
+from ftctl.job import Hyperparameters, JobSpec, JobState, Method
 from ftctl.providers import huggingface_train as job_script
 from ftctl.providers.huggingface import HuggingFaceProvider
 from ftctl.providers.huggingface_wire import script
@@ -101,6 +101,36 @@ def test_a_chat_is_rendered_as_at_home(chat: str, tmp_path: Path) -> None:
     assert cut == {name: values[:7] for name, values in row.items()}
 
 
+def write_pairs(file: Path) -> None:
+    """The chats of a file as preferences: their answer, and a wrong one."""
+    wrong = [{"role": "assistant", "content": "purple"}]
+    rows = [json.loads(line)["messages"] for line in file.read_text("utf-8").splitlines()]
+    pairs = [
+        {
+            "input": {"messages": row[:-1]},
+            "preferred_output": row[-1:],
+            "non_preferred_output": wrong,
+        }
+        for row in rows
+    ]
+    file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), "utf-8")
+
+
+@pytest.mark.medium
+def test_both_answers_follow_the_same_prompt(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(write_model(tmp_path / "base"))
+    pair = {
+        "input": {"messages": [{"role": "user", "content": "a"}]},
+        "preferred_output": [{"role": "assistant", "content": "b"}],
+        "non_preferred_output": [{"role": "assistant", "content": "c"}],
+    }
+    assert job_script.preference(tokenizer, pair) == {
+        "prompt": "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n",
+        "chosen": "b<|im_end|>",
+        "rejected": "c<|im_end|>",
+    }
+
+
 class WholeHub(Hub):
     """A hub that answers HEAD, too, as huggingface_hub's own downloads ask."""
 
@@ -130,15 +160,21 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="TRL isn't installed")
-def test_the_script_trains_with_trl_and_pushes_an_adapter(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_the_script_trains_with_trl_and_pushes_an_adapter(
+    hub: Hub, tmp_path: Path, method: Method
+) -> None:
     base = write_model(tmp_path / "base")
     data = write_data(tmp_path / "train.jsonl")
+    if method == "dpo":
+        write_pairs(data)
     spec = JobSpec(
         provider="huggingface",
         model="org/tiny",
         data=data,
         data_sha256=file_sha256(data),
         name="colours",
+        method=method,
         base_url=hub.base_url,
         options={"flavor": "t4-small"},
         hyperparameters=Hyperparameters(max_minutes=5, max_steps=3, batch_size=4, max_length=256),

@@ -131,8 +131,10 @@ def _at_vendor(
         amount = training_usd(price, trained, day)
         says = f"{price.usd:g} USD per million trained tokens"
         return QuoteLine(name="training", amount=amount, says=says), None
-    if base is not None and method == "sft" and tuning != "full":
-        rental = cheapest_rental(catalog, vendor.name, base, trained, day, machine=machine)
+    if base is not None and method != "rft" and tuning != "full":
+        # The reference of DPO looks at each token once more, forward only.
+        looks = trained.scaled(1.5) if method == "dpo" else trained
+        rental = cheapest_rental(catalog, vendor.name, base, looks, day, machine=machine)
         if rental is not None:
             says = f"{rental.machine.name} at {rental.machine.usd_per_hour:g} USD an hour"
             return QuoteLine(name="training", amount=rental.cost, says=says), rental.time

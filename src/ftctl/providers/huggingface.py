@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ftctl.catalog.load import load_catalog
 from ftctl.catalog.types import Hardware
 from ftctl.config import Settings, mask_url
+from ftctl.datasets.read import LineReader
 from ftctl.errors import (
     AuthError,
     IllegalMove,
@@ -26,7 +27,7 @@ from ftctl.providers import huggingface_wire as wire
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.providers.download import Progress
 from ftctl.providers.huggingface_connection import HubConnection
-from ftctl.providers.huggingface_plan import PROVIDER, plan_of
+from ftctl.providers.huggingface_plan import PROVIDER, beta_of, plan_of
 from ftctl.providers.huggingface_repos import Repos
 from ftctl.providers.result_folder import write_results
 
@@ -48,7 +49,7 @@ class HuggingFaceProvider:
 
     name = PROVIDER
     capabilities = Capabilities(
-        methods=frozenset({"sft"}),
+        methods=frozenset({"sft", "dpo"}),
         tunings=frozenset({"lora"}),
         hyperparameters=frozenset(
             {
@@ -77,6 +78,7 @@ class HuggingFaceProvider:
         options={
             "flavor": "the machine; the cheapest one that holds the model when left out",
             "namespace": "the organisation that pays and owns the model; yourself when left out",
+            "beta": "for dpo: how closely it keeps to the base, up to 2; 0.1 when left out",
             "image": f"the container image; {wire.IMAGE} when left out",
         },
     )
@@ -93,7 +95,7 @@ class HuggingFaceProvider:
 
         Raises:
             ExtraMissing, CredentialsMissing: the hub can't be asked at all.
-            Unsupported: an engine or a model that no job can be made of.
+            Unsupported: an engine, a model or a file that no job can be made of.
             UsageError: a flavor that there isn't; a model of unknown size without a time limit.
         """
         self._at.require()
@@ -103,7 +105,15 @@ class HuggingFaceProvider:
                 f"ftctl runs no AutoTrain Space: {row.way_out} ({row.source}, {row.as_of})",
                 hint="leave out --engine; or ftctl export ID --to autotrain-yaml",
             )
+        for file in filter(None, (spec.data, spec.validation)):
+            with LineReader(file) as lines:
+                if lines.gzipped:
+                    raise Unsupported(
+                        f"{file} is packed, and a job there reads plain lines",
+                        hint=f"gunzip -k {file}",
+                    )
         plan_of(spec)
+        beta_of(spec)
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Put a dataset into a private repository of its own, named by its hash."""

@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -246,23 +247,31 @@ def _read_log(api: "HfApi", url: str) -> list[LogLine]:
     import httpx2
     from huggingface_hub import get_session
 
-    now = datetime.now(UTC)
     lines: list[LogLine] = []
     timeout = httpx2.Timeout(QUIET_S, connect=CONNECT_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {api.token}"}
     with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        now = _time_of(response)
         try:
             for line in response.iter_lines():
                 if line.startswith("data: {"):
                     event = json.loads(line.removeprefix("data: "))
                     at = datetime.fromisoformat(event["timestamp"])
-                    lines.append(LogLine(at, str(event["data"])))
                     if at > now:  # printed since we asked: the next look tells it and the rest
-                        lines.pop()
                         break
+                    lines.append(LogLine(at, str(event["data"])))
         except httpx2.ReadTimeout:
             pass  # all that there is
         except httpx2.RequestError:
             if not lines:
                 raise Unavailable("the log broke off", hint="look again") from None
     return lines
+
+
+def _time_of(response: "httpx2.Response") -> datetime:
+    """When the hub began to answer, by its own clock where it tells it, to the second."""
+    try:
+        told = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        told = datetime.now(UTC)
+    return told + timedelta(seconds=1)

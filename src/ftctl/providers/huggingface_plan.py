@@ -13,13 +13,14 @@ from ftctl.errors import Unsupported, UsageError
 from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.memory import GIB
 from ftctl.estimation.rented import Rental, cheapest_rental, rented_memory
-from ftctl.job import JobSpec
+from ftctl.job import JobSpec, Method
 
 PROVIDER = "huggingface"
-EPOCHS = 3.0  # as vendors' defaults are; the quote says so, too
 BATCH_SIZE = 16
 MAX_LENGTH = 1024  # tokens
 
+_EPOCHS: dict[Method, float] = {"sft": 3.0, "dpo": 1.0}  # as vendors' and TRL's defaults are
+_BETA = 0.1  # TRL's default
 # A job is killed at its limit and all its work is lost, so the limit is an unlikely one: the
 # estimate's slow end, which has the start in it, and half as much again.
 _MARGIN = 1.5
@@ -89,6 +90,31 @@ def base_of(model: str, catalog: Catalog) -> str:
     )
 
 
+def epochs_of(method: Method) -> float:
+    """Epochs where none are asked for."""
+    return _EPOCHS[method]
+
+
+def beta_of(spec: JobSpec) -> float:
+    """How closely DPO keeps to the base.
+
+    Raises:
+        UsageError: no number above 0 and up to 2, or it isn't for DPO.
+    """
+    said = spec.options.get("beta")
+    if said is None:
+        return _BETA
+    try:
+        beta = float(said)
+    except ValueError:
+        beta = 0.0
+    if spec.method != "dpo" or not 0 < beta <= 2:
+        raise UsageError(
+            f"beta={said!r}: for dpo, a number above 0 and up to 2", hint=f"--set beta={_BETA}"
+        )
+    return beta
+
+
 def _asked_machine(catalog: Catalog, flavor: str | None) -> Hardware | None:
     if flavor is None:
         return None
@@ -137,8 +163,11 @@ def _most_tokens(spec: JobSpec) -> Estimate:
         length = settings.max_length or MAX_LENGTH
         most = float(settings.max_steps * (settings.batch_size or BATCH_SIZE) * length)
     else:
-        most = spec.data.stat().st_size / BYTES_PER_TOKEN * (settings.epochs or EPOCHS)
-    return Estimate.exact(most, "tokens")
+        most = (
+            spec.data.stat().st_size / BYTES_PER_TOKEN * (settings.epochs or epochs_of(spec.method))
+        )
+    # The reference of DPO looks at each token once more, forward only.
+    return Estimate.exact(most * (1.5 if spec.method == "dpo" else 1.0), "tokens")
 
 
 def _whole_minutes(seconds: float) -> int:

@@ -93,6 +93,7 @@ class Repos:
         except InvalidRequest as error:
             if error.status != 409:
                 raise
+            self.show(repo, kind)  # a hub says so, too, when it makes another one just now
 
     def send(self, repo: str, kind: str, files: Mapping[str, bytes | Path], *, message: str) -> str:
         """Put files into a repository in one commit; what is there already isn't sent again.

@@ -18,7 +18,7 @@ Rows = list[dict[str, list[int]]]
 CARD = """---
 base_model: {base}
 library_name: peft
-tags: [lora, sft, trl, ftctl, ftctl-{marker}]
+tags: [lora, {method}, trl, ftctl, ftctl-{marker}]
 ---
 # {name}
 
@@ -87,14 +87,36 @@ def render(tokenizer: Any, row: dict[str, Any], longest: int) -> dict[str, list[
     return {"input_ids": ids[:longest], "completion_mask": mask[:longest]}
 
 
+def preference(tokenizer: Any, row: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401
+    """Prompt and both answers as texts, rendered here so that no template is guessed."""
+    given = row["input"]
+    before = plain(given["messages"])
+    opening, *answers = (
+        tokenizer.apply_chat_template(
+            before + plain(more or []),
+            tools=given.get("tools"),
+            tokenize=False,
+            add_generation_prompt=more is None,
+        )
+        for more in (None, row["preferred_output"], row["non_preferred_output"])
+    )
+    if not all(whole.startswith(opening) for whole in answers):
+        raise SystemExit("ERROR the model's chat template changes what it said before")
+    chosen, rejected = (whole[len(opening) :].rstrip() for whole in answers)
+    first = tokenizer.bos_token
+    if first and opening.startswith(first) and tokenizer("")["input_ids"]:
+        opening = opening[len(first) :]  # the tokenizer puts it there itself
+    return {"prompt": opening, "chosen": chosen, "rejected": rejected}
+
+
 def rows_of(tokenizer: Any, order: dict[str, Any], which: str) -> Any:  # noqa: ANN401 - a Dataset
-    """A data file as TRL takes it: tokens and mask, made here so that no template is guessed."""
+    """A data file as TRL takes it; for SFT as tokens and mask."""
     from datasets import Dataset  # type: ignore[attr-defined]  # not our tests of that name
 
-    longest = order["max_length"]
-    rendered = [
-        render(tokenizer, row, longest) for row in read(order[which], order[f"{which}_sha256"])
-    ]
+    rows = read(order[which], order[f"{which}_sha256"])
+    if order["method"] == "dpo":
+        return Dataset.from_list([preference(tokenizer, row) for row in rows])
+    rendered = [render(tokenizer, row, order["max_length"]) for row in rows]
     kept: Rows = [row for row in rendered if any(row["completion_mask"])]
     if not kept:
         raise SystemExit(f"ERROR no example of the {which} file has anything to learn")
@@ -105,7 +127,8 @@ def rows_of(tokenizer: Any, order: dict[str, Any], which: str) -> Any:  # noqa: 
 
 def settings(order: dict[str, Any], device: dict[str, bool], *, validate: bool) -> dict[str, Any]:
     """TRL's settings."""
-    micro = order.get("micro_batch_size") or max(1, 2048 // order["max_length"])
+    tokens = 1024 if order["method"] == "dpo" else 2048  # dpo has two answers to each prompt
+    micro = order.get("micro_batch_size") or max(1, tokens // order["max_length"])
     micro = min(micro, order["batch_size"])
     chosen: dict[str, Any] = {
         "output_dir": "out",
@@ -155,7 +178,12 @@ def train(order: dict[str, Any]) -> Path:
     from peft import LoraConfig
     from transformers import AutoTokenizer
     from transformers.trainer_callback import PrinterCallback
-    from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found]
+    from trl import (  # type: ignore[import-not-found]
+        DPOConfig,
+        DPOTrainer,
+        SFTConfig,
+        SFTTrainer,
+    )
 
     tokenizer = AutoTokenizer.from_pretrained(order["base"])
     training = rows_of(tokenizer, order, "data")
@@ -167,9 +195,12 @@ def train(order: dict[str, Any]) -> Path:
         order, {"bf16": half, "fp16": card and not half}, validate=validation is not None
     )
     minutes = order.get("max_minutes")
-    trainer = SFTTrainer(
+    if order["method"] == "dpo":
+        chosen["beta"] = order["beta"]
+    config, make = (DPOConfig, DPOTrainer) if "beta" in chosen else (SFTConfig, SFTTrainer)
+    trainer = make(
         model=order["base"],
-        args=SFTConfig(**chosen, model_init_kwargs={"dtype": kind}, use_cpu=not card),
+        args=config(**chosen, model_init_kwargs={"dtype": kind}, use_cpu=not card),
         train_dataset=training,
         eval_dataset=validation,
         processing_class=tokenizer,
