@@ -55,6 +55,8 @@ def test_nothing_is_submitted_unasked(cli: Cli, old: str, vendor: OpenAIVendor) 
     dry = cli(*migrate(old, vendor), "--dry-run")
     assert dry.returncode == 0
     assert "(dropped)" in dry.stdout
+    assert "may it create a job? unknown" in dry.stdout
+    assert [request.route for request in vendor.requests] == ["GET /fine_tuning/jobs"]
     unasked = cli(*migrate(old, vendor))
     assert unasked.returncode == 2
     assert "--yes" in unasked.stderr

@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ftctl.account import MayCreate
 from ftctl.admission import Consent, require_route
 from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, get_job
 from ftctl.api.moved_data import by_old_name, move_data, origin_of
 from ftctl.api.submitting import (
     OnStep,
+    may_create,
     preflight,
     read_hyperparameters,
     submit_job,
@@ -42,6 +44,7 @@ class Migration(BaseModel):
     differences: tuple[Difference, ...]
     quote: Quote
     lifetime: str
+    may_create: MayCreate
     conversions: tuple[Conversion, ...] = ()
 
 
@@ -96,12 +99,14 @@ def plan_migration(
     spec = moved.spec
     consent = by_old_name(spec, (consents or Consents(settings)).of(spec))
     quote = preflight(spec, settings=settings, as_of=day, consent=consent, on_step=on_step)
+    may = may_create(spec, settings=settings, as_of=day)
     return Migration(
         source=old.id,
         spec=spec,
         differences=(*_with_wins(differences, wins), *moved.differences),
         quote=quote,
         lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
+        may_create=may,
         conversions=moved.conversions,
     )
 

@@ -105,4 +105,4 @@ def _show(out: Output, plan: "Migration") -> None:
         show_losses(out, conversion)
     cost = plan.quote.cost
     price = f"{cost.low:.2f} to {cost.high:.2f} USD" if cost else "unknown"
-    out.plain(f"price: {price}\nlifetime: {plan.lifetime}")
+    out.plain(f"price: {price}\nlifetime: {plan.lifetime}\n{plan.may_create}")
