@@ -1,11 +1,13 @@
 """Models that answer: a tuned one by its job, a folder, or a base by its name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from ftctl.config import Settings, load_settings
 from ftctl.errors import NotFoundHere, UsageError
+from ftctl.estimation.serving import endpoint_needed
 from ftctl.job import TunedModel
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
@@ -74,7 +76,10 @@ class TunedModelHandle:
         if self._loaded is None and self.where.base_url is not None:
             from ftctl.providers.openai_chat import HostedModel
 
-            self._loaded = HostedModel(self.where.name, self.where.base_url, self._provider)
+            today = datetime.now(UTC).date()
+            at = self.where.base_url
+            needed = endpoint_needed(self._provider, at, as_of=today)
+            self._loaded = HostedModel(self.where.name, at, self._provider, needed)
         if self._loaded is None:
             from ftctl.local_backend.chat import load_model
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ftctl.api.job_handle import open_store
 from ftctl.config import Settings, load_settings
+from ftctl.estimation.serving import endpoint_needed
 from ftctl.job import JobRecord, JobState
 from ftctl.lifetime import WARN_DAYS, lifetime, serves_until
 from ftctl.policy import is_vendors_own
@@ -14,7 +15,8 @@ from ftctl.policy import is_vendors_own
 class MyModel(BaseModel):
     """A tuned model: who serves it, until when, and whether that is soon.
 
-    `serves_until` is the first day without an answer; None where no end is announced.
+    `serves_until` is the first day without an answer; None where no end is announced. `needed` is
+    what has to happen before it answers at its vendor, and what that costs; "" where nothing has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +30,7 @@ class MyModel(BaseModel):
     days_left: int | None
     ends_soon: bool
     lifetime: str
+    needed: str = ""
 
 
 def my_models(*, as_of: date | None = None, settings: Settings | None = None) -> list[MyModel]:
@@ -57,6 +60,7 @@ def my_models(*, as_of: date | None = None, settings: Settings | None = None) ->
                     days_left=left,
                     ends_soon=left is not None and left <= WARN_DAYS,
                     lifetime=says,
+                    needed=endpoint_needed(job.provider, job.base_url, as_of=day),
                 )
             )
     return sorted(models, key=lambda m: (m.serves_until or date.max, m.name))

@@ -68,6 +68,8 @@ def _show_mine(out: Output, day: date) -> None:
         [(m.name, m.base_model, m.provider, m.lifetime, m.job) for m in models],
         title=f"on {day}",
     )
+    for needed in dict.fromkeys(model.needed for model in models if model.needed):
+        out.note(needed)
     for model in models:
         if model.ends_soon:
             left = model.days_left or 0

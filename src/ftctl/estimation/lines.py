@@ -84,7 +84,8 @@ def use_lines(
         return
     card = f"{serving.gpu or 'one machine'} always on at {serving.usd_per_gpu_hour:g} USD an hour"
     missing = "" if serving.complete else "; tokens come on top, at a price that was not found"
-    yield QuoteLine(name="serving", amount=month, says=card + missing)
+    made = "an endpoint of its own, which you make afterwards: "
+    yield QuoteLine(name="serving", amount=month, says=made + card + missing)
     if serving.idle_hours is None:
         yield QuoteLine(name="idle", amount=month, says="the same, whether or not anybody asks")
         return

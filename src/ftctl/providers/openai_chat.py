@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel, ValidationError
 
 from ftctl.config import mask_url
-from ftctl.errors import Unavailable
+from ftctl.errors import InvalidRequest, NotFound, Unavailable
 from ftctl.providers.openai_connection import Connection, timeout
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class HostedModel:
         name: The model's name there.
         base_url: Where it answers.
         provider: Whose key opens it.
+        needed: What has to happen before it answers there; "" where nothing has.
 
     Raises:
         ExtraMissing: the openai SDK isn't installed.
@@ -51,8 +52,9 @@ class HostedModel:
         UsageError: what is given isn't a base URL.
     """
 
-    def __init__(self, name: str, base_url: str, provider: str) -> None:
+    def __init__(self, name: str, base_url: str, provider: str, needed: str = "") -> None:
         self.name = name
+        self._needed = needed
         self._who = mask_url(base_url)
         self._at = Connection(self._who, base_url, provider)
         self._at.require()
@@ -72,6 +74,18 @@ class HostedModel:
             InvalidRequest: another no: the conversation is too long.
             RateLimited, Unavailable: the server is too busy, can't be reached, or broke off.
         """
+        try:
+            return self._chat(messages, max_new_tokens, on_text)
+        except (NotFound, InvalidRequest) as error:
+            error.hint = self._needed or error.hint
+            raise
+
+    def _chat(
+        self,
+        messages: Sequence[Message],
+        max_new_tokens: int,
+        on_text: Callable[[str], None] | None,
+    ) -> str:
         doing = f"answer as {self.name}"
         told: list[str] = []
         ended = False
