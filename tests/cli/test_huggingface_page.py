@@ -51,7 +51,7 @@ def test_every_command_works_and_the_key_is_nowhere(
         ["bash", "-c", shell], capture_output=True, text=True, check=False, timeout=200
     )
     assert ran.returncode == 0, ran.stderr
-    assert "Traceback" not in ran.stderr
+    assert not re.search("Traceback|Xet|No files have been modified|it/s", ran.stderr)
     assert "succeeded" in ran.stdout
     assert hub.creates.total() == 1
     left = [repo_id for _, repo_id in hub.repos.by_id]

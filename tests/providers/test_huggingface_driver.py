@@ -278,6 +278,8 @@ def test_a_tuned_model_is_brought_home_once(
     sent = len(hub.asked("GET */resolve/*"))
     assert driver().tuned_model(remote_id) == tuned
     assert len(hub.asked("GET */resolve/*")) == sent
+    driver().forget(remote_id)
+    assert not tuned.folder.exists()
 
 
 def test_nothing_is_kept_outside_the_home(

@@ -4,6 +4,7 @@ A job that the hub calls completed has succeeded only when its repository holds 
 """
 
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -202,7 +203,7 @@ class HuggingFaceProvider:
             NotFound: there is none.
         """
         order = self._pushed(remote_id)
-        return self._bring(order, self._home / "adapters" / wire.slug(order.marker), None)
+        return self._bring(order, self._adapter_folder(order), None)
 
     def fetch(self, remote_id: str, folder: Path, progress: Progress | None = None) -> TunedModel:
         """Bring home the adapter folder: safetensors and text, from one commit.
@@ -233,6 +234,10 @@ class HuggingFaceProvider:
         for repo in {order.data, order.validation} - in_use - {None}:
             self._repos.delete(str(repo), "dataset", tag=wire.MARKER)
         self._repos.delete(order.repo, "model", tag=f"{wire.MARKER}-{order.marker}")
+        shutil.rmtree(self._adapter_folder(order), ignore_errors=True)
+
+    def _adapter_folder(self, order: wire.Order) -> Path:
+        return self._home / "adapters" / wire.slug(order.marker)
 
     def _bring(self, order: wire.Order, folder: Path, progress: Progress | None) -> TunedModel:
         write_results(folder, self._repos.adapter_files(order), progress)

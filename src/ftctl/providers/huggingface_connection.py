@@ -156,8 +156,6 @@ def _set_up() -> None:
     """Give huggingface_hub our client, once a process."""
     switch_off_telemetry()
     hide_signatures()
-    # Its other way to send files is a program of its own, with a network of its own.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     import httpx2
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import default_client_factory
@@ -202,6 +200,8 @@ def _set_up() -> None:
             super().close()
 
     set_client_factory(Client)
+    for name in ("hf_api", "_commit_api"):  # what they advise is about what we do on purpose
+        logging.getLogger(f"huggingface_hub.{name}").addFilter(lambda _: _asking.get() is None)
 
 
 def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:

@@ -104,6 +104,7 @@ class Repos:
         opened = []
         try:
             for name, content in files.items():
+                # Open files, not paths: those would go by Xet, a program with a network of its own.
                 opened.append((name, content if isinstance(content, bytes) else content.open("rb")))
             return self._at.ask(f"take files into {repo}", _commit(repo, kind, opened, message))
         finally:
