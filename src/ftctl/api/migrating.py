@@ -62,7 +62,7 @@ def plan_migration(
     on_step: OnStep | None = None,
     settings: Settings | None = None,
 ) -> Migration:
-    """What `migrate` would submit, data converted; all is asked that `submit` asks, nothing sent.
+    """What `migrate` would submit, data converted; all is asked that `submit` asks, no row sent.
 
     Args:
         job_id: The job to move.
@@ -99,14 +99,13 @@ def plan_migration(
     spec = moved.spec
     consent = by_old_name(spec, (consents or Consents(settings)).of(spec))
     quote = preflight(spec, settings=settings, as_of=day, consent=consent, on_step=on_step)
-    may = may_create(spec, settings=settings, as_of=day)
     return Migration(
         source=old.id,
         spec=spec,
         differences=(*_with_wins(differences, wins), *moved.differences),
         quote=quote,
         lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
-        may_create=may,
+        may_create=may_create(spec, settings=settings, as_of=day),
         conversions=moved.conversions,
     )
 
