@@ -372,3 +372,53 @@ def test_success_just_now_may_get_its_name_a_little_later(spec: JobSpec) -> None
         assert driver.poll(job).state is JobState.SUCCEEDED
         vendor.jobs[job].document |= {"fine_tuned_model": None, "finished_at": 1_700_000_000}
         assert driver.poll(job).state is JobState.SUCCEEDED  # and the core says that it isn't
+
+
+def metrics(driver: OpenAIProvider, job: str) -> list[dict[str, float]]:
+    return [event.data for event in driver.events(job, 0) if event.kind == "metrics"]
+
+
+def test_steps_that_no_line_told_are_read_from_the_result_file(spec: JobSpec) -> None:
+    with running(dialects.OPENAI) as (vendor, driver):
+        held = {"training": driver.upload(spec.data, spec.data_sha256)}
+        job = driver.create(spec, held, "job-abc")
+        said = len(driver.events(job, 0))
+        assert metrics(driver, job) == []
+        vendor.move(job, "succeeded")
+        measured = [
+            {"step": 1.0, "train_loss": 1.5, "train_accuracy": 0.4, "loss": 1.5},
+            {"step": 2.0, "train_loss": 1.1, "train_accuracy": 0.6, "loss": 1.1},
+        ]
+        assert metrics(driver, job) == measured
+        later = driver.events(job, said + 1)
+        assert [event.data for event in later] == measured
+        assert driver.events(job, said + 3) == []
+        many = "step,train_loss\n" + "".join(f"{n},{n / 7}\n" for n in range(1, 1702))
+        (results,) = vendor.jobs[job].document["result_files"]
+        vendor.files[results].content = many.encode()
+        told = metrics(driver, job)
+        assert len(told) <= 400
+        assert told[-1]["step"] == 1701
+        vendor.files[results].content = b"nothing,of\nthe,kind\n"
+        assert metrics(driver, job) == []
+        del vendor.files[results]
+        assert metrics(driver, job) == []
+
+
+def test_lines_that_tell_measurements_are_not_told_twice(spec: JobSpec) -> None:
+    with running(dialects.OPENAI) as (vendor, driver):
+        held = {"training": driver.upload(spec.data, spec.data_sha256)}
+        job = driver.create(spec, held, "job-abc")
+        vendor.move(job, "running")
+        vendor.move(job, "succeeded")
+        assert [row["step"] for row in metrics(driver, job)] == [1, 2]
+        assert not vendor.asked("GET /files/*/content")
+
+
+def test_nebius_tells_what_was_measured_at_each_checkpoint(
+    nebius_job: Callable[[OpenAIProvider], str],
+) -> None:
+    with running(dialects.NEBIUS) as (vendor, driver):
+        job = nebius_job(driver)
+        vendor.move(job, "succeeded")
+        assert metrics(driver, job) == [{"step": 2.0, "train_loss": 1.0, "loss": 1.0}]

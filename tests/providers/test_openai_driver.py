@@ -138,12 +138,14 @@ def test_of_many_events_only_the_new_ones_are_asked_for(
     driver: OpenAIProvider, start: Callable[[str], str], vendor: OpenAIVendor
 ) -> None:
     job = start("job-1")
+    vendor.by_polls = False
     say(vendor, job, *range(250))
 
     def told(after: int) -> tuple[list[str], int]:
         before = len(vendor.requests)
         events = driver.events(job, after)
-        return [event.message for event in events], len(vendor.requests) - before
+        asked = [request for request in vendor.requests[before:] if "/events" in request.path]
+        return [event.message for event in events], len(asked)
 
     assert told(1) == ([str(n) for n in range(250)], 3)
     assert told(251) == ([], 1)
@@ -160,10 +162,11 @@ def test_what_is_said_while_we_page_is_told_next_time(
     driver: OpenAIProvider, start: Callable[[str], str], vendor: OpenAIVendor
 ) -> None:
     job = start("job-1")
+    vendor.by_polls = False
     say(vendor, job, *range(149))
     busy = iter(("x", "y"))
     vendor.on_moment = lambda moment, request: (
-        say(vendor, job, next(busy)) if moment == "worked" else None
+        say(vendor, job, next(busy)) if moment == "worked" and "/events" in request.path else None
     )
     assert [event.message for event in driver.events(job, 1)] == [str(n) for n in range(149)]
     vendor.on_moment = None

@@ -1,39 +1,38 @@
 """OpenAI's fine-tuning, and every gateway that speaks its wire."""
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ftctl.catalog.load import load_catalog
 from ftctl.config import Settings, mask_url
-from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unsupported, UsageError
+from ftctl.errors import FtctlError, IllegalMove, InvalidRequest, NotFound, Unsupported, UsageError
 from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.base import Probe, RemoteFile
 from ftctl.providers.download import Download, Progress
 from ftctl.providers.openai_connection import PAGE, Connection
+from ftctl.providers.openai_events import EventReader
 from ftctl.providers.openai_files import Files
 from ftctl.providers.openai_limits import require_bounds, require_tunable
 from ftctl.providers.openai_profiles import AZURE, BEDROCK, NEBIUS, OPENAI
 from ftctl.providers.openai_request import request_of
-from ftctl.providers.openai_results import card_of, metrics_download, record_of
+from ftctl.providers.openai_results import (
+    card_of,
+    checkpoints_measured,
+    metrics_download,
+    record_of,
+    steps_of,
+)
 from ftctl.providers.openai_weights import last_with_weights, weights_of
 from ftctl.providers.result_folder import write_results
 from ftctl.providers.safe_names import choose
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """How many events of a job this driver has read, and the last one's id."""
-
-    count: int
-    newest: str
 
 
 class OpenAIProvider:
@@ -56,7 +55,8 @@ class OpenAIProvider:
         self._who = mask_url(self._base_url) if self._gateway else self.profile.who
         self._at = Connection(self._who, self._base_url, self.name)
         self._files = Files(self._at, self._who, self.profile)
-        self._told: dict[str, _Told] = {}
+        self._events = EventReader(self._at)
+        self._last_seen: dict[str, wire.Job] = {}  # by the look before the events are asked for
 
     def check(self, spec: JobSpec) -> None:
         """Refuse what the vendor would refuse, before anything is written or sent.
@@ -137,7 +137,8 @@ class OpenAIProvider:
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job."""
-        return wire.snapshot_of(self._job(remote_id))
+        job = self._last_seen[remote_id] = self._job(remote_id)
+        return wire.snapshot_of(job)
 
     def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
         """Every job, newest first, as many at a time as one answer holds.
@@ -146,6 +147,7 @@ class OpenAIProvider:
         """
         jobs = self._jobs({})
         while page := list(islice(jobs, PAGE)):
+            self._last_seen |= {job.id: job for job in page if job.ended}
             told = (job for job in page if not self._asks_checkpoints(job))
             yield {job.id: wire.snapshot_of(job) for job in told}
 
@@ -160,19 +162,18 @@ class OpenAIProvider:
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the job said, oldest first, leaving out the first `after` lines."""
-        newest_first = self._at.rows(
-            f"list the events of {remote_id}",
-            wire.Event,
-            lambda c, q: c.fine_tuning.jobs.with_raw_response.list_events(remote_id, **q),
-        )
-        told = self._told.get(remote_id)
-        if told is None or told.count > after:
-            told = _Told(0, "")
-        # What is said while we page stands before the first page: the next look tells it.
-        fresh = list(takewhile(lambda event: event.id != told.newest, newest_first))
-        if fresh:
-            self._told[remote_id] = _Told(told.count + len(fresh), fresh[0].id)
-        return [wire.event_of(event) for event in reversed(fresh)][after - told.count :]
+        return self._events.read(remote_id, after, lambda: self._left_behind(remote_id))
+
+    def _left_behind(self, remote_id: str) -> list[wire.Measured]:
+        """What a job that succeeded left of its measurements."""
+        job = self._last_seen.pop(remote_id, None) or self._job(remote_id)
+        if not job.succeeded:
+            return []
+        with contextlib.suppress(FtctlError):  # a gateway may keep none
+            if self.profile.returns_weights:
+                return list(checkpoints_measured(job, self._checkpoints(remote_id)))
+            return list(steps_of(self._at, job))
+        return []
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
@@ -210,7 +211,8 @@ class OpenAIProvider:
             "README.md": card_of(job, tuned, self._base_url, weights=self.profile.returns_weights),
             "job.json": record_of(job, checkpoints),
             "events.jsonl": b"".join(
-                event.model_dump_json().encode() + b"\n" for event in self.events(remote_id, 0)
+                event.model_dump_json().encode() + b"\n"
+                for event in self._events.read(remote_id, 0, lambda: ())
             ),
         }
         last = last_with_weights(checkpoints)

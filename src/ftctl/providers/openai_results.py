@@ -2,9 +2,12 @@
 
 import base64
 import binascii
+import csv
 import functools
+import io
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -16,6 +19,8 @@ from ftctl.providers.download import Download, Stream
 from ftctl.providers.openai_connection import Connection
 
 _BLOCK = 1 << 20  # bytes
+_LARGEST_RESULT = 16 << 20  # bytes that are read for the steps; fetch brings all
+_MOST_STEPS = 400
 _BEGINS = b"step"  # as the columns of every result file do
 
 
@@ -27,6 +32,51 @@ def metrics_download(at: Connection, file_id: str) -> Download:
         file_id: The vendor's.
     """
     return Download(functools.partial(_open, at, file_id))
+
+
+def steps_of(at: Connection, job: wire.Job) -> Iterator[wire.Measured]:
+    """What a job's result file tells of its steps, the last one included; at most a few hundred.
+
+    Args:
+        at: Where it is.
+        job: One that has ended.
+    """
+    for file_id in (job.result_files or ())[:1]:
+        with metrics_download(at, file_id).open(0, None) as stream:
+            content = b"".join(_at_most(stream.chunks, _LARGEST_RESULT))
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8", "replace"))))
+        every = -(-len(rows) // _MOST_STEPS) or 1
+        for row in rows[::-every][::-1]:
+            values = {name: number for name, text in row.items() if (number := _number(text))}
+            if "step" in values:
+                yield wire.Measured(f"{file_id}-{values['step']:g}", job.finished_at or 0.0, values)
+
+
+def checkpoints_measured(
+    job: wire.Job, checkpoints: Sequence[wire.Checkpoint]
+) -> Iterator[wire.Measured]:
+    """What was measured at a job's checkpoints, by their steps."""
+    for checkpoint in sorted(checkpoints, key=lambda row: row.step_number or 0):
+        told = {name: value for name, value in (checkpoint.metrics or {}).items() if value}
+        if told:
+            values = {"step": float(checkpoint.step_number or 0)} | told
+            yield wire.Measured(f"{checkpoint.id}-metrics", job.finished_at or 0.0, values)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _at_most(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        size -= len(chunk)
+        if size < 0:
+            return
+        yield chunk
 
 
 @contextmanager
@@ -89,7 +139,7 @@ A model fine-tuned from `{base}` by job `{job}` at {base_url}, submitted by ftct
 _THERE = """It answers under the name `{model}` at that base URL; its weights can't be downloaded.
 Settings and checkpoints stand in `job.json`, the loss of every step in `metrics*.csv`."""
 _HERE = """Its weights are in this folder, as the vendor's checkpoint `{model}` holds them.
-Settings, checkpoints and what was measured stand in `job.json` and `events.jsonl`."""
+Settings, checkpoints and what was measured at them stand in `job.json`."""
 
 
 def card_of(job: wire.Job, tuned: TunedModel, base_url: str, *, weights: bool) -> bytes:

@@ -7,6 +7,7 @@ SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-
 
 import re
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -222,6 +223,27 @@ def event_of(event: Event) -> JobEvent:
         kind=EVENT_TYPE.get(event.type or "message", "message"),
         message=event.message,
         data=_measured(event.data) if isinstance(event.data, dict) else {},
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured at a step, as files or checkpoints tell it; `at` in Unix seconds."""
+
+    id: str
+    at: float
+    values: dict[str, float]
+
+
+def measured_event(row: Measured, *, not_before: float) -> JobEvent:
+    """A measurement as a line of the job's, after those that it said itself."""
+    values = ", ".join(f"{name} {value:g}" for name, value in row.values.items() if name != "step")
+    return JobEvent(
+        source_id=row.id,
+        at=moment(max(row.at, not_before)),
+        kind="metrics",
+        message=f"Step {row.values.get('step', 0):g}: {values}",
+        data=_measured(dict(row.values)),
     )
 
 
