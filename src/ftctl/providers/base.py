@@ -31,6 +31,7 @@ class Capabilities:
         dialect: Whose rules the data must keep, as `ftctl data check --for` names them.
         engines: Its ways to run a job that `--engine` chooses from; the first is its choice.
         options: Settings that only this provider has, given with `--set`: name and what it says.
+        can_pause: Whether a job can be held where it is: it is a `PausingProvider`.
     """
 
     methods: frozenset[Method]
@@ -45,6 +46,7 @@ class Capabilities:
     dialect: str = "openai"
     engines: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    can_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Provider(Protocol):
         """Where the tuned model answers."""
 
     def forget(self, remote_id: str) -> None:
-        """Delete what the job left at the provider."""
+        """Delete what the job left at the provider; again, also after a crash, is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,17 @@ class ProbingProvider(Provider, Protocol):
         Raises:
             Unsupported: this account can't tune that model.
         """
+
+
+@runtime_checkable
+class PausingProvider(Provider, Protocol):
+    """A provider that can hold a job where it is."""
+
+    def pause(self, remote_id: str) -> None:
+        """Hold a job; it keeps what it has learnt."""
+
+    def unpause(self, remote_id: str) -> None:
+        """Let a paused job go on, in the same attempt."""
 
 
 @runtime_checkable

@@ -206,12 +206,16 @@ class TogetherProvider:
         """Delete the job's files that we sent, its record and its model, and see that they're gone.
 
         A file that a job which hasn't ended still reads is kept, and so is one that wasn't ours.
+        The record goes last: when it is gone, a forget that was cut short had done the rest.
 
         Raises:
             IllegalMove: the job hasn't ended.
             Unavailable: something is still there.
         """
-        job = self._job(remote_id)
+        try:
+            job = self._job(remote_id)
+        except NotFound:
+            return
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status}", hint="cancel it first")
         others = [other for other in self._jobs() if not other.ended]
