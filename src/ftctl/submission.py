@@ -14,7 +14,9 @@ from ftctl.errors import (
     FtctlError,
     IllegalMove,
     InvalidRequest,
+    NoBalance,
     NotFound,
+    OverMaxCost,
     RateLimited,
     Retired,
     Unavailable,
@@ -24,6 +26,7 @@ from ftctl.estimation.quote import Quote
 from ftctl.fault_words import as_kept
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider, RemoteFile
+from ftctl.providers.prices import QuotingProvider
 from ftctl.store import Store
 from ftctl.store.rows import Change
 from ftctl.watcher import adopt, held, utc_now
@@ -108,6 +111,7 @@ def carry_on(
         return record
     _ask(store, provider, record, on_step, patience.as_of or patience.clock().date())
     files = _upload(store, provider, record, on_step)
+    _require_price(provider, record.spec, files, on_step)
     sent_at = patience.clock()
     if not _claim(store, record, sent_at):  # another process sends it at this moment, or died
         record = _settle(store, provider, store.get_job(record.id), on_step, patience)
@@ -171,6 +175,35 @@ def _upload(
             )
         files[role] = provider.upload(file, sha256)
     return files
+
+
+def _require_price(
+    provider: Provider, spec: JobSpec, files: dict[str, RemoteFile], on_step: OnStep
+) -> None:
+    """Hold the vendor's own price, where it says one, against the limit; nothing is made yet.
+
+    Raises:
+        OverMaxCost: it is above the limit; the intention stays open for a higher one.
+        NoBalance: the vendor says that the account may not spend it.
+    """
+    if not isinstance(provider, QuotingProvider):
+        return
+    try:
+        price = provider.price(spec, files)
+    except (InvalidRequest, NotFound):  # a gateway without that question
+        return
+    if price is None:
+        return
+    said = f"{spec.provider} itself says that the job costs {price.usd:.2f} USD"
+    on_step(said)
+    if spec.max_cost_usd is not None and price.usd > spec.max_cost_usd:
+        limit = f"the limit is {spec.max_cost_usd:.2f}"
+        raise OverMaxCost(f"{said}; {limit}", hint=f"--max-cost {price.usd:.2f}, or fewer epochs")
+    if price.allowed is False:
+        raise NoBalance(
+            f"{said}, which this account may not spend",
+            hint="pay in, or set up billing, at the provider; then run the same command again",
+        )
 
 
 def _claim(store: Store, record: JobRecord, sent_at: datetime) -> bool:
