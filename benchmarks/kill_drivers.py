@@ -3,6 +3,7 @@
 What a provider needs to be put to the test is what its contract test says of it already.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -12,21 +13,29 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from contract.test_contract_fake import FakeUnderTest
 from contract.test_contract_huggingface import HubUnderTest
-from contract.test_contract_openai import OpenAIUnderTest
+from contract.test_contract_openai import (
+    AzureUnderTest,
+    BedrockUnderTest,
+    NebiusUnderTest,
+    OpenAIUnderTest,
+)
+from contract.test_contract_together import TogetherUnderTest
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec, JobState
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.providers.base import Provider
 from ftctl.providers.local import LocalProvider
+from ftctl.testing import openai_dialects as dialects
 from ftctl.testing.hub import Hub
 from ftctl.testing.loopback import Loopback
 from ftctl.testing.openai_vendor import OpenAIVendor
+from ftctl.testing.together_vendor import TogetherVendor
 from ftctl.testing.under_test import ProviderUnderTest
 
 KEY = "sk-planted-to-be-killed"
@@ -81,15 +90,20 @@ def _hosted(
     variable: str,
     vendor: Callable[[], _Vendor],
     under_test: Callable[[_Vendor, Path], ProviderUnderTest],
+    **more: str,
 ) -> Open:
-    """One behind a network: its vendor on loopback, whose key a variable holds."""
+    """One behind a network: its vendor on loopback, whose key a variable holds; more variables."""
 
     @contextmanager
     def opened(folder: Path) -> Iterator[ProviderUnderTest]:
-        with patch.dict(os.environ, {variable: KEY}), vendor() as there:
+        with patch.dict(os.environ, more | {variable: KEY}), vendor() as there:
             yield under_test(there, folder)
 
     return opened
+
+
+def _openai(**dialect: Any) -> Callable[[], OpenAIVendor]:  # noqa: ANN401 - as the vendor takes it
+    return functools.partial(OpenAIVendor, KEY, by_polls=False, **dialect)
 
 
 class LocalUnderTest:
@@ -167,8 +181,22 @@ def _fake(folder: Path) -> Iterator[ProviderUnderTest]:
 DRIVERS: dict[str, Driver] = {
     "fake": Driver(_fake),
     "local": Driver(_local, doubles=False),
-    "openai": Driver(
-        _hosted("OPENAI_API_KEY", lambda: OpenAIVendor(KEY, by_polls=False), OpenAIUnderTest)
+    "openai": Driver(_hosted("OPENAI_API_KEY", _openai(), OpenAIUnderTest)),
+    "azure": Driver(
+        _hosted(
+            "AZURE_OPENAI_API_KEY", _openai(metadata="kept", dialect=dialects.AZURE), AzureUnderTest
+        )
     ),
+    "bedrock": Driver(
+        _hosted(
+            "AWS_BEARER_TOKEN_BEDROCK",
+            _openai(metadata="kept", dialect=dialects.BEDROCK),
+            BedrockUnderTest,
+        )
+    ),
+    "nebius": Driver(_hosted("NEBIUS_API_KEY", _openai(dialect=dialects.NEBIUS), NebiusUnderTest)),
     "huggingface": Driver(_hosted("HF_TOKEN", lambda: Hub(KEY), HubUnderTest)),
+    "together": Driver(
+        _hosted("TOGETHER_API_KEY", lambda: TogetherVendor(KEY, by_polls=False), TogetherUnderTest)
+    ),
 }

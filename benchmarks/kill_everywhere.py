@@ -33,6 +33,7 @@ from kill_trial import ChildError, Kill, run_and_kill  # noqa: E402
 from kill_verbs import VERBS, Case, WrongError, run_again  # noqa: E402
 
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+VARIANTS = {"fetch into a folder": "fetch"}  # killed where it differs
 LEAST_BROKEN = 10  # jobs that the control must double
 TRIES = 3  # a child may come to its end before an answer's kill arrives
 
@@ -142,6 +143,7 @@ class Plan:
             (driver, verb, step): count
             for (driver, verb), found in steps.items()
             for step, count in Counter(found).items()
+            if step not in steps.get((driver, VARIANTS.get(verb, "")), ())
         }
 
     def trials(self, kills: int, least: int) -> list[Trial]:
@@ -200,7 +202,7 @@ def show(plan: Plan, results: Sequence[Result]) -> None:
         trial = result.trial
         outcomes[trial.driver, trial.verb, trial.kill.step][result.outcome] += 1
     for (driver, verb), steps in plan.steps.items():
-        places = [(driver, verb, step) for step in dict.fromkeys(steps)]
+        places = [p for step in dict.fromkeys(steps) if (p := (driver, verb, step)) in plan.places]
         print(f"\n{driver}, {verb}: {sum(outcomes[p].total() for p in places)} kills")
         for place in places:
             count = outcomes[place].total()
