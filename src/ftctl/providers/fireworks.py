@@ -202,13 +202,17 @@ class FireworksProvider:
         """Delete the datasets that we made, the model and the job, and see that they are gone.
 
         A dataset that a job which hasn't ended still reads is kept, and so is one that wasn't ours.
+        The job goes last: when it is gone, a forget that was cut short had done the rest.
 
         Raises:
             IllegalMove: the job hasn't ended.
             InvalidRequest: the model is still deployed.
             Unavailable: something is still there.
         """
-        job = self._job(remote_id)
+        try:
+            job = self._job(remote_id)
+        except NotFound:
+            return
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.state}", hint="cancel it first")
         others = [other for other in self._jobs() if not other.ended]
