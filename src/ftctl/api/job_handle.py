@@ -12,7 +12,7 @@ from ftctl.config import Settings, load_settings
 from ftctl.errors import IllegalMove, JobFailed, NotFound, Unsupported
 from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
-from ftctl.providers.base import Provider
+from ftctl.providers.base import PausingProvider, Provider
 from ftctl.providers.download import Progress
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
@@ -134,21 +134,50 @@ class Job:
             return store.update(self.id, lambda now: {} if now.state.terminal else gone)
         return self._look(store, provider)
 
-    def resume(self) -> "Job":
-        """Start the next attempt of a failed or cancelled job, from its last checkpoint.
+    def pause(self) -> "Job":
+        """Hold the job where it is; `resume` lets it go on, in the same attempt.
 
         Raises:
-            IllegalMove: the job hasn't failed and wasn't cancelled.
-            Unsupported: the provider can't go on with a job.
+            IllegalMove: it isn't under way.
+            Unsupported: the provider can't hold a job.
         """
         provider = self._provider()
-        if not provider.capabilities.can_resume:
+        if not (provider.capabilities.can_pause and isinstance(provider, PausingProvider)):
             raise Unsupported(
-                f"{self.record.provider} can't go on with a stopped job",
-                hint=f"submit it again: ftctl job {self.id} shows its settings",
+                f"{self.record.provider} can't pause a job", hint=f"ftctl cancel {self.id} stops it"
             )
         with open_store(self._settings) as store:
             record = self._look(store, provider)
+            if record.state not in (JobState.VALIDATING, JobState.QUEUED, JobState.RUNNING):
+                raise IllegalMove(
+                    f"{self.id} is {record.state}; only a job under way can be paused",
+                    hint=f"ftctl job {self.id}",
+                )
+            provider.pause(self._remote_id())
+            self.record = self._look(store, provider)
+        return self
+
+    def resume(self) -> "Job":
+        """Let a paused job go on; else the next attempt of a failed or cancelled one.
+
+        That begins at its last checkpoint.
+
+        Raises:
+            IllegalMove: the job isn't paused, hasn't failed and wasn't cancelled.
+            Unsupported: the provider can't go on with a job.
+        """
+        provider = self._provider()
+        with open_store(self._settings) as store:
+            record = self._look(store, provider)
+            if record.state is JobState.PAUSED and isinstance(provider, PausingProvider):
+                provider.unpause(self._remote_id())
+                self.record = self._look(store, provider)
+                return self
+            if not provider.capabilities.can_resume:
+                raise Unsupported(
+                    f"{self.record.provider} can't go on with a stopped job",
+                    hint=f"submit it again: ftctl job {self.id} shows its settings",
+                )
             if record.state.open_intention:
                 require_still_allowed(record.spec, provider, datetime.now(UTC).date())
                 patience = Patience(self._settings.settle_s)

@@ -1,4 +1,4 @@
-"""`ftctl resume`: go on with a failed or cancelled job from its last checkpoint."""
+"""`ftctl resume`: let a paused job go on, or start a stopped one's next attempt."""
 
 import click
 
@@ -7,10 +7,12 @@ from ftctl.cli.render import Output
 from ftctl.cli.watching import job_document
 
 
-@make_command("resume", short_help="Go on with a failed or cancelled job from its last checkpoint.")
+@make_command("resume", short_help="Go on with a job that was paused, cancelled, or failed.")
 @click.argument("job_id", metavar="ID")
 def command(out: Output, job_id: str) -> None:
-    """Go on with a failed or cancelled job from its last checkpoint, as a new attempt.
+    """Let a paused job go on; a failed or cancelled one begins at its last checkpoint.
+
+    That is a new attempt of the same job; a paused one goes on in its own.
 
     Example: ftctl resume job-7f3k2m9xab
     """

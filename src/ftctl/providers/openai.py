@@ -187,6 +187,22 @@ class OpenAIProvider:
             if not self._job(remote_id).ended:
                 raise
 
+    def pause(self, remote_id: str) -> None:
+        """Hold a job; its status is a word that the SDK's types don't have."""
+        self._at.one(
+            f"pause {remote_id}",
+            wire.Job,
+            lambda c: c.fine_tuning.jobs.with_raw_response.pause(remote_id),
+        )
+
+    def unpause(self, remote_id: str) -> None:
+        """Let a paused job go on, in the same attempt."""
+        self._at.one(
+            f"resume {remote_id}",
+            wire.Job,
+            lambda c: c.fine_tuning.jobs.with_raw_response.resume(remote_id),
+        )
+
     def resume(self, remote_id: str, attempt: int) -> None:
         """Refuse: a stopped job can't go on there."""
         raise Unsupported(

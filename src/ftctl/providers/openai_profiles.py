@@ -119,6 +119,7 @@ class Profile:
             data_stays_here=False,
             lists_lag=True,
             options=options,
+            can_pause=self.can_pause,
         )
 
 
