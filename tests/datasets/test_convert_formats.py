@@ -1,5 +1,6 @@
 """There and back is the same, a valid example stays valid, and every loss is told."""
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -242,3 +243,44 @@ def test_what_a_format_cannot_say_at_all_is_refused(to: str, row: JsonObject) ->
 def _has_image(row: JsonObject | None, judge: str) -> bool:
     """Images, which the local backend doesn't take, are carried and left for it to refuse."""
     return judge == "local" and "image_url" in json.dumps(row)
+
+
+KEYS = st.sampled_from(
+    (
+        *("messages", "role", "content", "tools", "functions", "function", "name", "arguments"),
+        *("tool_calls", "id", "type", "text", "image_url", "url", "parameters", "function_call"),
+        *("tool_call_id", "weight", "conversations", "from", "value", "system", "prompt"),
+        *("completion", "label", "chosen", "rejected", "instruction", "input", "output", "history"),
+        *("preferred_output", "non_preferred_output"),
+    )
+)
+WORDS = st.sampled_from(("user", "assistant", "tool", "function", "function_call", "gpt", "{}", ""))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.floats(-1, 1) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+ROWS = st.dictionaries(KEYS, VALUES, max_size=6)
+
+
+def must_convert_or_refuse(row: JsonObject, to: str) -> None:
+    for codec in FORMATS.values():
+        notes = Notes()
+        with contextlib.suppress(CannotCarryError):
+            json.dumps(FORMATS[to].write(codec.read(row, notes), notes))
+        assert all(note.what for note in notes)
+
+
+@given(row=ROWS, to=st.sampled_from(list(FORMATS)))
+@settings(max_examples=100, deadline=None)
+def test_any_row_is_converted_or_refused(row: JsonObject, to: str) -> None:
+    must_convert_or_refuse(row, to)
+
+
+@pytest.mark.slow
+@given(row=ROWS, to=st.sampled_from(list(FORMATS)))
+@settings(max_examples=10_000, deadline=None)
+def test_very_many_rows_are_converted_or_refused(row: JsonObject, to: str) -> None:
+    must_convert_or_refuse(row, to)

@@ -58,6 +58,8 @@ def short_ids(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...
     """Ids of nine letters and digits, the same for a call and its answer, whatever the order."""
     found = [call.id for message in messages for call in message.calls]
     found += [message.call_id for message in messages if message.call_id is not None]
+    if not found:
+        return messages
     new = {name: name for name in found if MISTRAL_ID.fullmatch(name)}
     for name in found:
         if name not in new:

@@ -126,7 +126,7 @@ def without_weights(messages: tuple[Message, ...], notes: Notes) -> tuple[Messag
     for message in messages:
         if message.weight == 0:
             notes.dropped(f"{message.path}.weight", "weight 0: the message is trained on")
-    return tuple(replace(message, weight=None) for message in messages)
+    return _each(messages, lambda m: m.weight is not None, lambda m: replace(m, weight=None))
 
 
 def without_names(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
@@ -144,7 +144,7 @@ def without_reasoning(messages: tuple[Message, ...], notes: Notes) -> tuple[Mess
     for message in messages:
         if message.reasoning is not None:
             notes.dropped(f"{message.path}.reasoning_content", "reasoning before the answer")
-    return tuple(replace(message, reasoning=None) for message in messages)
+    return _each(messages, lambda m: m.reasoning is not None, lambda m: replace(m, reasoning=None))
 
 
 def refusals_as_content(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
