@@ -1,15 +1,17 @@
-"""A vendor's own price is held against the limit before the job is made."""
+"""The vendor's own price takes the place of ours, and is held against the limit once more."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from specimens import write_chats
 
+from ftctl.api.submitting import make_spec
 from ftctl.config import load_settings
-from ftctl.datasets.digest import file_sha256
-from ftctl.errors import OverMaxCost
-from ftctl.job import JobSpec
+from ftctl.errors import NoBalance, OverMaxCost, Unavailable
+from ftctl.estimation.quote import Quote, quote
+from ftctl.job import JobRecord, JobState
 from ftctl.providers.together import TogetherProvider
 from ftctl.store import Store
 from ftctl.submission import submit
@@ -17,44 +19,107 @@ from ftctl.testing.loopback import Fault
 from ftctl.testing.together_vendor import TogetherVendor
 
 pytestmark = pytest.mark.medium
+PRICE = "POST */estimate-price"
 
 
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[TogetherVendor]:
-    monkeypatch.setenv("TOGETHER_API_KEY", "tgp-right")
-    with TogetherVendor("tgp-right") as running:
+    monkeypatch.setenv("TOGETHER_API_KEY", "tgp-1")
+    with TogetherVendor("tgp-1") as running:
         yield running
 
 
-def send(vendor: TogetherVendor, folder: Path, limit: float | None) -> list[str]:
-    data = write_chats(folder / "train.jsonl")
-    spec = JobSpec(
-        provider="together",
-        model="qwen3-8b",
-        data=data,
-        data_sha256=file_sha256(data),
-        name="n",
-        base_url=vendor.base_url,
-        max_cost_usd=limit,
-    )
-    told: list[str] = []
-    with Store(load_settings().database_url) as store:
-        driver = TogetherProvider(load_settings(), vendor.base_url)
-        submit(spec, store=store, provider=driver, on_step=told.append)
-    return told
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(f"sqlite:///{tmp_path / 'price.db'}") as opened:
+        yield opened
 
 
-def test_a_price_above_the_limit_makes_no_job_until_the_limit_is_raised(
-    vendor: TogetherVendor, tmp_path: Path
+class Submitting:
+    """Submits the same job, again and again, within a limit or without."""
+
+    def __init__(self, vendor: TogetherVendor, store: Store, folder: Path) -> None:
+        self._vendor = vendor
+        self._store = store
+        self._data = write_chats(folder / "train.jsonl")
+        self.told: list[str] = []
+
+    def __call__(self, limit: float | None = None) -> JobRecord:
+        spec = make_spec(
+            provider="together",
+            model="qwen3-8b",
+            data=self._data,
+            name="n",
+            base_url=self._vendor.base_url,
+            max_cost_usd=limit,
+        )
+        day = date(2026, 11, 24)
+        quoted = quote("together", "qwen3-8b", rows=12, tokens=1000, as_of=day)
+        driver = TogetherProvider(load_settings(), self._vendor.base_url)
+        return submit(
+            spec, store=self._store, provider=driver, quoted=quoted, on_step=self.told.append
+        )
+
+
+@pytest.fixture
+def submitting(vendor: TogetherVendor, store: Store, tmp_path: Path) -> Submitting:
+    return Submitting(vendor, store, tmp_path)
+
+
+def test_the_quote_that_is_kept_says_whose_price_it_is(
+    vendor: TogetherVendor, submitting: Submitting
 ) -> None:
-    with pytest.raises(OverMaxCost, match=r"1\.25 USD; the limit is 1\.00"):
-        send(vendor, tmp_path, 1.00)
-    assert vendor.asked("POST /fine-tunes") == []
-    assert "together itself says that the job costs 1.25 USD" in send(vendor, tmp_path, 1.25)
-    assert len(vendor.asked("POST /fine-tunes")) == 1
+    kept = Quote.model_validate(submitting(2.0).estimate)
+    assert kept.cost is not None
+    assert (kept.cost.low, kept.cost.high) == (1.25, 1.25)
+    assert kept.cost.basis[0].origin == "vendor"
+    training = next(line for line in kept.lines if line.name == "training")
+    assert training.says.startswith("Together AI's own estimate; ours was 0.00 to")
+    assert any(line.name == "serving" for line in kept.lines)
+    assert "together itself estimates 1.25 USD" in submitting.told
 
 
-def test_who_will_not_say_a_price_is_sent_the_job(vendor: TogetherVendor, tmp_path: Path) -> None:
-    vendor.faults.append(Fault("POST */estimate-price", status=404))
-    assert not [said for said in send(vendor, tmp_path, 1.00) if "itself says" in said]
-    assert len(vendor.asked("POST /fine-tunes")) == 1
+def test_above_the_limit_no_job_is_made_and_a_higher_one_goes_on(
+    vendor: TogetherVendor, store: Store, submitting: Submitting
+) -> None:
+    with pytest.raises(OverMaxCost, match=r"itself estimates 1\.25 USD; the limit is 1\.00"):
+        submitting(1.0)
+    assert vendor.jobs == {}
+    (cut,) = store.jobs()
+    assert cut.state.open_intention
+    assert "estimates" in cut.message
+    job = submitting(1.25)
+    assert (job.id, job.state) == (cut.id, JobState.QUEUED)
+    assert len(vendor.jobs) == 1
+    assert len(vendor.storage.asked("PUT *")) == 1
+
+
+def test_more_than_the_account_may_spend_is_no_job(
+    vendor: TogetherVendor, submitting: Submitting
+) -> None:
+    no = Fault(PRICE, "changed", change=lambda said: said | {"allowed_to_proceed": False})
+    vendor.faults.append(no)
+    with pytest.raises(NoBalance, match="more than the account may spend"):
+        submitting()
+    assert vendor.jobs == {}
+    assert submitting().state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("status", [404, 400, 503, 429])
+def test_without_an_answer_our_estimate_holds(
+    vendor: TogetherVendor, submitting: Submitting, status: int
+) -> None:
+    vendor.faults.append(Fault(PRICE, status=status))
+    kept = Quote.model_validate(submitting().estimate)
+    assert kept.cost is not None
+    assert kept.cost.basis[0].origin != "vendor"
+
+
+def test_with_a_limit_a_vendor_that_does_not_answer_is_waited_for(
+    vendor: TogetherVendor, submitting: Submitting
+) -> None:
+    vendor.faults.append(Fault(PRICE, status=503))
+    with pytest.raises(Unavailable):
+        submitting(2.0)
+    assert vendor.jobs == {}
+    assert submitting(2.0).state is JobState.QUEUED

@@ -26,9 +26,9 @@ from ftctl.estimation.quote import Quote
 from ftctl.fault_words import as_kept
 from ftctl.job import JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider, RemoteFile
-from ftctl.providers.prices import QuotingProvider
 from ftctl.store import Store
 from ftctl.store.rows import Change
+from ftctl.vendor_price import ask_price, with_price
 from ftctl.watcher import adopt, held, utc_now
 
 OnStep = Callable[[str], None]
@@ -103,6 +103,7 @@ def carry_on(
     Raises:
         Unavailable: the provider can't be asked, or didn't answer; the intention stays open.
         ProviderError: the provider said no.
+        OverMaxCost: its own price of the job, asked once it holds the data, is above the limit.
         UsageError: the data changed since the intention was made.
     """
     if record.state is JobState.SUBMITTING and record.sent_at is not None:
@@ -111,7 +112,7 @@ def carry_on(
         return record
     _ask(store, provider, record, on_step, patience.as_of or patience.clock().date())
     files = _upload(store, provider, record, on_step)
-    _require_price(provider, record.spec, files, on_step)
+    _price(store, provider, record, files, on_step, patience.clock().date())
     sent_at = patience.clock()
     if not _claim(store, record, sent_at):  # another process sends it at this moment, or died
         record = _settle(store, provider, store.get_job(record.id), on_step, patience)
@@ -177,33 +178,26 @@ def _upload(
     return files
 
 
-def _require_price(
-    provider: Provider, spec: JobSpec, files: dict[str, RemoteFile], on_step: OnStep
+def _price(
+    store: Store,
+    provider: Provider,
+    record: JobRecord,
+    files: dict[str, RemoteFile],
+    on_step: OnStep,
+    day: date,
 ) -> None:
-    """Hold the vendor's own price, where it says one, against the limit; nothing is made yet.
-
-    Raises:
-        OverMaxCost: it is above the limit; the intention stays open for a higher one.
-        NoBalance: the vendor says that the account may not spend it.
-    """
-    if not isinstance(provider, QuotingProvider):
-        return
+    """Hold the vendor's own price, where it says one, against the limit; a no is written down."""
     try:
-        price = provider.price(spec, files)
-    except (InvalidRequest, NotFound):  # a gateway without that question
-        return
+        price = ask_price(provider, record, files)
+    except (OverMaxCost, NoBalance) as error:
+        no = {"message": error.message, "error": as_kept(error)}
+        store.update(record.id, lambda now: no if now.state.open_intention else {})
+        raise
     if price is None:
         return
-    said = f"{spec.provider} itself says that the job costs {price.usd:.2f} USD"
-    on_step(said)
-    if spec.max_cost_usd is not None and price.usd > spec.max_cost_usd:
-        limit = f"the limit is {spec.max_cost_usd:.2f}"
-        raise OverMaxCost(f"{said}; {limit}", hint=f"--max-cost {price.usd:.2f}, or fewer epochs")
-    if price.allowed is False:
-        raise NoBalance(
-            f"{said}, which this account may not spend",
-            hint="pay in, or set up billing, at the provider; then run the same command again",
-        )
+    on_step(f"{record.provider} itself estimates {price.usd:.2f} USD")
+    priced = with_price(record, price, day)
+    store.update(record.id, lambda now: priced if now.state.open_intention else {})
 
 
 def _claim(store: Store, record: JobRecord, sent_at: datetime) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from ftctl.catalog.types import Fact
 
-Origin = Literal["measured", "user", "catalog", "prior"]
+Origin = Literal["measured", "user", "catalog", "prior", "vendor"]
 
 
 class Assumption(BaseModel):
