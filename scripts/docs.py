@@ -13,6 +13,7 @@ from ftctl.catalog.load import load_shipped
 from ftctl.catalog.types import Phase, Provider
 from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
+from ftctl.fault_words import FaultWord
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EVERYWHERE = ("json", "quiet", "no_color", "verbose", "help")
@@ -36,6 +37,10 @@ def command_line() -> str:
         "Written by `make docs` from the parser.",
         "Every command also takes `--json` (one document on stdout), `--quiet`, `--no-color`, "
         "`-v`/`-vv` and `--help`.",
+        'With `--json` an error is a document, too: `{"schema": "ftctl.error/1", "error": {"kind", '
+        '"word", "message", "hint", "exit_code"}}`. The word is null or one of '
+        f"{', '.join(f'`{word}`' for word in FaultWord)}; a job's `error` (`ftctl.job/1`) carries "
+        "the same, and `ftctl explain ID` says what to do about it.",
     ]
     context = click.Context(ftctl, info_name="ftctl")
     for name in COMMANDS:
