@@ -281,6 +281,6 @@ def test_any_row_is_converted_or_refused(row: JsonObject, to: str) -> None:
 
 @pytest.mark.slow
 @given(row=ROWS, to=st.sampled_from(list(FORMATS)))
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=4_000, deadline=None)
 def test_very_many_rows_are_converted_or_refused(row: JsonObject, to: str) -> None:
     must_convert_or_refuse(row, to)
