@@ -200,8 +200,11 @@ class Acme:
         return tuned
 
     def forget(self, remote_id: str) -> None:
-        """Delete a job that has ended, with its model."""
-        job = self._job(remote_id)
+        """Delete a job that has ended, with its model; again is harmless."""
+        try:
+            job = self._job(remote_id)
+        except NotFound:
+            return
         if not job.ended:
             raise IllegalMove(f"{job.id} hasn't ended ({job.state})", hint="cancel it first")
         self._ask("delete a job", Deleted, "DELETE", _path(remote_id))
