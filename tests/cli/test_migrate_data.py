@@ -149,3 +149,21 @@ def test_converted_rows_leave_only_with_a_word_for_them(cli: Cli, tmp_path: Path
     ]
     assert "anna.berg" not in str(asked[0])
     migrate(old, to="mistralish")  # said once for these very bytes
+
+
+def test_a_row_that_cannot_be_converted_is_named_and_nothing_sent(
+    cli: Cli, tmp_path: Path, clean_environment: Path
+) -> None:
+    data = write_calls(tmp_path / "train.jsonl")
+    lines = data.read_text().splitlines()
+    lines[6] = lines[6].replace(
+        '"name": "weather", "desc', '"strict": "y", "name": "weather", "desc'
+    )
+    data.write_text("\n".join(lines) + "\n")
+    old = submitted(cli, data)
+    ran = cli("migrate", old, "--to", "mistralish", "--yes")
+    assert ran.returncode == 1, ran.stderr
+    assert "train.jsonl:7 tools[0].function.strict" in ran.stderr
+    assert "ftctl data convert" in ran.stderr
+    assert list((clean_environment / "converted").iterdir()) == []
+    assert not (clean_environment / "mistralish").exists()
