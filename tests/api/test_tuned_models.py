@@ -10,6 +10,9 @@ from ftctl.api.tuned_models import my_models
 from ftctl.config import load_settings
 from ftctl.job import JobSpec, JobState
 from ftctl.store import Store
+from ftctl.testing import openai_documents as documents
+from ftctl.testing.loopback import Fault
+from ftctl.testing.openai_vendor import OpenAIVendor
 from ftctl.watcher import adopt
 
 TODAY = date(2026, 11, 24)
@@ -73,3 +76,23 @@ def test_the_list_warns_and_says_how_to_move(cli: Cli) -> None:
 def test_who_has_none_is_told_how_to_begin(cli: Cli) -> None:
     assert "no job has made a model yet" in cli("models", "--mine").stdout
     assert cli("models", "gpt-4.1", "--mine").returncode == 2
+
+
+@pytest.mark.medium
+def test_the_vendors_own_date_goes_before_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    with OpenAIVendor("sk-planted") as vendor:
+        add("openai", "gpt-4.1-mini", vendor.base_url)
+        name = "tuned-openai-gpt-4.1-mini"
+        vendor.models[name] = documents.model(name, "org", "2026-12-24")
+        (model,) = my_models(as_of=TODAY)
+        assert (model.serves_until, model.days_left, model.ends_soon) == (
+            date(2026, 12, 24),
+            30,
+            True,
+        )
+        assert "the vendor says" in model.lifetime
+        vendor.models[name] = documents.model(name, "org", "some day")
+        assert my_models(as_of=TODAY)[0].serves_until is None
+        vendor.faults.append(Fault("GET /models", status=500))
+        assert my_models(as_of=TODAY)[0].serves_until is None

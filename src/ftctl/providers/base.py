@@ -157,6 +157,14 @@ class PausingProvider(Provider, Protocol):
 
 
 @runtime_checkable
+class DatingProvider(Provider, Protocol):
+    """A provider that says itself how long its models answer."""
+
+    def shutdown_dates(self) -> Mapping[str, date]:
+        """The first day without an answer of each model whose end is announced, by its name."""
+
+
+@runtime_checkable
 class ListingProvider(Provider, Protocol):
     """A provider that can also show many jobs for one question."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ftctl.providers.openai_connection import PAGE, Connection
 from ftctl.providers.openai_events import EventReader
 from ftctl.providers.openai_files import Files
 from ftctl.providers.openai_limits import require_bounds, require_tunable
+from ftctl.providers.openai_models import Models
 from ftctl.providers.openai_profiles import AZURE, BEDROCK, NEBIUS, OPENAI
 from ftctl.providers.openai_request import request_of
 from ftctl.providers.openai_results import (
@@ -41,6 +43,9 @@ class OpenAIProvider:
     Args:
         settings: Where weights would come home.
         base_url: The job's own; the vendor's when None.
+
+    Attributes:
+        models: Those of the account: also who may use a checkpoint.
     """
 
     profile = OPENAI
@@ -55,6 +60,7 @@ class OpenAIProvider:
         self._who = mask_url(self._base_url) if self._gateway else self.profile.who
         self._at = Connection(self._who, self._base_url, self.name)
         self._files = Files(self._at, self._who, self.profile)
+        self.models = Models(self._at)
         self._events = EventReader(self._at)
         self._last_seen: dict[str, wire.Job] = {}  # by the look before the events are asked for
 
@@ -203,6 +209,10 @@ class OpenAIProvider:
             lambda c: c.fine_tuning.jobs.with_raw_response.resume(remote_id),
         )
 
+    def shutdown_dates(self) -> Mapping[str, date]:
+        """The last day of each model whose end the vendor has announced, by its name."""
+        return self.models.shutdown_dates()
+
     def resume(self, remote_id: str, attempt: int) -> None:
         """Refuse: a stopped job can't go on there."""
         raise Unsupported(
@@ -265,7 +275,7 @@ class OpenAIProvider:
             if file_id not in in_use:
                 self._files.delete(file_id)
         if job.fine_tuned_model:
-            self._delete_model(job.fine_tuned_model)
+            self.models.delete(job.fine_tuned_model)
 
     def _named(self, job: wire.Job) -> wire.Job:
         """The job with its model's name, where only its checkpoints tell that."""
@@ -314,13 +324,6 @@ class OpenAIProvider:
             )
         except NotFound:  # not every gateway has them
             return []
-
-    def _delete_model(self, model: str) -> None:
-        self._at.delete(
-            model,
-            lambda c: c.models.with_raw_response.delete(model),
-            lambda c: c.models.with_raw_response.retrieve(model),
-        )
 
 
 class AzureProvider(OpenAIProvider):

@@ -14,7 +14,6 @@ from ftctl.providers.openai_connection import Connection, timeout
 from ftctl.providers.openai_profiles import MB, Profile
 
 UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer: files may be 512 MB
-PART_BYTES = 64 * MB  # the largest part that the Uploads API takes
 _LARGEST_UPLOAD = 8 * 1024 * MB  # of all parts together
 _IMPORT_S = 600.0  # how long to wait until a file may be used
 
@@ -94,7 +93,7 @@ class Files:
         try:
             parts = []
             digest = hashlib.md5(usedforsecurity=False)  # what the vendor compares
-            for chunk in _chunks(file):
+            for chunk in _chunks(file, self._profile.part_bytes):
                 digest.update(chunk)
                 parts.append(self._send_part(upload.id, chunk))
                 _log.info("%s: %s has %d parts of %s", self._who, upload.id, len(parts), name)
@@ -165,7 +164,7 @@ class Files:
         )
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
+def _chunks(file: Path, size: int) -> Iterator[bytes]:
     with file.open("rb") as stream:
-        while chunk := stream.read(PART_BYTES):
+        while chunk := stream.read(size):
             yield chunk

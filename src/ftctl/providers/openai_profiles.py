@@ -67,6 +67,7 @@ class Profile:
         imports_files: Whether a file may be used only after a while.
         largest_file: Bytes that one request may send.
         has_uploads: Whether larger files may come in parts.
+        part_bytes: The largest part.
         returns_weights: Whether checkpoints are files that can be brought home.
         can_pause: Whether a job can be paused.
         regulated: The option and words with which rows stay in a region of the contract.
@@ -93,6 +94,7 @@ class Profile:
     imports_files: bool = False
     largest_file: int = 512 * MB
     has_uploads: bool = False
+    part_bytes: int = 64 * MB
     returns_weights: bool = False
     can_pause: bool = False
     regulated: tuple[str, frozenset[str]] | None = None

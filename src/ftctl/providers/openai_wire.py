@@ -8,7 +8,7 @@ SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -128,6 +128,26 @@ class File(Item):
     filename: str = ""
     bytes: int | None = None
     status: str | None = None
+
+
+class Model(Item):
+    """A model that answers; `shutdown_date` is its last day, in ISO 8601, where one is announced."""
+
+    shutdown_date: str | None = None
+
+    @property
+    def shutdown(self) -> date | None:
+        """The day on which it stops; None where none is told, or none that can be read."""
+        try:
+            return date.fromisoformat((self.shutdown_date or "")[:10])
+        except ValueError:
+            return None
+
+
+class Permission(Item):
+    """That a project may use a checkpoint."""
+
+    project_id: Words = ""
 
 
 class Upload(Item):
