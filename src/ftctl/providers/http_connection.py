@@ -79,7 +79,14 @@ class HttpConnection:
         Raises:
             Unavailable: something else comes.
         """
-        content = self.ask(doing, method, path, query=query, body=body)
+        return self.read(doing, document, self.ask(doing, method, path, query=query, body=body))
+
+    def read(self, doing: str, document: type[_Doc], content: bytes) -> _Doc:
+        """The document that an answer holds.
+
+        Raises:
+            Unavailable: it holds something else.
+        """
         try:
             return document.model_validate_json(content)
         except ValidationError:

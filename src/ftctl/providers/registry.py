@@ -16,6 +16,7 @@ _DRIVERS = {
     "azure": "ftctl.providers.openai:AzureProvider",
     "nebius": "ftctl.providers.openai:NebiusProvider",
     "bedrock": "ftctl.providers.openai:BedrockProvider",
+    "mistral": "ftctl.providers.mistral:MistralProvider",
     "together": "ftctl.providers.together:TogetherProvider",
 }
 
