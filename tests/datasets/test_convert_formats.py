@@ -40,6 +40,7 @@ CHATS = {
     "trl": replace(EVERYTHING, weights=False, parallel=False, refusals=False),
     "sharegpt": Says(tools=True),
     "alpaca": TEXTS,
+    "gemini": Says(tools=True, several_calls=True, text_beside_calls=True),
     "together": replace(EVERYTHING, developer=False, parts=False, refusals=False),
     "fireworks": replace(EVERYTHING, developer=False, refusals=False),
 }  # fmt: skip
@@ -51,6 +52,7 @@ KINDS: list[tuple[str, st.SearchStrategy[Example]]] = [
     ("trl", preferences(TOOLS)),
     ("trl", preferences(TEXTS, plain=True)),
     ("sharegpt", preferences(TEXTS)),
+    ("gemini", preferences(Says(tools=True))),
     ("alpaca", preferences(TEXTS)),
     ("trl", unpaired(TOOLS)),
     ("trl", unpaired(TEXTS, plain=True)),
@@ -183,6 +185,28 @@ def test_only_the_completion_is_trained_on() -> None:
     assert chat == {"messages": [QUESTION, {**ANSWER, "weight": 0}, QUESTION, ANSWER]}
     assert chat is not None
     assert said(chat, "trl")[0] == row
+
+
+def test_gemini_keeps_images_by_address_and_its_system_instruction_apart() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}
+    asked = {"role": "user", "content": [{"type": "text", "text": "?"}, image]}
+    chat: JsonObject = {"messages": [{"role": "system", "content": "s"}, asked, ANSWER]}
+    row, notes = said(chat, "gemini")
+    assert row == {
+        "systemInstruction": {"role": "system", "parts": [{"text": "s"}]},
+        "contents": [
+            {
+                "role": "user",
+                "parts": [
+                    {"text": "?"},
+                    {"fileData": {"mimeType": "image/png", "fileUri": "https://e.example/a.png"}},
+                ],
+            },
+            {"role": "model", "parts": [{"text": "4"}]},
+        ],
+    }
+    assert notes == []
+    assert said(row, "openai", "gemini")[0] == chat
 
 
 def test_functions_of_old_become_tools() -> None:

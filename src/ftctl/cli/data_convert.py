@@ -42,8 +42,8 @@ def convert_command(
     """Write a dataset in another format, and list what couldn't be carried.
 
     Formats: openai (chat), openai-legacy (functions), openai-dpo, openai-rft, mistral, trl,
-    sharegpt, alpaca, together, fireworks, text. IN is JSONL or a list of objects. OUT must not
-    exist, unless it already holds what would be written.
+    sharegpt, alpaca, together, fireworks, gemini, text. IN is JSONL or a list of objects. OUT
+    must not exist, unless it already holds what would be written.
 
     Exits 1, and writes nothing, where a row can't be converted, or with --strict where anything
     would be dropped.

@@ -30,7 +30,7 @@ class Format(NamedTuple):
 _BY_KEYS: tuple[tuple[tuple[str, ...], Format], ...] = (
     (("custom_id", "body"), Format("an OpenAI batch request", "format")),
     (("input", "preferred_output"), Format("OpenAI preference (DPO)", "format", id="openai-dpo")),
-    (("contents",), Format("Gemini", "format")),
+    (("contents",), Format("Gemini", "format", id="gemini")),
     (("schemaVersion",), Format("Bedrock conversation", "format", "messages[0].content[0].type")),
     (("messages",), Format(CHAT, "", id="openai")),
     (("conversations",), Format("ShareGPT", "format/convertible", id="sharegpt")),

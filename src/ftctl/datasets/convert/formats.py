@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ftctl.datasets.convert import (
     alpaca,
     fireworks,
+    gemini,
     mistral,
     openai,
     openai_dpo,
@@ -45,6 +46,7 @@ FORMATS: dict[str, Codec] = {
     "alpaca": Codec(alpaca.read, alpaca.write),
     "together": Codec(together.read, together.write),
     "fireworks": Codec(fireworks.read, fireworks.write),
+    "gemini": Codec(gemini.read, gemini.write),
     "text": Codec(text.read, text.write),
 }
 
