@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ftctl.api.submitting import make_spec
 from ftctl.config import load_settings
 from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids, Unsupported, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
@@ -29,6 +30,7 @@ MAKERS: dict[str, type[OpenAIProvider]] = {
     "bedrock": BedrockProvider,
     "nebius": NebiusProvider,
 }
+ARN = "arn:aws:lambda:us-west-2:123456789012:function:reward"
 STRING_CHECK = {
     "type": "string_check",
     "name": "same",
@@ -140,14 +142,13 @@ def test_a_grader_gives_the_reward(spec: JobSpec) -> None:
 
 
 def test_bedrock_is_given_a_function_and_no_suffix(spec: JobSpec) -> None:
-    arn = "arn:aws:lambda:us-west-2:123456789012:function:reward"
     asked = created(
         dialects.BEDROCK,
         spec,
         model="gpt-oss-20b",
         method="rft",
         hyperparameters=Hyperparameters(),
-        options={"grader": arn, "reasoning_effort": "low"},
+        options={"grader": ARN, "reasoning_effort": "low"},
     )
     assert asked == {
         "model": "openai.gpt-oss-20b",
@@ -156,7 +157,7 @@ def test_bedrock_is_given_a_function_and_no_suffix(spec: JobSpec) -> None:
             "type": "reinforcement",
             "reinforcement": {
                 "hyperparameters": {"reasoning_effort": "low"},
-                "grader": {"type": "lambda", "lambda": {"function": arn}},
+                "grader": {"type": "lambda", "lambda": {"function": ARN}},
             },
         },
     }
@@ -261,6 +262,24 @@ def test_azure_has_no_address_for_everybody(spec: JobSpec) -> None:
     with pytest.raises(UsageError, match="address for each customer") as caught:
         AzureProvider(load_settings()).check(spec)
     assert "AZURE_OPENAI_BASE_URL" in caught.value.hint
+
+
+def test_a_bedrock_job_remembers_its_region(
+    examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"provider": "bedrock", "data": examples, "model": "gpt-oss-20b", "method": "rft"}
+    assert make_spec(**asked).base_url is None  # type: ignore[arg-type]
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    spec = make_spec(**asked, hyperparameters={"grader": ARN})  # type: ignore[arg-type]
+    assert spec.base_url == "https://bedrock-mantle.us-west-2.api.aws/v1"
+    driver = BedrockProvider(load_settings(), spec.base_url)
+    driver.check(spec)
+    with pytest.raises(Unsupported, match="doesn't tune llama-3"):  # the vendor's own: dates apply
+        driver.check(spec.model_copy(update={"model": "llama-3.3-70b-instruct"}))
+    monkeypatch.setenv("AWS_REGION", "evil.example/")
+    with pytest.raises(UsageError, match="isn't a region"):
+        make_spec(**asked)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

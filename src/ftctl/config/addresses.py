@@ -14,18 +14,30 @@ BASE_URL_VARIABLES = {
     "together": "TOGETHER_BASE_URL",
     "fireworks": "FIREWORKS_BASE_URL",
     "azure": "AZURE_OPENAI_BASE_URL",
+    "bedrock": "AWS_BEDROCK_BASE_URL",
 }
+# Where a vendor answers in a region, which its own tools read from these variables.
+_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_BY_REGION = {"bedrock": "https://bedrock-mantle.{region}.api.aws/v1"}
 
 
 def find_base_url(provider: str) -> str | None:
-    """The base URL that the vendor's own environment variable names, or None.
+    """The base URL that the vendor's own environment variable names, or its region's, or None.
 
     Raises:
         UsageError, Refused: as `require_base_url`, naming the variable.
     """
     variable = BASE_URL_VARIABLES.get(provider, "")
     url = os.environ.get(variable, "").strip()
-    return require_base_url(url, origin=variable) if url else None
+    if url:
+        return require_base_url(url, origin=variable)
+    for variable in _REGION_VARIABLES if provider in _BY_REGION else ():
+        region = os.environ.get(variable, "").strip()
+        if region and not re.fullmatch(r"[a-z0-9-]+", region):
+            raise UsageError(f"{variable} isn't a region: {region!r}", hint="such as us-west-2")
+        if region:
+            return _BY_REGION[provider].format(region=region)
+    return None
 
 
 def require_base_url(url: str, *, origin: str = "") -> str:

@@ -131,7 +131,7 @@ class File(Item):
 
 
 class Model(Item):
-    """A model that answers; `shutdown_date` is its last day, in ISO 8601, where one is announced."""
+    """A model that answers, and the day (ISO 8601) on which it stops where one is announced."""
 
     shutdown_date: str | None = None
 
