@@ -78,7 +78,7 @@ class Provider(Fact):
     """A place that fine-tunes, local included.
 
     `hosts` are the vendor's own host names: any other base URL is a gateway. `max_file_mb` is
-    the largest training file, in MB.
+    the largest training file, in MB; `default_epochs` what it trains when no epochs are named.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Provider(Fact):
     min_rows: int = Field(ge=1)
     max_rows: int | None = Field(None, ge=1)
     max_file_mb: float | None = Field(None, gt=0)
+    default_epochs: int | None = Field(None, ge=1)
     weights_returned: bool
     after_closing: str = ""
     serving: Serving

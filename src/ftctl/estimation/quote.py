@@ -68,7 +68,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     day = as_of or datetime.now(UTC).date()
     vendor = catalog.find_provider(provider)
     there = _tokens_there(tokens, counted=counted)
-    trained = _trained_tokens(vendor.name if vendor else provider, rows, tokens, epochs, there)
+    trained = _trained_tokens(vendor, rows, tokens, epochs, there)
     if vendor is None or is_gateway(vendor, base_url):
         says = f"no price of {base_url or provider} is known"
         unknown = QuoteLine(name="training", amount=None, says=says)
@@ -188,12 +188,15 @@ def _tokens_there(tokens: int, *, counted: bool) -> Assumption:
 
 
 def _trained_tokens(
-    provider: str, rows: int, tokens: int, epochs: float | None, there: Assumption
+    vendor: Provider | None, rows: int, tokens: int, epochs: float | None, there: Assumption
 ) -> Estimate:
     if epochs is not None:
         said = Assumption.from_user("epochs", f"{epochs:g}")
         low, likely, high = epochs, epochs, epochs
-    elif provider == "openai":
+    elif vendor is not None and vendor.default_epochs is not None:
+        low = likely = high = float(vendor.default_epochs)
+        said = Assumption.from_fact("epochs", f"{likely:g}, {vendor.title}'s own choice", vendor)
+    elif vendor is not None and vendor.name == "openai":
         likely = openai_epochs(rows)
         low, high = min(likely, 3), max(likely, 3) + 1
         said = Assumption.prior("epochs", f"{low:g} to {high:g}", "OpenAI's rule, not re-read")
