@@ -253,16 +253,23 @@ def test_an_alias_is_the_same_job(cli: Cli, hub: Hub, job: str, tmp_path: Path) 
     assert ran.json()["provider"] == "huggingface"
 
 
-def test_the_autotrain_space_is_refused_with_reason_and_date(
-    cli: Cli, hub: Hub, tmp_path: Path
+def test_the_autotrain_space_is_another_job_and_said_to_be_legacy(
+    cli: Cli, hub: Hub, job: str, tmp_path: Path
 ) -> None:
     ran = cli(
-        "submit", "--provider", "huggingface", "--engine", "autotrain-space",
-        "--model", "qwen2.5-0.5b-instruct", "--data", write_rows(tmp_path / "train.jsonl"),
+        "submit", "--provider", "huggingface", "--engine", "autotrain-space", "--set",
+        "flavor=a10g-large", "--model", "qwen2.5-0.5b-instruct", "--data", tmp_path / "train.jsonl",
+        "--name", "greets",
     )  # fmt: skip
-    assert ran.returncode == 3
-    assert "2025-01-21" in ran.stderr
-    assert hub.requests == []
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() != job
+    (space,) = hub.spaces.by_id
+    hub.end_space(space)
+    seen = cli("job", ran.stdout.strip(), "--json").json()
+    assert seen["remote_id"] == f"spaces/{space}"
+    ended = cli("watch", ran.stdout.strip(), "--every", "0.05")
+    assert "succeeded" in ended.stdout
+    assert "inferred" in cli("job", ran.stdout.strip(), "--json").json()["message"]
 
 
 @pytest.mark.parametrize(

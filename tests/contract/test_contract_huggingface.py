@@ -1,7 +1,7 @@
 """The Hugging Face driver keeps the contract, against a hub on loopback."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ from ftctl.testing import hub
 from ftctl.testing.http_contract import HttpContract, HttpUnderTest
 from ftctl.testing.hub import Hub
 from ftctl.testing.hub_repos import HubRepo
-from ftctl.testing.loopback import Json
-from ftctl.testing.under_test import Verb
+from ftctl.testing.loopback import Fault, Json
+from ftctl.testing.under_test import TROUBLE, Verb
 from ftctl.testing.weights_contract import WeightsContract
 
 pytestmark = pytest.mark.medium
@@ -31,6 +31,18 @@ ROUTES: dict[Verb, str] = {
     "cancel": "POST */cancel",
     "fetch": "GET /api/jobs/*",
     "tuned_model": "GET /api/jobs/*",
+}
+
+
+SPACE_ROUTES: dict[Verb, str] = {
+    "upload": "GET /api/whoami-v2",
+    "create": "POST /api/spaces/*/commit/main",
+    "find": "GET /api/jobs/tester",
+    "poll": "GET /api/*",
+    "events": "GET */logs/run",
+    "cancel": "POST */pause",
+    "fetch": "GET /api/spaces/*",
+    "tuned_model": "GET /api/spaces/*",
 }
 
 
@@ -48,6 +60,10 @@ class HubUnderTest(HttpUnderTest):
             name="n",
             base_url=vendor.base_url,
         )
+
+    @property
+    def hub(self) -> Hub:
+        return self._hub
 
     @property
     @override
@@ -114,6 +130,59 @@ class TestHuggingFaceWeights(WeightsContract):
     @override
     def under_test(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUnderTest]:
         yield from _hub(tmp_path, monkeypatch)
+
+
+class SpaceUnderTest(HubUnderTest):
+    """The same, by AutoTrain in a Space."""
+
+    def __init__(self, vendor: Hub, folder: Path) -> None:
+        super().__init__(vendor, folder)
+        self.routes = SPACE_ROUTES
+        options = {"flavor": "a10g-large"}
+        self._spec = self._spec.model_copy(update={"engine": "autotrain-space", "options": options})
+
+    @override
+    def finish(self, remote_id: str) -> None:
+        self._hub.end_space(remote_id)
+
+    @override
+    def made(self) -> int:
+        return len(self._hub.spaces.started())
+
+    @override
+    def show(self, remote_id: str, change: Callable[[Json], Json]) -> None:
+        route = f"GET /api/{remote_id}/runtime"
+        self._hub.faults.append(Fault(route, "changed", times=None, change=change))
+
+    @override
+    def with_status(self, document: Json, word: str) -> Json:
+        return document | {"stage": word}
+
+    @override
+    def without_model(self, document: Json) -> Json:
+        (space,) = self._hub.spaces.by_id.values()
+        space.titles.append("Your training has finished successfully")
+        return document | {"stage": "PAUSED"}
+
+    @override
+    def troubled(self, document: Json) -> Json:
+        return document | {"stage": "RUNNING", "errorMessage": TROUBLE}
+
+    @override
+    def succeeded_in_part(self, document: Json) -> Json:
+        (space,) = self._hub.spaces.by_id.values()
+        self._hub.push_order(json.loads(space.variables["FTCTL_ORDER"]))
+        return document | {"stage": "PAUSED", "errorMessage": TROUBLE}
+
+
+class TestAutoTrainSpace(HttpContract):
+    @pytest.fixture
+    @override
+    def under_test(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[SpaceUnderTest]:
+        for hub_under_test in _hub(tmp_path, monkeypatch):
+            yield SpaceUnderTest(hub_under_test.hub, tmp_path)
 
 
 def _hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubUnderTest]:

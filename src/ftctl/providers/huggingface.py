@@ -30,6 +30,7 @@ from ftctl.providers.download import Progress
 from ftctl.providers.huggingface_connection import HubConnection
 from ftctl.providers.huggingface_plan import PROVIDER, beta_of, plan_of
 from ftctl.providers.huggingface_repos import Repos
+from ftctl.providers.huggingface_space import PREFIX, Spaces
 from ftctl.providers.result_folder import write_results
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://huggingface.co"
 
+_SPACE = "autotrain-space"
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +77,7 @@ class HuggingFaceProvider:
         returns_weights=True,
         data_stays_here=False,
         lists_lag=True,
-        engines=("jobs", "autotrain-space"),
+        engines=("jobs", _SPACE),
         options={
             "flavor": "the machine; the cheapest one that holds the model when left out",
             "namespace": "the organisation that pays and owns the model; yourself when left out",
@@ -90,6 +92,7 @@ class HuggingFaceProvider:
         self._home = settings.home
         self._at = HubConnection(self._who, self._base_url)
         self._repos = Repos(self._at, self._who, self._base_url)
+        self._spaces = Spaces(self._at, self._repos)
 
     def check(self, spec: JobSpec) -> None:
         """Refuse what can be known to fail before anything is written or sent.
@@ -100,12 +103,6 @@ class HuggingFaceProvider:
             UsageError: a flavor that there isn't; a model of unknown size without a time limit.
         """
         self._at.require()
-        if spec.engine == "autotrain-space":
-            row = load_catalog().get_provider(self.name)
-            raise Unsupported(
-                f"ftctl runs no AutoTrain Space: {row.way_out} ({row.source}, {row.as_of})",
-                hint="leave out --engine; or ftctl export ID --to autotrain-yaml",
-            )
         for file in filter(None, (spec.data, spec.validation)):
             with LineReader(file) as lines:
                 if lines.gzipped:
@@ -113,8 +110,10 @@ class HuggingFaceProvider:
                         f"{file} is packed, and a job there reads plain lines",
                         hint=f"gunzip -k {file}",
                     )
-        plan_of(spec)
+        plan = plan_of(spec)
         beta_of(spec)
+        if spec.engine == _SPACE:
+            self._spaces.check(spec, plan)
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Put a dataset into a private repository of its own, named by its hash."""
@@ -128,6 +127,8 @@ class HuggingFaceProvider:
             ProviderError: a definite no; it doesn't.
         """
         plan = plan_of(spec)
+        if spec.engine == _SPACE:
+            return self._spaces.create(spec, plan, files, marker)
         namespace = spec.options.get("namespace") or self._repos.me
         arguments = wire.run_arguments(spec, plan, files, marker, namespace)
         _log.info(
@@ -144,18 +145,18 @@ class HuggingFaceProvider:
         return f"{namespace}/{made.id}"
 
     def find(self, marker: str) -> str | None:
-        """The job whose label is the marker, in our own namespace or in an organisation's."""
+        """The job whose label is the marker, ours or an organisation's; else the Space of it."""
         for namespace, jobs in self._pages({wire.MARKER: marker}):
             for job in jobs:
                 if job.marker == marker:
                     return f"{namespace}/{job.id}"
-        return None
+        return self._spaces.find(marker)
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job; at its end also at what it pushed."""
         job = self._job(remote_id)
         model = None
-        if wire.STATUS.get(job.status.stage) is JobState.SUCCEEDED and job.order is not None:
+        if job.state is JobState.SUCCEEDED and job.order is not None:
             model = self._repos.find_adapter(job.order.repo)
         return wire.snapshot_of(job, model, self._machine(job))
 
@@ -165,20 +166,22 @@ class HuggingFaceProvider:
             yield {
                 f"{namespace}/{job.id}": wire.snapshot_of(job, None, self._machine(job))
                 for job in jobs
-                if job.marker and wire.STATUS.get(job.status.stage) is not JobState.SUCCEEDED
+                if job.marker and job.state is not JobState.SUCCEEDED
             }
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the job printed, oldest first, leaving out the first `after` lines."""
-        namespace, job_id = self._place(remote_id)
-        lines = self._at.log_lines(
-            f"show the log of {remote_id}", f"/api/jobs/{namespace}/{job_id}/logs"
-        )
+        place = "/".join(self._place(remote_id))
+        path = f"spaces/{place}/logs/run" if _is_space(remote_id) else f"jobs/{place}/logs"
+        lines = self._at.log_lines(f"show the log of {remote_id}", f"/api/{path}")
         return list(wire.events_of(lines))[after:]
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
         namespace, job_id = self._place(remote_id)
+        if _is_space(remote_id):
+            self._spaces.cancel(remote_id)
+            return
         try:
             self._at.ask(
                 f"cancel {remote_id}",
@@ -218,13 +221,19 @@ class HuggingFaceProvider:
         """Delete what the job made and what it was made of, and see that they are gone.
 
         Only repositories that carry our tag are touched, and no data that a job which hasn't
-        ended still reads. The job's own record can't be deleted.
+        ended still reads; a Space reads its data when it starts. A job's own record can't be
+        deleted, a Space can.
 
         Raises:
             IllegalMove: the job hasn't ended.
             Unavailable: something is still there.
         """
-        job = self._job(remote_id)
+        try:
+            job = self._job(remote_id)
+        except NotFound:
+            if _is_space(remote_id):  # it goes last, so it was all forgotten before
+                return
+            raise
         order = wire.require_order(job, remote_id)
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status.stage}", hint="cancel it")
@@ -233,7 +242,12 @@ class HuggingFaceProvider:
         in_use = {repo for other in others for repo in (other.data, other.validation)}
         for repo in {order.data, order.validation} - in_use - {None}:
             self._repos.delete(str(repo), "dataset", tag=wire.MARKER)
-        self._repos.delete(order.repo, "model", tag=f"{wire.MARKER}-{order.marker}")
+        tag = f"{wire.MARKER}-{order.marker}"
+        if _is_space(remote_id):
+            self._repos.delete(order.repo, "model", tag=None)  # AutoTrain writes its own card
+            self._repos.delete(remote_id.removeprefix(PREFIX), "space", tag=tag)
+        else:
+            self._repos.delete(order.repo, "model", tag=tag)
         shutil.rmtree(self._adapter_folder(order), ignore_errors=True)
 
     def _adapter_folder(self, order: wire.Order) -> Path:
@@ -246,7 +260,7 @@ class HuggingFaceProvider:
     def _pushed(self, remote_id: str) -> wire.Order:
         job = self._job(remote_id)
         order = wire.require_order(job, remote_id)
-        if wire.STATUS.get(job.status.stage) is not JobState.SUCCEEDED:
+        if job.state is not JobState.SUCCEEDED:
             raise NotFound(
                 f"{remote_id}: there is no adapter ({job.status.stage})", hint="ftctl watch"
             )
@@ -254,6 +268,8 @@ class HuggingFaceProvider:
 
     def _job(self, remote_id: str) -> wire.Job:
         namespace, job_id = self._place(remote_id)
+        if _is_space(remote_id):
+            return self._spaces.look(remote_id)
         return self._at.ask(
             f"show job {remote_id}",
             lambda api: wire.job_of(api.inspect_job(job_id=job_id, namespace=namespace)),
@@ -272,7 +288,7 @@ class HuggingFaceProvider:
 
     def _place(self, remote_id: str) -> tuple[str, str]:
         """Namespace and id, each one part of a path."""
-        namespace, slash, job_id = remote_id.partition("/")
+        namespace, slash, job_id = remote_id.removeprefix(PREFIX).partition("/")
         parts = (namespace, job_id) if slash else (self._repos.me, namespace)
         for part in parts:
             if not wire.is_part(part):
@@ -291,3 +307,7 @@ class HuggingFaceProvider:
 
 def _list(given: dict[str, Any], api: "HfApi") -> Iterator[wire.Job]:
     return map(wire.job_of, api.list_jobs(**given))
+
+
+def _is_space(remote_id: str) -> bool:
+    return remote_id.startswith(PREFIX)

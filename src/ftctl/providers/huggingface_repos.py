@@ -83,12 +83,20 @@ class Repos:
         )
         return repo
 
-    def make(self, repo: str, kind: str, *, private: bool) -> None:
-        """Make a repository; one that is there is left as it is."""
+    def make(self, repo: str, kind: str, *, private: bool, **more: str) -> None:
+        """Make a repository; one that is there is left as it is.
+
+        Args:
+            repo: Its id.
+            kind: `model`, `dataset` or `space`.
+            private: Whether only its owner may see it.
+            more: What huggingface_hub's `create_repo` takes besides.
+        """
+        options: dict[str, Any] = dict(more)
         try:
             self._at.ask(
                 f"make {repo}",
-                lambda api: api.create_repo(repo, repo_type=kind, private=private),
+                lambda api: api.create_repo(repo, repo_type=kind, private=private, **options),
             )
         except InvalidRequest as error:
             if error.status != 409:
@@ -140,8 +148,13 @@ class Repos:
         files.setdefault("README.md", _CARD.format(name=order.name, base=order.base).encode())
         return files
 
-    def delete(self, repo: str, kind: str, *, tag: str) -> None:
+    def delete(self, repo: str, kind: str, *, tag: str | None) -> None:
         """Delete a repository that carries our tag, and see that it is gone.
+
+        Args:
+            repo: Its id.
+            kind: `model`, `dataset` or `space`.
+            tag: What it must carry; None where whoever filled it puts no tag of ours there.
 
         Raises:
             InvalidRequest: it doesn't carry the tag.
@@ -151,7 +164,7 @@ class Repos:
             tags = self.show(repo, kind).tags or ()
         except NotFound:
             return
-        if tag not in tags:
+        if tag is not None and tag not in tags:
             raise InvalidRequest(
                 f"{repo} doesn't carry the tag {tag!r} any more, so it isn't deleted",
                 hint="delete it at the hub if it is yours to delete",

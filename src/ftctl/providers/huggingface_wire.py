@@ -85,6 +85,12 @@ class Job(Document):
     environment: dict[str, Any] | None = None
     flavor: str | None = None
     durations: Durations | None = None
+    inferred: JobState | None = None
+
+    @property
+    def state(self) -> JobState | None:
+        """What its stage means, or what was inferred; None for a word nobody knows."""
+        return self.inferred or STATUS.get(self.status.stage)
 
     @property
     def marker(self) -> str | None:
@@ -94,8 +100,7 @@ class Job(Document):
     @property
     def ended(self) -> bool:
         """Whether its stage is a last one."""
-        state = STATUS.get(self.status.stage)
-        return state is not None and state.terminal
+        return self.state is not None and self.state.terminal
 
     @property
     def order(self) -> Order | None:
@@ -208,7 +213,7 @@ def snapshot_of(job: Job, model: str | None, machine: Hardware | None) -> Snapsh
         machine: What it runs on, where the price of that is known.
     """
     stage, said = job.status.stage, job.status.message or ""
-    state = STATUS.get(stage)
+    state = job.state
     progress: dict[str, float] = {}
     ran = job.durations.running_secs if job.durations else None
     if ran is not None:
@@ -219,7 +224,7 @@ def snapshot_of(job: Job, model: str | None, machine: Hardware | None) -> Snapsh
     if state is None:
         said = f"the provider says {stage!r}, a word we don't know"
     elif state is JobState.FAILED:
-        said = said or _SAID_SO[stage]
+        said = said or _SAID_SO.get(stage, f"it ended as {stage}")
         hint = "ftctl logs shows what the job printed"
         error = {"kind": "failed", "message": said, "hint": hint}
         if "timeout" in said.lower():

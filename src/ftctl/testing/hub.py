@@ -16,6 +16,7 @@ from typing import Self
 from typing_extensions import override
 
 from ftctl.testing.hub_repos import HubRepo, HubRepos, HubStorage, missing, refusal
+from ftctl.testing.hub_spaces import HubSpaces
 from ftctl.testing.loopback import Answer, Json, Loopback, Request
 from ftctl.testing.under_test import TROUBLE
 from ftctl.testing.weights_contract import make_safetensors
@@ -65,6 +66,7 @@ class Hub(Loopback):
         self.pushes = True
         self.storage = HubStorage()
         self.repos = HubRepos(self.storage)
+        self.spaces = HubSpaces(self.repos)
         self._clock = datetime(2026, 11, 24, 10, tzinfo=UTC)
         self._clock_lock = threading.Lock()
 
@@ -100,6 +102,8 @@ class Hub(Loopback):
                 answer = self.repos.delete(request, self.me)
             case ["POST", "api", "validate-yaml"]:
                 answer = Answer({"errors": [], "warnings": []})
+            case [_, "api", "spaces", owner, name, *rest]:
+                answer = self.spaces.answer(request, f"{owner}/{name}", rest)
             case [_, "api", "models" | "datasets" as plural, owner, name, *rest]:
                 answer = self.repos.api(request, plural, f"{owner}/{name}", rest)
             case ["POST", *_, "info", "lfs", "objects", "batch"]:
@@ -139,9 +143,28 @@ class Hub(Loopback):
         for line in lines:
             self._print(job_id.rpartition("/")[2], line)
 
+    def end_space(self, job_id: str, *, pushes: bool = True, title: str = "") -> None:
+        """Let a job that is a Space end as AutoTrain does: it pushes, says so, and pauses itself.
+
+        Args:
+            job_id: With or without what stands before its id.
+            pushes: Whether it pushes an adapter.
+            title: Of the discussion that it opens; none when empty.
+        """
+        space = self.spaces.by_id[job_id.removeprefix("spaces/")]
+        space.printed.append((self._now(), "{'loss': 1.5, 'epoch': 1.0}"))
+        space.printed.append((self._now(), "Pausing space"))
+        if pushes:
+            self.push_order(json.loads(space.variables["FTCTL_ORDER"]))
+        space.titles += [title] if title else []
+        space.stage = "PAUSED"
+
     def push(self, job: Json) -> HubRepo:
         """Let a job's adapter stand in its repository, as its script leaves it."""
-        order = json.loads(job["environment"]["FTCTL_ORDER"])
+        return self.push_order(json.loads(job["environment"]["FTCTL_ORDER"]))
+
+    def push_order(self, order: Json) -> HubRepo:
+        """The same for what a job was asked."""
         repo = self.repos.by_id.setdefault(
             ("model", order["repo"]), HubRepo(order["repo"], "model", private=True)
         )

@@ -14,7 +14,7 @@ from ftctl.testing.loopback import Answer, Json, Loopback, Request, ranged
 
 LARGE = (".safetensors", ".bin")  # stored apart by every hub; other files from 10 MB on
 LARGE_BYTES = 10 << 20
-_PLURALS = {"models": "model", "datasets": "dataset"}
+_PLURALS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 
 @dataclass
@@ -27,6 +27,7 @@ class HubRepo:
     files: dict[str, bytes] = field(default_factory=dict)
     commits: list[str] = field(default_factory=lambda: ["0" * 40])
     wrong_hashes: bool = False
+    hardware: str | None = None
 
     @property
     def sha(self) -> str:
@@ -124,17 +125,20 @@ class HubRepos:
     def make(self, request: Request, me: str, base_url: str) -> Answer:
         """`POST /api/repos/create`."""
         asked = request.json()
-        unknown = set(asked) - {"name", "organization", "type", "visibility"}
+        known = {"name", "organization", "type", "visibility"}
+        unknown = (
+            set(asked) - known - ({"sdk", "hardware"} if asked.get("type") == "space" else set())
+        )
         if unknown:
             return refusal(400, f"unknown fields: {', '.join(sorted(unknown))}")
         kind = asked.get("type", "model")
         repo_id = f"{asked.get('organization') or me}/{asked['name']}"
-        url = f"{base_url}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
+        url = f"{base_url}/{'' if kind == 'model' else f'{kind}s/'}{repo_id}"
         if (kind, repo_id) in self.by_id:
             said = {"error": "You already created this repo", "url": url}
             return Answer(said, 409)
         private = asked.get("visibility") == "private"
-        self.by_id[kind, repo_id] = HubRepo(repo_id, kind, private)
+        self.by_id[kind, repo_id] = HubRepo(repo_id, kind, private, hardware=asked.get("hardware"))
         return Answer({"url": url, "name": repo_id, "id": repo_id})
 
     def delete(self, request: Request, me: str) -> Answer:
