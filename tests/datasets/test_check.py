@@ -178,7 +178,7 @@ def test_an_unknown_provider_is_named_with_those_known(tmp_path: Path, name: str
 
 def test_another_method_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="dpo"):
-        check([written(tmp_path, *good(10))], method="dpo")
+        check([written(tmp_path, *good(10))], method="ppo")
 
 
 def test_gzip_is_checked_inside_and_minded_by_those_who_cannot_read_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ftctl.datasets.across import Lines, count_findings, overlaps, validation_si
 from ftctl.datasets.examine import examine
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.formats import CHAT, Format
+from ftctl.datasets.methods import ROWS
 from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.report import Collector, Report, TokenEstimate
 from ftctl.datasets.rules.huge_line import huge, of_outline
@@ -38,19 +39,20 @@ def check(
     Args:
         files: OpenAI-format JSONL.
         providers: Whose rules to apply.
-        method: How the model will be tuned; `sft` so far.
+        method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
         max_errors: How many issues are kept of each rule and severity; all are counted.
         on_progress: Called now and then with bytes read and bytes to read.
 
     Raises:
         UsageError: a file can't be read, no file is given, or a provider's name is unknown.
-        Unsupported: another method than sft.
+        Unsupported: a method of which no rules are known.
     """
     providers = _known(providers)
-    if method != "sft":
+    if method not in ("sft", *ROWS):
         raise Unsupported(
-            f"data for {method} can't be checked yet; sft can", hint="leave out --method"
+            f"data for {method} can't be checked; for sft, {', '.join(ROWS)} they can",
+            hint="--method sft",
         )
     if not files:
         raise UsageError("no file to check", hint="ftctl data check FILE")
@@ -58,7 +60,7 @@ def check(
     _require_different(every)
     collector = Collector(every, providers, max_errors)
     progress = _Progress(every, on_progress)
-    checked = [_FileCheck(file, collector, progress) for file in every]
+    checked = [_FileCheck(file, method, collector, progress) for file in every]
     for file_check in checked:
         file_check.run()
     training = checked[: len(files)]
@@ -127,8 +129,9 @@ class _Progress:
 class _FileCheck:
     """One file on its way through the rules, and what is remembered of it."""
 
-    def __init__(self, file: Path, collector: Collector, progress: _Progress) -> None:
+    def __init__(self, file: Path, method: str, collector: Collector, progress: _Progress) -> None:
         self.file = file
+        self._method = method
         self.lines = Lines()
         self.size_bytes = self.examples = 0
         self.total_tokens = self.max_tokens = self.max_tokens_line = 0
@@ -181,7 +184,8 @@ class _FileCheck:
             self._begun = True
             yield huge(line)
             return
-        seen = examine(line.data if line.whole else line.outline, ended=line.ended)
+        data = line.data if line.whole else line.outline
+        seen = examine(data, ended=line.ended, method=self._method)
         first = seen.findings[0] if seen.findings else None
         if first is not None and first.key == "blank-line":
             yield first

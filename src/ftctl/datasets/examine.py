@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ftctl.datasets.fingerprints import Fingerprints, answer_of, estimate_tokens, fingerprints
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
+from ftctl.datasets.methods import ROWS
 from ftctl.datasets.rules import content, structure, tool_calls, tools, trl
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
@@ -76,23 +77,28 @@ class Examined:
     tokens: int = 0
 
 
-def examine(data: bytes, *, ended: bool = True) -> Examined:
+def examine(data: bytes, *, ended: bool = True, method: str = "sft") -> Examined:
     """Look at one line; short lines that come again and again are remembered.
 
     Args:
         data: The line without its end.
         ended: Whether a line end followed.
+        method: How the model will be tuned.
     """
-    return _examine_cached(data, ended) if len(data) <= _CACHED_BYTES else _examine(data, ended)
+    look = _examine_cached if len(data) <= _CACHED_BYTES else _examine
+    return look(data, ended, method)
 
 
-def _examine(data: bytes, ended: bool) -> Examined:
+def _examine(data: bytes, ended: bool, method: str) -> Examined:
     parsed = parse_line(data, ended=ended)
     if not parsed.valid:
         return Examined((*parsed.findings, *privacy_of_text(data)))
     row = parsed.value
     if not isinstance(row, dict):
         return Examined((*parsed.findings, _not_object(row), *privacy(row)))
+    if method in ROWS:
+        told = (*parsed.findings, *ROWS[method](row), *privacy(row))
+        return Examined(told, True, None, None, -(-len(data) // 4))
     found = format_of(row)
     if found is not None and found.name != CHAT:
         told = (*parsed.findings, *trl.values(row), *privacy(row))

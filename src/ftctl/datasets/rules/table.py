@@ -136,6 +136,18 @@ RULES: dict[str, Rule] = {
     "tool-calls-empty": Rule("WWW", "drop the key"),
     "content-and-tool-calls": Rule("-W-", "drop the text; tokenizer v3 refuses it beside calls"),
     "parallel-tool-calls": Rule("WWW", "write true or false, as the calls are"),
+    # Other methods: pairs of answers (dpo), prompts that a grader judges (rft)
+    "preference": Rule(
+        "EEE",
+        'write {"input": {"messages": [...]}, "preferred_output": [...], '
+        '"non_preferred_output": [...]}, each output a list with an assistant message',
+    ),
+    "preference/same": Rule("WWW", "give a worse answer: nothing is learnt from equal ones"),
+    "preference/odd": Rule("WWW", "drop it, or write it as OpenAI's preference guide does"),
+    "task": Rule(
+        "EEE", 'write {"messages": [..., a user message]} and beside it what the grader compares'
+    ),
+    "task/odd": Rule("WWW", "drop it: a prompt's message has no such thing"),
     # Counts, length, across lines
     "min-examples": Rule("EWW", "OpenAI wants 10 examples at least; write more"),
     "few-examples": Rule("--W", "50 to 100 good examples are the usual start"),
