@@ -3,37 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ftctl.config import Settings, load_settings
-from ftctl.errors import NotFoundHere, UsageError
+from ftctl.config import Settings, find_base_url, load_settings, require_base_url
+from ftctl.errors import NotFoundHere, Unsupported, UsageError
 from ftctl.estimation.serving import endpoint_needed
-from ftctl.job import TunedModel
-from ftctl.providers.registry import get_provider
+from ftctl.job import JobRecord, JobState, TunedModel
+from ftctl.providers.base import AnsweringModel, AnsweringProvider
+from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.store import Store
 
 Message = Mapping[str, Any]
-
-
-class AnsweringModel(Protocol):
-    """What a model does, wherever it is."""
-
-    def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_new_tokens: int = 512,
-        on_text: Callable[[str], None] | None = None,
-    ) -> str:
-        """Answer one conversation, piece by piece if somebody listens."""
-
-    def answer(
-        self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int = 256
-    ) -> list[str]:
-        """Answer many conversations, each by itself."""
-
-    def count_tokens(self, text: str) -> int:
-        """How many tokens a text has, or at most has."""
 
 
 class TunedModelHandle:
@@ -43,13 +23,20 @@ class TunedModelHandle:
         where: Where it answers.
         settings: Where converted base models are.
         provider: Whose key opens its base URL.
+        loaded: The model, where it is ready already.
     """
 
-    def __init__(self, where: TunedModel, settings: Settings, provider: str = "local") -> None:
+    def __init__(
+        self,
+        where: TunedModel,
+        settings: Settings,
+        provider: str = "local",
+        loaded: AnsweringModel | None = None,
+    ) -> None:
         self.where = where
         self._settings = settings
         self._provider = provider
-        self._loaded: AnsweringModel | None = None
+        self._loaded = loaded
 
     def chat(
         self,
@@ -92,14 +79,26 @@ class TunedModelHandle:
         return self._loaded
 
 
-def find_model(target: str, settings: Settings | None = None) -> TunedModelHandle:
+def find_model(
+    target: str,
+    settings: Settings | None = None,
+    *,
+    provider: str | None = None,
+    base_url: str | None = None,
+) -> TunedModelHandle:
     """What a person means by `target`: a job, a folder, a hub id or a base model's name.
+
+    A tuned model's own name is known where a job here made it; else its provider has to be named.
 
     Raises:
         NotFoundHere: it looks like a job, and there is none.
         NotFound: the job has no model yet.
+        UsageError: it looks like a tuned model's name, and who serves it isn't known.
+        Unsupported: the provider isn't asked by name.
     """
     settings = settings or load_settings()
+    if provider is not None:
+        return _served(target, settings, provider, base_url)
     folder = Path(target).expanduser()
     if len(target) < 4096 and folder.exists():
         tuned = (folder / "adapter_config.json").is_file()
@@ -114,12 +113,42 @@ def find_model(target: str, settings: Settings | None = None) -> TunedModelHandl
             if target.startswith("job-"):
                 raise
             record = None
+        if record is None and ":" in target:
+            record = _made(target, store)
     if record is None:
         return TunedModelHandle(TunedModel(name=target, base_model=target), settings)
     if record.remote_id is None:
         raise UsageError(f"{target} was never submitted", hint=f"ftctl job {record.id}")
-    provider = get_provider(record.provider, settings, record.base_url)
-    return TunedModelHandle(provider.tuned_model(record.remote_id), settings, record.provider)
+    driver = get_provider(record.provider, settings, record.base_url)
+    where = driver.tuned_model(record.remote_id)
+    loaded = driver.answering(where.name) if isinstance(driver, AnsweringProvider) else None
+    return TunedModelHandle(where, settings, record.provider, loaded)
+
+
+def _made(name: str, store: Store) -> JobRecord | None:
+    """The job here that made a tuned model of that name."""
+    done = store.jobs(states=frozenset({JobState.SUCCEEDED}))
+    made = next((job for job in done if job.fine_tuned_model == name), None)
+    if made is None and name.startswith("ft:"):  # no folder, hub id or base model begins so
+        raise UsageError(
+            f"no job here made {name}, so who serves it isn't known",
+            hint=f"ftctl chat {name} --provider mistral",
+        )
+    return made
+
+
+def _served(name: str, settings: Settings, provider: str, base_url: str | None) -> TunedModelHandle:
+    """A model of an account, whoever made it, by its name there."""
+    if base_url is not None:
+        require_base_url(base_url, origin="--base-url")
+    driver = get_provider(provider, settings, base_url or find_base_url(canonical_name(provider)))
+    if not isinstance(driver, AnsweringProvider):
+        raise Unsupported(
+            f"ftctl asks {provider} only for models that a job here made",
+            hint="ftctl models --mine",
+        )
+    where = TunedModel(name=name, base_model="", base_url=base_url)
+    return TunedModelHandle(where, settings, provider, driver.answering(name))
 
 
 def chat(

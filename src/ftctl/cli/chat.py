@@ -13,10 +13,19 @@ from ftctl.errors import UsageError
 @make_command("chat", short_help="Talk to a base or tuned model.")
 @click.argument("target", metavar="ID_OR_DIR_OR_MODEL")
 @click.argument("prompt", required=False)
+@click.option("--provider", help="Who serves the model, where no job here made it.")
+@click.option("--base-url", metavar="URL", help="Where that is, if not at the vendor.")
 @click.option("--system", help="A system message; use the one the model was tuned with.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=512, show_default=True)
 def command(
-    out: Output, target: str, prompt: str | None, *, system: str | None, max_new_tokens: int
+    out: Output,
+    target: str,
+    prompt: str | None,
+    *,
+    provider: str | None,
+    base_url: str | None,
+    system: str | None,
+    max_new_tokens: int,
 ) -> None:
     """Talk to a base or tuned model: a job, an adapter folder, a hub id or a name.
 
@@ -28,7 +37,7 @@ def command(
 
     if out.json and prompt is None and sys.stdin.isatty():
         raise UsageError("--json needs a PROMPT", hint='ftctl chat MODEL "your question" --json')
-    model = find_model(target)
+    model = find_model(target, provider=provider, base_url=base_url)
     messages: list[dict[str, str]] = []
     if system:
         messages.append({"role": "system", "content": system})

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli.kept_models import COMMANDS, ModelsGroup, show_kept
 from ftctl.cli.options import command as make_command
 from ftctl.cli.providers import checked, starts
 from ftctl.cli.render import Output
@@ -16,29 +17,50 @@ if TYPE_CHECKING:
 
 
 @make_command(
-    "models", short_help="Base models, where they can be tuned, until when, at what price."
+    "models",
+    short_help="Base models, where they can be tuned, until when, at what price.",
+    cls=ModelsGroup,
+    invoke_without_command=True,
 )
 @click.argument("name", required=False)
 @click.option("--mine", is_flag=True, help="The models your jobs made, and how long each answers.")
+@click.option("--provider", help="With --mine: ask this vendor for all that it keeps of yours.")
+@click.option("--base-url", metavar="URL", help="Where that is, if not at the vendor.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
-def command(out: Output, name: str | None, *, mine: bool, as_of: datetime | None) -> None:
+def command(
+    out: Output,
+    name: str | None,
+    *,
+    mine: bool,
+    provider: str | None,
+    base_url: str | None,
+    as_of: datetime | None,
+) -> None:
     """List base models, or one of them with every price and date that is known.
 
     Where the catalog has no price, genai-prices and LiteLLM's price file are asked. Facts checked
     more than 90 days before that day are marked as old. With `--mine` the models that your jobs
-    made, those that stop answering first on top.
+    made, those that stop answering first on top; no vendor is asked for them but one that
+    `--provider` names: for every tuned model that it keeps of this account.
 
     Example: ftctl models smollm2-135m-instruct
     """
     from ftctl.catalog.load import load_catalog
 
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     day = as_of.date() if as_of else datetime.now(UTC).date()
+    if (provider and not mine) or (base_url and not provider):
+        raise UsageError("--provider says whose models --mine lists", hint="ftctl models --mine")
     if mine:
         if name is not None:
             raise UsageError(
                 "--mine lists all of them; a name is of another list", hint="ftctl jobs"
             )
-        _show_mine(out, day)
+        if provider is None:
+            _show_mine(out, day)
+        else:
+            show_kept(out, provider, base_url)
         return
     catalog = load_catalog()
     rows = [catalog.get_model(name)] if name else list(catalog.models)
@@ -50,6 +72,10 @@ def command(out: Output, name: str | None, *, mine: bool, as_of: datetime | None
     out.table(columns, [_row(catalog, row, day) for row in rows], title=f"on {day}")
     for row in rows if name else []:
         _show_one(out, catalog, row, day)
+
+
+for _verb in COMMANDS:
+    command.add_command(_verb)  # type: ignore[attr-defined]  # it is a click.Group
 
 
 def _show_mine(out: Output, day: date) -> None:

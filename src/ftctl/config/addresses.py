@@ -7,10 +7,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from ftctl.errors import Refused, UsageError
 
-# Where the vendors' own clients look for a gateway.
+# Where the vendors' own clients look for a gateway; Mistral's has no such variable but ours.
 BASE_URL_VARIABLES = {
     "openai": "OPENAI_BASE_URL",
     "huggingface": "HF_ENDPOINT",
+    "mistral": "MISTRAL_BASE_URL",
     "together": "TOGETHER_BASE_URL",
     "fireworks": "FIREWORKS_BASE_URL",
     "azure": "AZURE_OPENAI_BASE_URL",

@@ -11,6 +11,7 @@ def quiet_environment() -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DISABLE_TELEMETRY": "1",  # what older Hugging Face libraries look at
         "DO_NOT_TRACK": "1",
+        "MISTRAL_SDK_TELEMETRY": "false",
     }
 
 

@@ -4,11 +4,11 @@ A provider keeps no records, retries nothing and decides nothing: states, quotes
 lifecycle live above, once for all. A look at a job never changes it and never spends.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ftctl.job import JobEvent, JobSpec, Method, Snapshot, TunedModel, Tuning
 from ftctl.providers.download import Progress
@@ -170,3 +170,77 @@ class ListingProvider(Provider, Protocol):
 
     def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
         """Every job it holds, newest first, a page of its list at a time."""
+
+
+class AnsweringModel(Protocol):
+    """What a model does, wherever it is."""
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        max_new_tokens: int = 512,
+        on_text: Callable[[str], None] | None = None,
+    ) -> str:
+        """Answer one conversation, piece by piece if somebody listens."""
+
+    def answer(
+        self, conversations: Sequence[Sequence[Mapping[str, Any]]], *, max_new_tokens: int = 256
+    ) -> list[str]:
+        """Answer many conversations, each by itself."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has, or at most has."""
+
+
+@runtime_checkable
+class AnsweringProvider(Provider, Protocol):
+    """A provider that is asked for answers in another way than by OpenAI's wire."""
+
+    def answering(self, model: str) -> AnsweringModel:
+        """The model of that name there, tuned or not, ready to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A tuned model that a vendor keeps, whoever made it, and whether or not it still tunes.
+
+    Attributes:
+        id: What it answers to.
+        base: The model that was tuned.
+        name: What a person called it; "" where nobody did.
+        description: A person's words on it.
+        archived: Whether it was put aside.
+        created: The day it was made.
+        ends: The day of its announced end; None where none is.
+        job: The vendor's id of the job that made it.
+    """
+
+    id: str
+    base: str
+    name: str = ""
+    description: str = ""
+    archived: bool = False
+    created: date | None = None
+    ends: date | None = None
+    job: str = ""
+
+
+@runtime_checkable
+class ModelKeeper(Provider, Protocol):
+    """A provider whose tuned models can be looked after; `Unsupported` where one of these can't."""
+
+    def kept_models(self) -> Sequence[KeptModel]:
+        """Every tuned model of the account."""
+
+    def kept_model(self, model: str) -> KeptModel:
+        """One of them, by its id."""
+
+    def rename_model(self, model: str, name: str, description: str | None = None) -> KeptModel:
+        """Give it another name to be shown by; it answers to its id as before."""
+
+    def archive_model(self, model: str, *, archived: bool) -> KeptModel:
+        """Put it aside, or bring it back."""
+
+    def delete_model(self, model: str) -> None:
+        """Delete it for good, and see that it is gone."""

@@ -173,9 +173,22 @@ def vendor_words(body: object, credential: Credential) -> str:
         return ""
     inner = body.get("error", body)
     source = inner if isinstance(inner, Mapping) else body
-    said = str(source.get("message") or source.get("detail") or "")
+    said = _said(source.get("message") or source.get("detail") or "")
     said = _MASKED.sub("***", said.replace(credential.key, "***"))
     return printable(said)[:_LONGEST_MESSAGE]
+
+
+def _said(told: object) -> str:
+    """Words, or FastAPI's list of what is wrong with a body: each with its place."""
+    if isinstance(told, Mapping) and "detail" in told:  # Mistral wraps it once more
+        return _said(told["detail"])
+    if not isinstance(told, list) or not all(isinstance(row, Mapping) for row in told):
+        return str(told)
+    parts = [(row.get("loc"), row.get("msg")) for row in told]
+    return "; ".join(
+        f"{'.'.join(map(str, loc))}: {msg}" if isinstance(loc, list) else str(msg)
+        for loc, msg in parts
+    )
 
 
 def _vendor_code(body: object) -> str | None:

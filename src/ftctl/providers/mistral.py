@@ -1,7 +1,7 @@
 """Mistral's fine-tuning, over plain HTTP: for a gateway that still speaks its wire.
 
 Mistral itself takes no jobs any more, and its SDK dropped them; who asks is told so by the
-catalog before a driver is made. Models that were tuned there are `mistral_models`' affair.
+catalog before a driver is made. Models that were tuned there are kept and asked through the SDK.
 
 A job is one request: with `auto_start`, which is the rule, the vendor goes on by itself, so that
 an unanswered create that is found again by its suffix is under way. The limit of `--max-cost` is
@@ -19,10 +19,13 @@ from ftctl.errors import IllegalMove, InvalidRequest, NotFound, Unavailable, Uns
 from ftctl.job import JobEvent, JobSpec, JobState, Snapshot, TunedModel
 from ftctl.providers import mistral_request as asking
 from ftctl.providers import mistral_wire as wire
-from ftctl.providers.base import Capabilities, RemoteFile
+from ftctl.providers.base import Capabilities, KeptModel, RemoteFile
 from ftctl.providers.download import Progress
 from ftctl.providers.http_connection import HttpConnection, segment
+from ftctl.providers.mistral_chat import MistralModel
+from ftctl.providers.mistral_models import MistralModels
 from ftctl.providers.mistral_results import files_of
+from ftctl.providers.mistral_sdk import MistralSdk
 from ftctl.providers.prices import VendorPrice
 from ftctl.providers.result_folder import write_results
 
@@ -75,6 +78,8 @@ class MistralProvider:
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self._who = "Mistral" if base_url is None else mask_url(self._base_url)
         self._at = HttpConnection(self._who, self._base_url, self.name)
+        self._sdk = MistralSdk(self._who, self._base_url)
+        self._models = MistralModels(self._sdk, self._who)
 
     def check(self, spec: JobSpec) -> None:
         """Refuse what the vendor would refuse, without asking it.
@@ -249,6 +254,30 @@ class MistralProvider:
                 self._gone(file.id, f"/files/{segment(file.id)}")
         if job.tuned:
             self._gone(job.tuned, f"/models/{segment(job.tuned)}")
+
+    def answering(self, model: str) -> MistralModel:
+        """The model of that name there, ready to be asked."""
+        return MistralModel(model, self._sdk, self._who)
+
+    def kept_models(self) -> Sequence[KeptModel]:
+        """Every tuned model of the account, the archived ones too."""
+        return list(self._models.every())
+
+    def kept_model(self, model: str) -> KeptModel:
+        """One of them, by its id."""
+        return self._models.show(model)
+
+    def rename_model(self, model: str, name: str, description: str | None = None) -> KeptModel:
+        """Give it another name to be shown by; it answers to its id as before."""
+        return self._models.rename(model, name, description)
+
+    def archive_model(self, model: str, *, archived: bool) -> KeptModel:
+        """Put it aside, or bring it back."""
+        return self._models.archive(model, archived=archived)
+
+    def delete_model(self, model: str) -> None:
+        """Delete it for good, and see that it is gone."""
+        self._models.delete(model)
 
     def _gone(self, what: str, path: str) -> None:
         try:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 from typing_extensions import override
@@ -92,7 +93,7 @@ class MistralVendor(Loopback):
     @override
     def answer(self, request: Request) -> Answer:
         answer = self.refusal(404, f"No such thing: {request.path}")
-        match [request.method, *request.path.strip("/").split("/")]:
+        match [request.method, *map(unquote, request.path.strip("/").split("/"))]:
             case [method, "files", *rest]:
                 answer = self._files(method, rest, request)
             case [_, "fine_tuning", jobs, *_] if jobs.startswith("jobs") and self.retired:
