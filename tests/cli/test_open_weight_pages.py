@@ -64,6 +64,7 @@ def test_togethers_page_works_and_the_key_is_nowhere(
     assert (tmp_path / "my-adapter" / "adapter_model.safetensors").is_file()
     key = TOGETHER_KEY.encode()
     assert TOGETHER_KEY not in printed
+    assert "signature=" not in printed
     assert [f for f in tmp_path.rglob("*") if f.is_file() and key in f.read_bytes()] == []
 
 
@@ -78,6 +79,7 @@ def test_fireworks_page_works_and_the_key_is_nowhere(
     assert (tmp_path / "my-adapter" / "adapter_model.safetensors").is_file()
     key = FIREWORKS_KEY.encode()
     assert FIREWORKS_KEY not in printed
+    assert "signature=" not in printed
     assert [f for f in tmp_path.rglob("*") if f.is_file() and key in f.read_bytes()] == []
 
 

@@ -164,6 +164,13 @@ def test_the_suffix_fits_and_holds_the_whole_marker(name: str) -> None:
     assert not job("queued", suffix=None).carries(marker)
 
 
+def test_without_a_suffix_the_models_name_tells_whose_job_it_is() -> None:
+    made = job("completed", model_output_name="me/Qwen3-8B-colours-job-23456789ab-1f2e")
+    assert made.carries("job-23456789ab")
+    assert not made.carries("job-23456789a")
+    assert not job("queued").carries("job-23456789ab")
+
+
 def test_a_create_holds_only_what_was_asked_and_how_it_tunes() -> None:
     body = asking.request_of(spec(), FILES, LIMITS)
     assert body == {

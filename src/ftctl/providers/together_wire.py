@@ -5,6 +5,7 @@ stand in its older types only; a job's suffix only in lists and in what a create
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -175,8 +176,11 @@ class Job(Item):
         return self.model_output_name if self.state is JobState.SUCCEEDED else None
 
     def carries(self, marker: str) -> bool:
-        """Whether it is the one that was made with our marker."""
-        return self.suffix is not None and f"-{self.suffix}".endswith(f"-{marker}")
+        """Whether it was made with our marker, by its suffix or its model's name."""
+        if self.suffix is not None:
+            return f"-{self.suffix}".endswith(f"-{marker}")
+        whole = rf"(?<![A-Za-z0-9]){re.escape(marker)}(?![A-Za-z0-9])"
+        return re.search(whole, self.model_output_name or "") is not None
 
     @property
     def trouble(self) -> str:
