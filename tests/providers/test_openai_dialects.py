@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from ftctl.api.submitting import make_spec
 from ftctl.config import load_settings
 from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids, Unsupported, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
+from ftctl.migration import translate
 from ftctl.providers.openai import (
     AzureProvider,
     BedrockProvider,
     NebiusProvider,
     OpenAIProvider,
 )
+from ftctl.providers.openai_profiles import NEBIUS
 from ftctl.testing import openai_dialects as dialects
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor
@@ -441,3 +444,15 @@ def test_nebius_tells_what_was_measured_at_each_checkpoint(
         job = nebius_job(driver)
         vendor.move(job, "succeeded")
         assert metrics(driver, job) == [{"step": 2.0, "train_loss": 1.0, "loss": 1.0}]
+
+
+def test_a_job_moves_to_nebius_with_its_rate_in_absolute_terms(spec: JobSpec) -> None:
+    given = Hyperparameters(epochs=2, learning_rate_multiplier=0.5, seed=7)
+    old = JobSpec.model_validate(spec.model_dump() | {"hyperparameters": given})
+    new, _ = translate(
+        old, "nebius", NEBIUS.capabilities, model="llama-3.1-8b-instruct", as_of=date(2026, 11, 24)
+    )
+    assert new.hyperparameters == Hyperparameters(epochs=2, learning_rate=1e-4, seed=7)
+    assert (new.provider, new.model, new.tuning) == ("nebius", "llama-3.1-8b-instruct", "lora")
+    with running(dialects.NEBIUS) as (_, driver):
+        driver.check(new)

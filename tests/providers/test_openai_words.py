@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from pydantic import BaseModel, ValidationError
 
 from ftctl.config import load_settings
-from ftctl.job import JobSpec
+from ftctl.job import JobSpec, JobState
 from ftctl.providers import openai_wire as wire
 from ftctl.providers.openai import OpenAIProvider
 from ftctl.store import Store
@@ -35,6 +36,33 @@ def test_every_status_word_is_mapped() -> None:
     assert len(said) >= 6
     assert said <= set(wire.STATUS)
     assert set(wire.STATUS) - said == {"paused"}  # in OpenAI's OpenAPI description only
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("validating_files", JobState.VALIDATING),
+        ("queued", JobState.QUEUED),
+        ("running", JobState.RUNNING),
+        ("paused", JobState.PAUSED),
+        ("failed", JobState.FAILED),
+        ("cancelled", JobState.CANCELLED),
+        ("pondering", None),  # an observation, no state
+    ],
+)
+def test_each_word_means_one_state(said: str, state: JobState | None) -> None:
+    seen = wire.snapshot_of(wire.Job(id="ftjob-1", status=said))
+    assert (seen.state, seen.provider_status) == (state, said)
+
+
+def test_success_needs_a_model_or_a_little_time() -> None:
+    def state(**more: Any) -> JobState | None:
+        return wire.snapshot_of(wire.Job(id="ftjob-1", status="succeeded", **more)).state
+
+    assert state(fine_tuned_model="ft:m") is JobState.SUCCEEDED
+    assert state(finished_at=time.time() - 60) is JobState.RUNNING
+    assert state(finished_at=time.time() - 3600) is JobState.SUCCEEDED  # the core calls it failed
+    assert state() is JobState.SUCCEEDED
 
 
 def test_every_event_level_and_type_is_mapped() -> None:

@@ -165,6 +165,7 @@ OPENAI = Profile(
     can_pause=True,
 )
 
+# Its v1 wire takes the resource's key as a bearer, as samples with OpenAI's own client show.
 AZURE = Profile(
     name="azure",
     who="Azure",
