@@ -9,9 +9,11 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
-from openai.types import FileDeleted, FileObject, Model, ModelDeleted
+from openai.types import FileDeleted, FileObject, Model, ModelDeleted, Upload
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.checkpoints import PermissionCreateResponse
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
+from openai.types.uploads import UploadPart
 from pydantic import BaseModel, ValidationError
 
 from ftctl.config import load_settings
@@ -20,6 +22,7 @@ from ftctl.providers import openai_wire as wire
 from ftctl.providers.openai import OpenAIProvider
 from ftctl.store import Store
 from ftctl.submission import submit
+from ftctl.testing.openai_documents import job_document
 from ftctl.testing.openai_vendor import OpenAIVendor
 from ftctl.watcher import refresh
 
@@ -134,3 +137,54 @@ def test_numbers_that_are_none_are_no_traceback_and_damage_no_record(
         vendor.jobs[job.remote_id].document["finished_at"] = json.loads(strange)
         refresh(store, driver, job)
         assert store.get_job(job.id).progress["step"] == 1
+
+
+def post(vendor: OpenAIVendor, key: str, path: str, body: bytes, kind: str) -> Any:
+    url = urlsplit(vendor.base_url + path)
+    line = http.client.HTTPConnection(url.netloc)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
+    line.request("POST", url.path, body, headers)
+    answer = json.load(line.getresponse())
+    line.close()
+    return answer
+
+
+def test_parts_and_permissions_of_the_loopback_vendor_are_valid(
+    vendor: OpenAIVendor, key: str
+) -> None:
+    def asked(path: str, body: dict[str, Any]) -> Any:
+        return post(vendor, key, path, json.dumps(body).encode(), "application/json")
+
+    begin = {"bytes": 3, "filename": "f.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
+    upload = Upload.model_validate(asked("/uploads", begin), strict=True)
+    form = b'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\nabc\r\n--b--\r\n'
+    sent = post(vendor, key, f"/uploads/{upload.id}/parts", form, "multipart/form-data; boundary=b")
+    part = UploadPart.model_validate(sent, strict=True)
+    done = asked(f"/uploads/{upload.id}/complete", {"part_ids": [part.id]})
+    assert Upload.model_validate(done, strict=True).file is not None
+    shared = asked("/fine_tuning/checkpoints/ft:m/permissions", {"project_ids": ["proj_a"]})
+    for row in shared["data"]:
+        PermissionCreateResponse.model_validate(row, strict=True)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.1}}},
+        {
+            "type": "reinforcement",
+            "reinforcement": {
+                "grader": {
+                    "type": "string_check",
+                    "name": "same",
+                    "input": "a",
+                    "reference": "b",
+                    "operation": "eq",
+                }
+            },
+        },
+    ],
+)
+def test_jobs_of_every_method_are_shown_as_the_sdk_has_them(method: dict[str, Any]) -> None:
+    asked = {"model": "m", "training_file": "file-1", "method": method}
+    FineTuningJob.model_validate(job_document(asked, "running"), strict=True)
