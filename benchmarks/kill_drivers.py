@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 from contract.test_contract_fake import FakeUnderTest
+from contract.test_contract_fireworks import FireworksUnderTest
 from contract.test_contract_huggingface import HubUnderTest
 from contract.test_contract_openai import (
     AzureUnderTest,
@@ -32,6 +33,7 @@ from ftctl.local_backend.run_folder import RunFolder
 from ftctl.providers.base import Provider
 from ftctl.providers.local import LocalProvider
 from ftctl.testing import openai_dialects as dialects
+from ftctl.testing.fireworks_vendor import FireworksVendor
 from ftctl.testing.hub import Hub
 from ftctl.testing.loopback import Loopback
 from ftctl.testing.openai_vendor import OpenAIVendor
@@ -198,5 +200,11 @@ DRIVERS: dict[str, Driver] = {
     "huggingface": Driver(_hosted("HF_TOKEN", lambda: Hub(KEY), HubUnderTest)),
     "together": Driver(
         _hosted("TOGETHER_API_KEY", lambda: TogetherVendor(KEY, by_polls=False), TogetherUnderTest)
+    ),
+    "fireworks": Driver(
+        _hosted(
+            "FIREWORKS_API_KEY", lambda: FireworksVendor(KEY, by_polls=False), FireworksUnderTest
+        ),
+        doubles=False,
     ),
 }
