@@ -182,8 +182,14 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
     )
 
 
-def require_affordable(spec: JobSpec, quoted: Quote) -> None:
+def require_affordable(spec: JobSpec, quoted: Quote, *, vendor_says: bool = False) -> None:
     """Refuse a quote whose high end is above the limit, and an unknown one when there is a limit.
+
+    Args:
+        spec: The job.
+        quoted: Our own quote of it.
+        vendor_says: Whether the vendor is asked for a price once it holds the data, before the
+            job is made: an unknown quote of ours is left to it.
 
     Raises:
         OverMaxCost: gives quote and limit.
@@ -193,6 +199,8 @@ def require_affordable(spec: JobSpec, quoted: Quote) -> None:
         return
     cost = quoted.cost
     if cost is None:
+        if vendor_says:
+            return
         raise OverMaxCost(
             f"no price is known for {spec.model} at {spec.provider}: {limit:g} USD can't be held",
             hint="leave out --max-cost to accept an unknown price",

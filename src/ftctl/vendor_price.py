@@ -30,7 +30,7 @@ def ask_price(
     """What the vendor says that the job will cost; None where it says nothing.
 
     Raises:
-        OverMaxCost: more than the job's limit.
+        OverMaxCost: more than the job's limit, or nothing, where our own quote says nothing either.
         NoBalance: more than the account may spend.
         Unavailable, RateLimited: it doesn't answer now, and there is a limit to be held.
     """
@@ -40,12 +40,18 @@ def ask_price(
     try:
         price = provider.price(record.spec, files)
     except (InvalidRequest, NotFound):  # a gateway that has no such question
-        return None
+        price = None
     except (Unavailable, RateLimited):
         if limit is None:
             return None
         raise
     if price is None:
+        if limit is not None and record.estimate is not None and record.estimate["cost"] is None:
+            raise OverMaxCost(
+                f"no price is known for {record.model} at {record.provider}, which quotes none in "
+                f"USD either: {limit:g} USD can't be held. The data are there, no job was made",
+                hint="leave out --max-cost to accept an unknown price",
+            )
         return None
     who = _title(record)
     if limit is not None and price.usd > limit:

@@ -9,11 +9,12 @@ from typing import Any
 from ftctl.admission import quote_for, require_affordable, require_route, require_valid
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
-from ftctl.errors import IllegalMove, JobFailed, NotFound, Unsupported
+from ftctl.errors import IllegalMove, JobFailed, NotFound, OverMaxCost, Unsupported
 from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
 from ftctl.providers.base import PausingProvider, Provider
 from ftctl.providers.download import Progress
+from ftctl.providers.prices import QuotingProvider
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store
 from ftctl.store.rows import DamagedJob
@@ -165,11 +166,13 @@ class Job:
         Raises:
             IllegalMove: the job isn't paused, hasn't failed and wasn't cancelled.
             Unsupported: the provider can't go on with a job.
+            OverMaxCost: what the provider quotes for the paused job is above its limit.
         """
         provider = self._provider()
         with open_store(self._settings) as store:
             record = self._look(store, provider)
             if record.state is JobState.PAUSED and isinstance(provider, PausingProvider):
+                _require_within(record)
                 provider.unpause(self._remote_id())
                 self.record = self._look(store, provider)
                 return self
@@ -267,7 +270,18 @@ def require_still_allowed(spec: JobSpec, provider: Provider, day: date) -> None:
     """
     require_route(spec, as_of=day)
     report = require_valid(spec, provider.capabilities.dialect)
-    require_affordable(spec, quote_for(spec, report, as_of=day))
+    vendor_says = isinstance(provider, QuotingProvider)
+    require_affordable(spec, quote_for(spec, report, as_of=day), vendor_says=vendor_says)
+
+
+def _require_within(record: JobRecord) -> None:
+    """Hold what the provider says of a paused job's cost against the job's limit."""
+    limit, cost = record.spec.max_cost_usd, record.progress.get("estimated_usd")
+    if limit is not None and cost is not None and cost > limit:
+        raise OverMaxCost(
+            f"{record.provider} quotes {cost:.2f} USD for {record.id}; its limit is {limit:.2f}",
+            hint=f"ftctl cancel {record.id}",
+        )
 
 
 def _never_submitted(looked: JobRecord) -> Callable[[JobRecord], dict[str, Any]]:

@@ -37,6 +37,7 @@ from ftctl.job import (
     Tuning,
 )
 from ftctl.notification import check_target
+from ftctl.providers.prices import QuotingProvider
 from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.submission import Patience, intention_of
 from ftctl.submission import submit as submit_spec
@@ -250,7 +251,7 @@ def preflight(
     report = require_valid(spec, provider.capabilities.dialect)
     require_clean(spec, provider.capabilities, consent)
     quoted = quote_for(spec, report, as_of=as_of)
-    require_affordable(spec, quoted)
+    require_affordable(spec, quoted, vendor_says=isinstance(provider, QuotingProvider))
     return quoted
 
 
