@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from command_line import Cli
 
+from ftctl.api.kept_models import Keeper
+from ftctl.cli.kept_models import what_keeping_costs
 from ftctl.config import load_settings
 from ftctl.store import Store
 from ftctl.testing.loopback import Fault
@@ -215,10 +216,10 @@ def test_the_sdk_asks_at_v1_and_says_so(cli: Cli, vendor: MistralVendor) -> None
     assert cli("models", "--mine", *AT, "--base-url", "http://example.org/v1").returncode == 3
 
 
-def test_what_keeping_costs_is_said_of_the_vendors_own(tmp_path: Path) -> None:
-    from ftctl.api.kept_models import Keeper
-
+def test_what_keeping_costs_is_said_of_the_vendors_own() -> None:
     storage = Keeper("mistral").storage(3)
     assert storage is not None
     assert (storage.usd_per_model, storage.usd) == (2.0, 6.0)
-    assert "deprecated" in storage.source
+    said = what_keeping_costs(storage)
+    assert "each costs 2.00 USD a month to keep, together 6.00 USD" in said
+    assert "deprecated" in said

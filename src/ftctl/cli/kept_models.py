@@ -13,6 +13,7 @@ from ftctl.cli.render import Output
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from ftctl.api.kept_models import Storage
     from ftctl.providers.base import KeptModel
 
 
@@ -68,11 +69,16 @@ def show_kept(out: Output, provider: str, base_url: str | None) -> None:
         title=f"kept by {keeper.provider}",
     )
     if storage is not None:
-        out.note(
-            f"each costs {storage.usd_per_model:.2f} USD a month to keep, {len(models)} of them "
-            f"{storage.usd:.2f} USD, whether or not they are used ({storage.source}, "
-            f"checked {storage.as_of}); ftctl models delete ID ends it"
-        )
+        out.note(what_keeping_costs(storage))
+
+
+def what_keeping_costs(storage: "Storage") -> str:
+    """One line for a person."""
+    return (
+        f"each costs {storage.usd_per_model:.2f} USD a month to keep, together {storage.usd:.2f} "
+        f"USD, used or not ({storage.source}; checked {storage.as_of}); ftctl models delete ID "
+        "ends it"
+    )
 
 
 def _row(model: "KeptModel") -> dict[str, Any]:
