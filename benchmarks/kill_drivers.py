@@ -19,6 +19,7 @@ from unittest.mock import patch
 from contract.test_contract_fake import FakeUnderTest
 from contract.test_contract_fireworks import FireworksUnderTest
 from contract.test_contract_huggingface import HubUnderTest
+from contract.test_contract_mistral import MistralUnderTest
 from contract.test_contract_openai import (
     AzureUnderTest,
     BedrockUnderTest,
@@ -36,6 +37,7 @@ from ftctl.testing import openai_dialects as dialects
 from ftctl.testing.fireworks_vendor import FireworksVendor
 from ftctl.testing.hub import Hub
 from ftctl.testing.loopback import Loopback
+from ftctl.testing.mistral_vendor import MistralVendor
 from ftctl.testing.openai_vendor import OpenAIVendor
 from ftctl.testing.together_vendor import TogetherVendor
 from ftctl.testing.under_test import ProviderUnderTest
@@ -206,5 +208,8 @@ DRIVERS: dict[str, Driver] = {
             "FIREWORKS_API_KEY", lambda: FireworksVendor(KEY, by_polls=False), FireworksUnderTest
         ),
         doubles=False,
+    ),
+    "mistral": Driver(
+        _hosted("MISTRAL_API_KEY", lambda: MistralVendor(KEY, by_polls=False), MistralUnderTest)
     ),
 }
