@@ -1,0 +1,77 @@
+"""From a model's name to what counts its tokens."""
+
+import importlib.metadata
+from pathlib import Path
+
+from ftctl.catalog.load import load_catalog
+from ftctl.datasets.tokens.encodings import openai_encoding
+from ftctl.datasets.tokens.mistral import MistralCounter, shipped_file
+from ftctl.datasets.tokens.rendered import LocalCounter
+from ftctl.datasets.tokens.texts import EstimateCounter, OpenAICounter
+from ftctl.datasets.tokens.types import TokenCounter
+from ftctl.errors import ExtraMissing, UsageError
+
+# OpenAI cuts what is longer, at the end. Source: its fine-tuning guide, read 2026-11.
+OPENAI_MAX_TOKENS = 65_536
+
+
+def counter_for(model: str, provider: str = "") -> TokenCounter:
+    """What counts a model's tokens: its own tokenizer where one is here, else an estimate.
+
+    Args:
+        model: A name, a tuned model's name, a model's folder, or a `.gguf` file.
+        provider: Who would tune it, where that is known; a tokenizer doesn't depend on it, but
+            only a local model's tokenizer is looked for in packages.
+
+    Raises:
+        UsageError: a path was named, and there is no tokenizer in it.
+        ExtraMissing: a path was named, and what reads it isn't installed.
+    """
+    place = Path(model).expanduser()
+    if place.is_dir() or place.suffix == ".gguf":
+        return _in(place)
+    try:
+        encoding = openai_encoding(model)
+        if encoding is not None:
+            return OpenAICounter(encoding, model)
+        file = shipped_file(model)
+        if file is not None:
+            return MistralCounter(file)
+        packaged = _packaged(model) if provider in ("", "local") else None
+        if packaged is not None:
+            return LocalCounter(packaged)
+    except ExtraMissing as error:
+        return EstimateCounter(f"the extra `{error.extra}` makes it exact ({error.hint})")
+    return EstimateCounter(f"the tokenizer of {model} isn't here; a folder or a GGUF file of it is")
+
+
+def max_example_tokens(model: str, provider: str = "") -> int | None:
+    """Tokens that are kept of an example of a model, as the catalog has it; None if unknown."""
+    catalog = load_catalog()
+    base = catalog.find_model(model.removeprefix("ft:").partition(":")[0])
+    limits = [
+        place.max_example_tokens
+        for place in (base.tunable if base else ())
+        if place.max_example_tokens and provider in ("", place.provider)
+    ]
+    if limits:
+        return min(limits)
+    return OPENAI_MAX_TOKENS if openai_encoding(model) is not None else None
+
+
+def _in(place: Path) -> TokenCounter:
+    if not place.exists():
+        raise UsageError(f"{place}: no such file", hint="name a .gguf file or a model's folder")
+    return LocalCounter(place.resolve())
+
+
+def _packaged(model: str) -> Path | None:
+    """The `.gguf` of a model of the catalog whose weights an installed package ships."""
+    found = load_catalog().find_model(model)
+    if found is None or found.package is None:
+        return None
+    try:
+        files = importlib.metadata.files(found.package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(f.locate())) for f in files if f.suffix == ".gguf"), None)

