@@ -67,6 +67,7 @@ def translate(
     base = model or (spec.model if gateway else _same_model(spec.model, to, as_of, catalog))
     tuning, why = _tuning(spec.tuning, to, capabilities)
     settings, lines = _settings(spec.hyperparameters, to, capabilities)
+    own, dropped = _own_settings(spec, to, capabilities)
     differences = [
         Difference(
             setting="provider",
@@ -77,9 +78,10 @@ def translate(
         Difference(setting="method", before=spec.method, after=spec.method),
         Difference(setting="tuning", before=spec.tuning, after=tuning, why=why),
         *lines,
+        *dropped,
     ]
     moved = {"provider": to, "model": base, "tuning": tuning, "base_url": base_url}
-    new = spec.model_copy(update={**moved, "hyperparameters": settings})
+    new = spec.model_copy(update={**moved, **own, "hyperparameters": settings})
     return new, tuple(differences)
 
 
@@ -110,6 +112,23 @@ def _tuning(asked: Tuning, to: str, capabilities: Capabilities) -> tuple[Tuning,
         return asked, ""
     other: Tuning = "lora" if "lora" in capabilities.tunings else min(capabilities.tunings)
     return other, f"{to} doesn't tune by {asked}"
+
+
+def _own_settings(
+    spec: JobSpec, to: str, capabilities: Capabilities
+) -> tuple[dict[str, Any], list[Difference]]:
+    """What only the old provider knew: kept where the new one has a setting of that name."""
+    lines = []
+    kept = {name: value for name, value in spec.options.items() if name in capabilities.options}
+    for name, value in spec.options.items():
+        before = f"{name}={value}"
+        after, why = (before, "") if name in kept else (None, f"{to} has no such setting")
+        lines.append(Difference(setting=name, before=before, after=after, why=why))
+    engine = spec.engine if spec.engine in capabilities.engines else None
+    if spec.engine is not None:
+        why = "" if engine else f"{to} has no such engine"
+        lines.append(Difference(setting="engine", before=spec.engine, after=engine, why=why))
+    return {"options": kept, "engine": engine}, lines
 
 
 def _settings(
