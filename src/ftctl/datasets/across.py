@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftctl.datasets.examine import ChatLine
-from ftctl.datasets.fingerprints import Fingerprints
+from ftctl.datasets.fingerprints import Fingerprints, normal_column
 from ftctl.datasets.rules.types import Finding
 
 if TYPE_CHECKING:
@@ -23,139 +23,252 @@ MAX_VALIDATION_SHARE = 0.05  # same source
 
 # Keys that some lines may have and others not, without being unknown.
 _OPTIONAL_KEYS = ("tools", "parallel_tool_calls", "functions")
+_SYSTEMS_KEPT = 100_000  # different prompts; more of them are one another's exceptions
+_PART_BITS = 4
+_PARTS = 2**_PART_BITS
+_BLOCK = 2**16
 At = tuple[int, Finding]  # line and finding
 
 
-class Lines:
-    """What has to be remembered of a file's examples: 49 bytes a line, and some counters."""
+class Prints:
+    """Fingerprints of a file's examples and their lines: 28 bytes an example."""
 
     def __init__(self) -> None:
-        self.numbers = array("Q")
-        self._columns = {name: array("Q") for name in Fingerprints._fields}
-        self._label_like = array("B")
-        self._with_key: Counter[str] = Counter()
-        self._first_with: dict[str, int] = {}
-        self._first_without: dict[str, int] = {}
-        self._lengths: Counter[int] = Counter()
-        self._first_of_length: dict[int, tuple[int, str]] = {}
-        self._shapes: Counter[str] = Counter()
+        self.numbers = array("I")
+        self.exact = array("Q")
+        self.prompt = array("Q")
+        self.answer = array("Q")
+        self.all_label_like = True
+
+    def add(self, number: int, prints: Fingerprints, *, label_like: bool) -> None:
+        """Remember an example."""
+        self._add_numbers([number])
+        self.exact.append(prints.exact)
+        self.prompt.append(prints.prompt)
+        self.answer.append(prints.answer)
+        self.all_label_like = self.all_label_like and label_like
+
+    def extend(self, other: "Prints", before: int) -> None:
+        """Remember the examples of the lines that follow the first `before` ones."""
+        self._add_numbers([number + before for number in other.numbers])
+        self.exact.extend(other.exact)
+        self.prompt.extend(other.prompt)
+        self.answer.extend(other.answer)
+        self.all_label_like = self.all_label_like and other.all_label_like
+
+    def _add_numbers(self, numbers: list[int]) -> None:
+        if numbers and numbers[-1] >> 8 * self.numbers.itemsize:
+            self.numbers = array("Q", self.numbers)
+        self.numbers.extend(numbers)
+
+
+class Lines:
+    """What has to be remembered of a file's examples: some counters, and their prints if asked."""
+
+    def __init__(self, *, duplicates: bool = True) -> None:
+        self.count = 0
+        self.prints = Prints() if duplicates else None
+        self.first_line = 0
+        self.with_key: Counter[str] = Counter()
+        self.first_with: dict[str, int] = {}
+        self.first_without: dict[str, int] = {}
+        self.lengths: Counter[int] = Counter()
+        self.first_of_length: dict[int, tuple[int, str]] = {}
+        self.texts = self.data = 0
+        self.systems: Counter[int] = Counter()
+        self.first_of_system: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return self.count
 
     def add(self, number: int, line: ChatLine) -> None:
         """Remember a chat example."""
-        self.numbers.append(number)
-        for column, value in zip(self._columns.values(), line.prints, strict=True):
-            column.append(value)
-        self._label_like.append(line.label_like)
-        for key in _OPTIONAL_KEYS:
-            if key in line.keys:
-                self._with_key[key] += 1
-                self._first_with.setdefault(key, number)
-            else:
-                self._first_without.setdefault(key, number)
-        if line.shape:
-            self._shapes["json" if line.shape.startswith("json") else "other"] += 1
+        if self.prints is not None and line.prints is not None:
+            self.prints.add(number, line.prints, label_like=line.label_like)
+        self.add_alike(number, 1, system=line.system, keys=line.keys)
+        if line.data is not None:
+            self.add_answers(1, line.data)
         if line.open_length:
-            self._lengths[line.open_length] += 1
-            self._first_of_length.setdefault(line.open_length, (number, line.answer_path))
+            self.add_open(line.open_length, number, line.answer_path)
+
+    def extend(self, other: "Lines", before: int) -> None:
+        """Remember the examples of the lines that follow the first `before` ones."""
+        if self.prints is not None and other.prints is not None:
+            self.prints.extend(other.prints, before)
+        self.count += other.count
+        self.first_line = self.first_line or (other.count and other.first_line + before)
+        self.with_key += other.with_key
+        for mine, theirs in (
+            (self.first_with, other.first_with),
+            (self.first_without, other.first_without),
+        ):
+            for key, number in theirs.items():
+                mine.setdefault(key, number + before)
+        self.lengths += other.lengths
+        for length, (number, path) in other.first_of_length.items():
+            self.first_of_length.setdefault(length, (number + before, path))
+        self.texts += other.texts
+        self.data += other.data
+        for system, count in other.systems.items():
+            self._add_system(system, count, other.first_of_system[system] + before)
+
+    def add_open(self, length: int, number: int, path: str) -> None:
+        """Remember an answer that ends without punctuation."""
+        self.lengths[length] += 1
+        self.first_of_length.setdefault(length, (number, path))
+
+    def add_alike(self, first: int, count: int, *, system: int, keys: frozenset[str]) -> None:
+        """Remember examples of one system prompt and the same keys.
+
+        Args:
+            first: The line of the first of them.
+            count: How many they are.
+            system: The hash of their system prompt; 0 when there is none.
+            keys: Those beside `messages`.
+        """
+        self.count += count
+        self.first_line = min(self.first_line or first, first)
+        for key in _OPTIONAL_KEYS:
+            if key in keys:
+                self.with_key[key] += count
+            firsts = self.first_with if key in keys else self.first_without
+            firsts[key] = min(firsts.get(key, first), first)
+        self._add_system(system, count, first)
+
+    def add_answers(self, texts: int, data: int) -> None:
+        """Count answers that are text, and those of them that are JSON."""
+        self.texts += texts
+        self.data += data
+
+    def _add_system(self, system: int, count: int, number: int) -> None:
+        if system in self.systems or len(self.systems) < _SYSTEMS_KEPT:
+            self.systems[system] += count
+            earliest = self.first_of_system.get(system, number)
+            self.first_of_system[system] = min(earliest, number)
 
     def iter_findings(self) -> Iterator[At]:
         """What the lines show together."""
         yield from self._heterogeneous_keys()
-        yield from self._repeats()
-        yield from self._labels()
-        yield from self._systems()
+        if self.prints is not None:
+            yield from _repeats(self.prints)
+            yield from _labels(self.prints)
+        yield from self._systems_differ()
         yield from self._same_lengths()
         yield from self._mixed_tasks()
 
-    def column(self, name: str) -> "NDArray[np.uint64]":
-        """One fingerprint of every example, [lines]."""
-        import numpy as np
-
-        return np.frombuffer(self._columns[name], dtype=np.uint64)
-
     def _heterogeneous_keys(self) -> Iterator[At]:
-        for key, count in self._with_key.items():
-            if count < len(self):
+        for key in _OPTIONAL_KEYS:
+            count = self.with_key[key]
+            if 0 < count < len(self):
                 said = f"{count} of {len(self)} lines have the key {key!r}"
-                line = max(self._first_with[key], self._first_without[key])
+                line = max(self.first_with[key], self.first_without[key])
                 yield line, Finding("heterogeneous-keys", key, said)
 
-    def _repeats(self) -> Iterator[At]:
-        """`duplicate-example`, `near-duplicate`, `conflicting-answers`."""
-        numbers = self.numbers
-        exact, normal = self.column("exact"), self.column("normal")
-        answers = self.column("answer")
-        for later, first in repeats(exact):
-            said = f"the same example as line {numbers[first]}"
-            yield numbers[later], Finding("duplicate-example", "", said)
-        copies = {later for later, _ in repeats(exact)} if len(self) else set()
-        for later, first in repeats(normal):
-            if later not in copies:
-                said = f"line {numbers[first]} but for case, spacing or punctuation"
-                yield numbers[later], Finding("near-duplicate", "", said)
-        for later, first in repeats(self.column("prompt")):
-            if answers[later] != answers[first]:
-                said = f"the prompt of line {numbers[first]} with another answer"
-                yield numbers[later], Finding("conflicting-answers", "", said)
-
-    def _labels(self) -> Iterator[At]:
-        """`label-imbalance`: answers from a closed set, of which one takes nearly all."""
-        import numpy as np
-
-        share = label_share(self.column("answer"), np.frombuffer(self._label_like, dtype=np.uint8))
-        if share is not None and share > LABEL_SHARE:
-            said = f"{share:.0%} of the {len(self)} answers are the same"
-            yield self.numbers[0], Finding("label-imbalance", "", said)
-
-    def _systems(self) -> Iterator[At]:
+    def _systems_differ(self) -> Iterator[At]:
         """`system-inconsistent`: several system prompts, or none on part of the lines."""
-        import numpy as np
-
-        if not len(self):
+        counts = self.systems
+        usual = [system for system, n in counts.items() if n >= MINORITY_SHARE * len(self)]
+        if len(usual) < 2 or (min(counts.values()) < 2 and len(self) <= MIN_EXAMPLES):
             return
-        prompts, firsts, counts = np.unique(
-            self.column("system"), return_index=True, return_counts=True
-        )
-        usual = [i for i in range(len(counts)) if counts[i] >= MINORITY_SHARE * len(self)]
-        if len(usual) < 2 or (counts.min() < 2 and len(self) <= MIN_EXAMPLES):
-            return
-        line = self.numbers[int(max(firsts[i] for i in usual))]
-        missing = int(counts[prompts == 0].sum())
-        said = f"{len(prompts) - bool(missing)} system prompts; {missing} lines have none"
+        line = max(self.first_of_system[system] for system in usual)
+        more = "more than " if len(counts) == _SYSTEMS_KEPT else ""
+        said = f"{more}{len(counts) - (0 in counts)} system prompts; {counts[0]} lines have none"
         yield line, Finding("system-inconsistent", "messages", said)
 
     def _same_lengths(self) -> Iterator[At]:
         """`truncated-answer`, where many unfinished answers are equally long."""
-        for length, count in self._lengths.most_common(1):
+        for length, count in self.lengths.most_common(1):
             if count >= max(3, 0.2 * len(self)):
                 said = f"{count} answers without final punctuation have {length} characters each"
-                line, path = self._first_of_length[length]
+                line, path = self.first_of_length[length]
                 yield line, Finding("truncated-answer", path, said)
 
     def _mixed_tasks(self) -> Iterator[At]:
         """`mixed-tasks`: part of the answers are JSON, part are prose."""
-        total = self._shapes.total()
-        data = self._shapes["json"]
+        total, data = self.texts, self.data
         if total >= MIN_EXAMPLES and 0.2 * total <= data <= 0.8 * total:
             said = f"{data} of {total} answers are JSON, the others aren't"
-            yield self.numbers[0], Finding("mixed-tasks", "", said)
+            yield self.first_line, Finding("mixed-tasks", "", said)
 
 
-def repeats(column: "NDArray[np.uint64]") -> list[tuple[int, int]]:
-    """Each place whose value came before, with the place where it came first; in order."""
+def _repeats(prints: Prints) -> Iterator[At]:
+    """`duplicate-example`, `near-duplicate`, `conflicting-answers`."""
+    numbers = prints.numbers
+    exact, prompt, answer = map(_column, (prints.exact, prints.prompt, prints.answer))
+    copies, firsts = repeats(exact)
+    for later, first in zip(copies, firsts, strict=True):
+        said = f"the same example as line {numbers[first]}"
+        yield numbers[later], Finding("duplicate-example", "", said)
+    for later, first in _others(copies, *repeats(normal_column(prompt, answer))):
+        said = f"line {numbers[first]} but for case, spacing or punctuation"
+        yield numbers[later], Finding("near-duplicate", "", said)
+    for later, first in zip(*repeats(prompt), strict=True):
+        if answer[later] != answer[first]:
+            said = f"the prompt of line {numbers[first]} with another answer"
+            yield numbers[later], Finding("conflicting-answers", "", said)
+
+
+def _others(
+    copies: "NDArray[np.int64]", later: "NDArray[np.int64]", first: "NDArray[np.int64]"
+) -> Iterator[tuple[int, int]]:
+    """The repeats that aren't copies."""
     import numpy as np
 
-    if not len(column):
-        return []
-    order = np.argsort(column, kind="stable")
-    same = np.concatenate([[False], column[order][1:] == column[order][:-1]])
+    other = ~np.isin(later, copies, assume_unique=True)
+    yield from zip(later[other], first[other], strict=True)
+
+
+def _labels(prints: Prints) -> Iterator[At]:
+    """`label-imbalance`: answers from a closed set, of which one takes nearly all."""
+    import numpy as np
+
+    count = len(prints.numbers)
+    short = np.full(count, prints.all_label_like, dtype=np.uint8)
+    share = label_share(_column(prints.answer), short)
+    if share is not None and share > LABEL_SHARE:
+        said = f"{share:.0%} of the {count} answers are the same"
+        yield prints.numbers[0], Finding("label-imbalance", "", said)
+
+
+def _column(values: "array[int]") -> "NDArray[np.uint64]":
+    import numpy as np
+
+    return np.frombuffer(values, dtype=np.uint64)
+
+
+def repeats(column: "NDArray[np.uint64]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
+    """The places whose value came before, in order, and the place where each came first.
+
+    Values are sorted a sixteenth at a time, so that little more than the column is held.
+    """
+    import numpy as np
+
+    twice = [np.empty(0, dtype=np.uint64)]
+    for part in range(_PARTS):
+        low = np.uint64(part << 64 - _PART_BITS)
+        some = column[(column >= low) & (column <= low + np.uint64((1 << 64 - _PART_BITS) - 1))]
+        some.sort()
+        twice.append(some[1:][some[1:] == some[:-1]])
+    places = _places(column, np.unique(np.concatenate(twice)))
+    order = np.argsort(column[places], kind="stable")
+    values = column[places][order]
+    same = np.concatenate([[False], values[1:] == values[:-1]]) if len(values) else order > 0
     heads = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
-    later, first = order[same], order[heads][same]
+    later, first = places[order][same], places[order][heads[same]]
     by_place = np.argsort(later)
-    return list(zip(later[by_place].tolist(), first[by_place].tolist(), strict=True))
+    return later[by_place], first[by_place]
+
+
+def _places(column: "NDArray[np.uint64]", values: "NDArray[np.uint64]") -> "NDArray[np.int64]":
+    """Where a column holds one of some values, which are sorted."""
+    import numpy as np
+
+    found = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(column) if len(values) else 0, _BLOCK):
+        block = column[start : start + _BLOCK]
+        near = values[np.minimum(np.searchsorted(values, block), len(values) - 1)]
+        found.append(np.flatnonzero(near == block) + start)
+    return np.concatenate(found)
 
 
 def label_share(answers: "NDArray[np.uint64]", short: "NDArray[np.uint8]") -> float | None:
@@ -190,15 +303,17 @@ def overlaps(
     """`train-val-overlap`: prompts that are in both files, told on both sides."""
     import numpy as np
 
-    mine, theirs = lines.column("prompt"), other.column("prompt")
-    _, here, there = np.intersect1d(mine, theirs, return_indices=True)
+    one, two = lines.prints, other.prints
+    if one is None or two is None:
+        return
+    _, here, there = np.intersect1d(_column(one.prompt), _column(two.prompt), return_indices=True)
     for a, b in sorted(zip(here.tolist(), there.tolist(), strict=True)):
-        same = lines.column("normal")[a] == other.column("normal")[b]
+        same = one.answer[a] == two.answer[b]
         said = "this example is also" if same else "this prompt, with another answer, is also"
-        finding = Finding("train-val-overlap", "", f"{said} {other_file.name}:{other.numbers[b]}")
-        yield file, lines.numbers[a], finding
-        back = Finding("train-val-overlap", "", f"{said} {file.name}:{lines.numbers[a]}")
-        yield other_file, other.numbers[b], back
+        finding = Finding("train-val-overlap", "", f"{said} {other_file.name}:{two.numbers[b]}")
+        yield file, one.numbers[a], finding
+        back = Finding("train-val-overlap", "", f"{said} {file.name}:{one.numbers[a]}")
+        yield other_file, two.numbers[b], back
 
 
 def validation_size(validation_bytes: int, training_bytes: int) -> Iterator[At]:

@@ -2,36 +2,51 @@
 
 import contextlib
 import difflib
+import gc
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 
 from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
-from ftctl.datasets.examine import examine
-from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
-from ftctl.datasets.formats import CHAT, Format
+from ftctl.datasets.examine import Asked
+from ftctl.datasets.fast import processes
+from ftctl.datasets.fast.part import Options, Part
+from ftctl.datasets.fast.processes import Done, cores, here
+from ftctl.datasets.fast.worker import Task
+from ftctl.datasets.formats import CHAT
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.read import Line, LineReader
+from ftctl.datasets.read import LineReader, joined, ranges
 from ftctl.datasets.report import Collector, Report, TokenEstimate
-from ftctl.datasets.rules.huge_line import huge, of_outline
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.rules.types import Finding
 from ftctl.errors import Unsupported, UsageError
 
 MAX_FILE_BYTES = 512 * 2**20  # source: OpenAI and Mistral upload pages, read 2026-11
-_PROGRESS_LINES = 1000
 
 OnProgress = Callable[[int, int], None]
 
 
-def check(
+class LeftOff(KeyboardInterrupt):
+    """A person left off with Ctrl-C; `report` says what was found up to there."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("left off")
+        self.report = report
+
+
+def check(  # noqa: PLR0913 - keywords are the flags of the command line
     files: Sequence[Path],
     *,
     providers: Sequence[str] = PROVIDERS,
     method: str = "sft",
     validation: Path | None = None,
     max_errors: int = 50,
+    duplicates: bool = True,
+    scan: bool = True,
+    tokens: bool = True,
+    process_count: int | None = None,
+    fast: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Check training files, and what they share with each other and a validation file.
@@ -42,11 +57,17 @@ def check(
         method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
         max_errors: How many issues are kept of each rule and severity; all are counted.
+        duplicates: Whether examples are compared: duplicates, conflicting answers, labels, overlap.
+        scan: Whether personal data and secrets are looked for.
+        tokens: Whether tokens are estimated.
+        process_count: How many processes look at a file; None for as many as help.
+        fast: False to apply every rule to every line; what is found is the same.
         on_progress: Called now and then with bytes read and bytes to read.
 
     Raises:
         UsageError: a file can't be read, no file is given, or a provider's name is unknown.
         Unsupported: a method of which no rules are known.
+        LeftOff: Ctrl-C; it holds what was found so far.
     """
     providers = _known(providers)
     if method not in ("sft", *ROWS):
@@ -60,10 +81,20 @@ def check(
     _require_different(every)
     collector = Collector(every, providers, max_errors)
     progress = _Progress(every, on_progress)
-    checked = [_FileCheck(file, method, collector, progress) for file in every]
-    for file_check in checked:
-        file_check.run()
+    asked = Asked(method, duplicates=duplicates, scan=scan, tokens=tokens)
+    nine = collector.minded("tool-call-id-format")
+    options = Options(asked, kept=max_errors, nine=nine, fast=fast)
+    checked = [_FileCheck(file, options, collector, progress) for file in every]
     training = checked[: len(files)]
+    try:
+        with _collector_off():
+            for file_check in checked:
+                file_check.run(process_count)
+    except KeyboardInterrupt:
+        found = collector.report(
+            _examples(training), _total_tokens(training, counted=tokens), complete=False
+        )
+        raise LeftOff(found) from None
     for file_check in training:
         if file_check.lines_readable and file_check.examples:
             file_check.add(count_findings(file_check.examples))
@@ -73,7 +104,23 @@ def check(
     if validation is not None:
         total_bytes = sum(file_check.size_bytes for file_check in training)
         checked[-1].add(validation_size(checked[-1].size_bytes, total_bytes))
-    return collector.report(sum(c.examples for c in training), _total_tokens(training))
+    return collector.report(_examples(training), _total_tokens(training, counted=tokens))
+
+
+@contextlib.contextmanager
+def _collector_off() -> Iterator[None]:
+    """Without Python's search for cycles, of which decoded lines have none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _examples(checks: Sequence["_FileCheck"]) -> int:
+    return sum(file_check.examples for file_check in checks)
 
 
 def _known(providers: Sequence[str]) -> tuple[str, ...]:
@@ -100,7 +147,9 @@ def _require_different(files: Sequence[Path]) -> None:
             seen.add((found.st_dev, found.st_ino))
 
 
-def _total_tokens(checks: Sequence["_FileCheck"]) -> TokenEstimate:
+def _total_tokens(checks: Sequence["_FileCheck"], *, counted: bool) -> TokenEstimate:
+    if not counted:
+        return TokenEstimate(method="none", source="not asked for", error="")
     longest = max(checks, key=lambda c: c.max_tokens)
     return TokenEstimate(
         total_tokens=sum(c.total_tokens for c in checks),
@@ -129,15 +178,18 @@ class _Progress:
 class _FileCheck:
     """One file on its way through the rules, and what is remembered of it."""
 
-    def __init__(self, file: Path, method: str, collector: Collector, progress: _Progress) -> None:
+    def __init__(
+        self, file: Path, options: Options, collector: Collector, progress: _Progress
+    ) -> None:
         self.file = file
-        self._method = method
-        self.lines = Lines()
+        self.lines = Lines(duplicates=options.asked.duplicates)
         self.size_bytes = self.examples = 0
         self.total_tokens = self.max_tokens = self.max_tokens_line = 0
         self.lines_readable = True
+        self._options = options
         self._collector = collector
         self._progress = progress
+        self._lines_read = 0
         self._format: str | None = None
         self._begun = False  # whether a line that isn't blank was seen
 
@@ -146,76 +198,89 @@ class _FileCheck:
         for number, finding in findings:
             self._collector.add(self.file, number, finding)
 
-    def run(self) -> None:
+    def run(self, process_count: int | None) -> None:
         """Read the file once and apply every rule.
+
+        Args:
+            process_count: How many processes look at it; None for as many as help.
 
         Raises:
             UsageError: it can't be read.
         """
-        with LineReader(self.file) as reader:
-            self.size_bytes = reader.size_bytes
-            self.add((1, finding) for finding in _whole_file(reader))
-            self.lines_readable = not reader.oddity
-            last = 0
-            lines = iter(reader)
-            head, opening = beginning(lines)
-            if opening is not None:
-                self._begun, self.lines_readable = True, False
-                said = "one JSON value over several lines"
-                self.add(iter([(opening.number, Finding("not-jsonl", "", said))]))
-                head, lines = [], iter(())
-            for line in chain(head, lines):
-                last = line.number
-                if last % _PROGRESS_LINES == 0:
-                    self._progress.show(reader.read_bytes)
-                for finding in self._line(line):
-                    self._collector.add(self.file, line.number, finding)
-            if reader.damage:
-                said = f"the compressed data is damaged after line {last}: {reader.damage}"
-                self.add(iter([(max(last, 1), Finding("compressed/unread", "", said))]))
-            elif self.lines_readable and not self._begun:
-                self.add(iter([(1, Finding("empty-file", "", "the file has no examples"))]))
-        self.add(self.lines.iter_findings())
+        try:
+            with LineReader(self.file) as reader:
+                self._read(reader, process_count)
+        finally:  # a person who leaves off is told what is known so far
+            self.add(self.lines.iter_findings())
         self._progress.file_done(self.size_bytes)
 
-    def _line(self, line: Line) -> Iterator[Finding]:
-        if not line.whole and not line.outline:
-            self.examples += 1
-            self._begun = True
-            yield huge(line)
-            return
-        data = line.data if line.whole else line.outline
-        seen = examine(data, ended=line.ended, method=self._method)
-        first = seen.findings[0] if seen.findings else None
-        if first is not None and first.key == "blank-line":
-            yield first
-            return
-        self._begun = True
-        self.examples += seen.row
-        yield from seen.findings if line.whole else of_outline(line, seen.findings)
-        if seen.row:
-            known = seen.format is not None or seen.chat is not None
-            yield from self._one_format(seen.format, known=known)
-        if seen.chat is not None and line.whole:
-            self.lines.add(line.number, seen.chat)
-        tokens = seen.tokens + line.left_out_bytes // BYTES_PER_TOKEN
-        self.total_tokens += tokens
-        if tokens > self.max_tokens:
-            self.max_tokens, self.max_tokens_line = tokens, line.number
+    def _read(self, reader: LineReader, process_count: int | None) -> None:
+        self.size_bytes = reader.size_bytes
+        self.add((1, finding) for finding in _whole_file(reader))
+        self.lines_readable = not reader.oddity
+        lines = iter(reader)
+        head, opening = beginning(lines)
+        if opening is not None:
+            self._begun, self.lines_readable = True, False
+            said = "one JSON value over several lines"
+            self.add(iter([(opening.number, Finding("not-jsonl", "", said))]))
+        elif reader.plain:
+            self._look_at_ranges(3 if reader.bom else 0, process_count)
+        else:
+            for piece in joined(chain(head, lines)):
+                part = Part(self._options, self._format)
+                part.look([piece])
+                self._take(part)
+                self._progress.show(reader.read_bytes)
+        if reader.damage:
+            last = self._lines_read
+            said = f"the compressed data is damaged after line {last}: {reader.damage}"
+            self.add(iter([(max(last, 1), Finding("compressed/unread", "", said))]))
+        elif self.lines_readable and not self._begun:
+            self.add(iter([(1, Finding("empty-file", "", "the file has no examples"))]))
 
-    def _one_format(self, found: Format | None, *, known: bool) -> Iterator[Finding]:
-        """`format` once a file, `format-two` where a line leaves the format of the first."""
-        name = found.name if found else CHAT
-        if self._format is None and not known:
-            return  # a row of no known format says nothing of the file's
-        if self._format is None:
-            self._format = name
-            if found and found.key:
-                yield Finding(found.key, found.path, f"the file is in another format: {name}")
-        elif name != self._format:
-            usual = "chat examples" if self._format == CHAT else self._format
-            said = f"the line is {name}, the file began as {usual}"
-            yield Finding("format-two", "", said)
+    def _look_at_ranges(self, start: int, process_count: int | None) -> None:
+        """Look at the file in ranges, in several processes where that helps."""
+        tasks = (
+            Task(self.file, begin, end, self._format, self._options)
+            for begin, end in ranges(self.file, start)
+        )
+        if process_count is None:
+            process_count = cores() if self.size_bytes >= processes.MIN_BYTES else 1
+        if process_count == 1:
+            self._take_all(here(tasks))
+            return
+        with processes.processes(process_count) as done:
+            # The first here, while they start: it tells which format the file is in.
+            self._take_all(here(islice(tasks, 1)))
+            self._take_all(done(tasks))
+
+    def _take_all(self, done: Iterator[Done]) -> None:
+        for task, part in done:
+            guessed = part.before is None and self._format == CHAT
+            if part.before != self._format and not (guessed and part.format in (None, CHAT)):
+                part = task._replace(known_format=self._format).done()
+            self._take(part)
+            self._progress.show(task.end)
+
+    def _take(self, part: Part) -> None:
+        """Add what the next lines of the file show."""
+        before = self._lines_read
+        for number, finding in part.findings:
+            self._collector.add(self.file, before + number, finding)
+        for key, count in part.counts.items():
+            self._collector.count(key, count - min(count, self._options.kept))
+        self.lines.extend(part.lines, before)
+        self._lines_read += part.lines_read
+        self._format = part.format if part.format is not None else self._format
+        self._begun = self._begun or part.begun
+        self.examples += part.examples
+        self.total_tokens += part.total_tokens
+        tokens, line = part.longest
+        if tokens > self.max_tokens:
+            self.max_tokens, self.max_tokens_line = tokens, before + line
+        self._collector.lines["fast"] += part.fast
+        self._collector.lines["slow"] += part.lines_read - part.fast
 
 
 def _whole_file(reader: LineReader) -> Iterator[Finding]:

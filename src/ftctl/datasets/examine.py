@@ -4,14 +4,20 @@ import functools
 import re
 from dataclasses import dataclass
 
-from ftctl.datasets.fingerprints import Fingerprints, answer_of, estimate_tokens, fingerprints
+from ftctl.datasets.fingerprints import (
+    Fingerprints,
+    answer_of,
+    estimate_tokens,
+    fingerprints,
+    system_print,
+)
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
 from ftctl.datasets.rules import content, structure, tool_calls, tools, trl
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
-from ftctl.datasets.shapes import shape_of
+from ftctl.datasets.shapes import is_data
 
 MAX_EXAMPLE_TOKENS = 65_536  # source: OpenAI's fine-tuning guide; longer ones are cut at the end
 # The estimate is at most this much above the truth (Hindi), so only beyond it are we sure.
@@ -42,18 +48,20 @@ class ChatLine:
     """What rules across lines need of a chat example.
 
     Attributes:
-        prints: Its hashes.
+        prints: Its hashes; None when nobody asks for duplicates.
+        system: The hash of its system messages; 0 when there are none.
         keys: Keys of the row beside `messages`.
         label_like: Whether the answer is text short enough for a label.
-        shape: The form of the answer, see `shape_of`; "" when it isn't text.
+        data: Whether the answer is JSON; None when it isn't text, or empty.
         open_length: Characters of an answer that ends without punctuation; 0 of any other.
         answer_path: Where the answer stands.
     """
 
-    prints: Fingerprints
+    prints: Fingerprints | None
+    system: int
     keys: frozenset[str]
     label_like: bool
-    shape: str
+    data: bool | None
     open_length: int
     answer_path: str
 
@@ -77,31 +85,52 @@ class Examined:
     tokens: int = 0
 
 
-def examine(data: bytes, *, ended: bool = True, method: str = "sft") -> Examined:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is looked for in a line.
+
+    Attributes:
+        method: How the model will be tuned.
+        duplicates: Whether lines will be compared with each other.
+        scan: Whether personal data and secrets are looked for.
+        tokens: Whether tokens are counted.
+    """
+
+    method: str = "sft"
+    duplicates: bool = True
+    scan: bool = True
+    tokens: bool = True
+
+
+EVERYTHING = Asked()
+
+
+def examine(data: bytes, *, ended: bool = True, asked: Asked = EVERYTHING) -> Examined:
     """Look at one line; short lines that come again and again are remembered.
 
     Args:
         data: The line without its end.
         ended: Whether a line end followed.
-        method: How the model will be tuned.
+        asked: What is looked for.
     """
     look = _examine_cached if len(data) <= _CACHED_BYTES else _examine
-    return look(data, ended, method)
+    return look(data, ended, asked)
 
 
-def _examine(data: bytes, ended: bool, method: str) -> Examined:
+def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
     parsed = parse_line(data, ended=ended)
     if not parsed.valid:
-        return Examined((*parsed.findings, *privacy_of_text(data)))
+        return Examined((*parsed.findings, *(privacy_of_text(data) if asked.scan else ())))
     row = parsed.value
+    private = tuple(privacy(row)) if asked.scan else ()
     if not isinstance(row, dict):
-        return Examined((*parsed.findings, _not_object(row), *privacy(row)))
-    if method in ROWS:
-        told = (*parsed.findings, *ROWS[method](row), *privacy(row))
+        return Examined((*parsed.findings, _not_object(row), *private))
+    if asked.method in ROWS:
+        told = (*parsed.findings, *ROWS[asked.method](row), *private)
         return Examined(told, True, None, None, -(-len(data) // 4))
     found = format_of(row)
     if found is not None and found.name != CHAT:
-        told = (*parsed.findings, *trl.values(row), *privacy(row))
+        told = (*parsed.findings, *trl.values(row), *private)
         return Examined(told, True, found, None, -(-len(data) // 4))
     findings = parsed.findings
     if other := second_format(row):
@@ -112,10 +141,10 @@ def _examine(data: bytes, ended: bool, method: str) -> Examined:
     for rule in () if is_plain(row) else _SHAPE_RULES:
         findings += rule(example)
     findings += content.special_tokens(example)
-    findings += privacy(row)
+    findings += private
     tokens, prompt_tokens = estimate_tokens(example)
     findings += _too_long(tokens, prompt_tokens)
-    chat = None if broken else _chat_line(example, findings)
+    chat = None if broken else _chat_line(example, findings, asked)
     return Examined(tuple(findings), True, found, chat, tokens)
 
 
@@ -160,24 +189,36 @@ def _too_long(tokens: int, prompt_tokens: int) -> list[Finding]:
     return [Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept")]
 
 
-def _chat_line(example: Example, findings: list[Finding]) -> ChatLine:
+def _chat_line(example: Example, findings: list[Finding], asked: Asked) -> ChatLine:
     """The example in short; an answer that plainly breaks off is told (`truncated-answer`)."""
     answer = answer_of(example)
     path, open_length = "messages", 0
     if answer is not None:
         last = max(m.index for m in example.messages if m.role == "assistant")
         path = f"messages[{last}].content"
-        if answer[-1:].isalnum() and len(answer.split(None, _UNFINISHED_WORDS)) > _UNFINISHED_WORDS:
-            open_length = len(answer)
-            if _UNFINISHED.search(answer[-40:]):
-                open_length = 0
-                said = "the answer stops in the middle of a sentence"
-                findings.append(Finding("truncated-answer", path, said))
+        open_length = open_characters(answer)
+        if open_length and breaks_off(answer):
+            open_length = 0
+            said = "the answer stops in the middle of a sentence"
+            findings.append(Finding("truncated-answer", path, said))
     return ChatLine(
-        prints=fingerprints(example),
+        prints=fingerprints(example) if asked.duplicates else None,
+        system=system_print(example),
         keys=frozenset(example.row) - {"messages"},
         label_like=answer is not None and len(answer) <= LABEL_CHARACTERS,
-        shape=shape_of(answer) if answer else "",
+        data=is_data(answer) if answer else None,
         open_length=open_length,
         answer_path=path,
     )
+
+
+def open_characters(answer: str) -> int:
+    """Characters of an answer that ends without punctuation and is no label; 0 of any other."""
+    if not answer[-1:].isalnum() or len(answer.split(None, _UNFINISHED_WORDS)) <= _UNFINISHED_WORDS:
+        return 0
+    return len(answer)
+
+
+def breaks_off(answer: str) -> bool:
+    """Whether an answer ends with a word that no English sentence ends with."""
+    return _UNFINISHED.search(answer[-40:]) is not None

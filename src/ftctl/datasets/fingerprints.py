@@ -4,12 +4,17 @@ import functools
 import hashlib
 import json
 import re
+import string
 import unicodedata
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from ftctl.datasets.rules.types import Example, Message
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4  # 3 a message and 1 for the role. Source: OpenAI cookbook, read 2026-11
@@ -20,6 +25,13 @@ _CACHED_CHARACTERS = 1024
 # Not between digits, where they mean something: 1,440 is not 1440, and 3.5 is not 35.
 _MARKS = r".,;:!?…\"'`“”‘’«»„¿¡"
 _PUNCTUATION = re.compile(rf"[{_MARKS}](?:(?!\d)|(?<!\d.))[{_MARKS}]*", re.DOTALL)
+_BETWEEN_DIGITS = re.compile(rf"[{_MARKS}](?<=\d.)\d")
+_ASCII_MARKS = b".,;:!?\"'`"
+_FOLDED = bytes.maketrans(
+    string.ascii_uppercase.encode() + _ASCII_MARKS,
+    string.ascii_lowercase.encode() + b" " * len(_ASCII_MARKS),
+)
+_MIX = 0x9E3779B97F4A7C15  # odd, its bits evenly spread: the golden ratio's, as hash tables use it
 
 
 class Fingerprints(NamedTuple):
@@ -27,17 +39,31 @@ class Fingerprints(NamedTuple):
 
     Attributes:
         exact: The row as JSON, whatever the order of keys and spaces between them.
-        normal: All messages, normalised.
         prompt: The messages before the last answer and the tools, normalised.
         answer: The last assistant message, normalised.
         system: The system messages as they are; 0 when there are none.
     """
 
     exact: int
-    normal: int
     prompt: int
     answer: int
     system: int
+
+    @property
+    def normal(self) -> int:
+        """All messages, normalised."""
+        return (self.prompt * _MIX + self.answer) & 0xFFFFFFFFFFFFFFFF
+
+
+def normal_column(
+    prompt: "NDArray[np.uint64]", answer: "NDArray[np.uint64]"
+) -> "NDArray[np.uint64]":
+    """`Fingerprints.normal` of many examples, [lines]."""
+    import numpy as np
+
+    mixed = prompt * np.uint64(_MIX)
+    mixed += answer
+    return mixed
 
 
 def fingerprints(example: Example) -> Fingerprints:
@@ -50,14 +76,18 @@ def fingerprints(example: Example) -> Fingerprints:
     answer_text = _message_text(answer) if answer else ""
     # Answers without a prompt share nothing: each is told apart by what it says.
     prompt = "\x1e".join(prompt_parts) if before else f"\x1d{answer_text}"
-    systems = [str(m.fields.get("content")) for m in example.messages if m.role == "system"]
     return Fingerprints(
-        exact=_hash(canonical(example.row)),
-        normal=_hash(f"{prompt}\x1d{answer_text}"),
-        prompt=_hash(prompt),
-        answer=_hash(answer_text),
-        system=_hash("\x1e".join(systems)) if systems else 0,
+        exact=hash_of(canonical(example.row)),
+        prompt=hash_of(prompt),
+        answer=hash_of(answer_text),
+        system=system_print(example),
     )
+
+
+def system_print(example: Example) -> int:
+    """The hash of the system messages as they are; 0 when there are none."""
+    said = [str(m.fields.get("content")) for m in example.messages if m.role == "system"]
+    return hash_of("\x1e".join(said)) if said else 0
 
 
 def answer_of(example: Example) -> str | None:
@@ -76,8 +106,11 @@ def normalise(text: str) -> str:
 
 
 def _normalise(text: str) -> str:
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    bare = " ".join(_PUNCTUATION.sub(" ", folded.casefold()).split())
+    if text.isascii() and not _BETWEEN_DIGITS.search(text):
+        spaced = text.encode().translate(_FOLDED).decode()  # the same, several times as fast
+    else:
+        spaced = _PUNCTUATION.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    bare = " ".join(spaced.split())
     return bare or text.strip()
 
 
@@ -126,6 +159,7 @@ def _message_text(message: Message) -> str:
     return f"{message.role}\x1f{text}\x1f{called}"
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """64 bits of a text's hash."""
     data = text.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -5,9 +5,10 @@ the cap comes with its head, its outline and its size, and the rules decide what
 """
 
 import gzip
+import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,9 @@ from ftctl.errors import UsageError
 LINE_CAP_BYTES = 32 * 2**20
 HEAD_BYTES = 64 * 2**10
 CHUNK_BYTES = 2**20
+_LOOK_BYTES = 2**16
+RANGE_BYTES = 8 * 2**20  # that a process takes at once
+BLOCK_BYTES = 2**19  # of whole lines looked at together; a line longer than that comes alone
 
 # What a file that can't be read as lines begins with. Source: the Unicode standard (marks), and
 # each format's specification.
@@ -121,22 +125,30 @@ class LineReader:
     def __iter__(self) -> Iterator[Line]:
         if self.oddity:
             return
-        end = b"\r" if self.cr_only else b"\n"
         growing = _Growing(self._cap_bytes)
         number = 1
-        chunk = self._first
-        while chunk:
-            if self.cr_only:  # but for a line end or two that another program added
-                chunk = chunk.replace(b"\r\n", b"\r").replace(b"\n", b"\r")
-            first, *others = chunk.split(end)
+        for chunk in self._chunks():
+            first, *others = chunk.split(b"\n")
             growing.add(first)
             for piece in others:
                 yield growing.line(number, ended=True)
                 number += 1
                 growing.add(piece)
-            chunk = self._read()
         if growing.size_bytes:
             yield growing.line(number, ended=False)
+
+    @property
+    def plain(self) -> bool:
+        """Whether lines may be read from the file as they stand in it, from any place on."""
+        return not (self.gzipped or self.cr_only or self.oddity) and self._file.seekable()
+
+    def _chunks(self) -> Iterator[bytes]:
+        chunk = self._first
+        while chunk:
+            if self.cr_only:  # but for a line end or two that another program added
+                chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            yield chunk
+            chunk = self._read()
 
     def _read(self) -> bytes:
         try:
@@ -157,6 +169,102 @@ def _oddity(first: bytes) -> str:
         if all((byte == 0) == (i % size != place) for i, byte in enumerate(head)):
             return name
     return ""
+
+
+def ranges(path: Path, start: int) -> Iterator[tuple[int, int]]:
+    """Where ranges of whole lines begin and end in a file, from a place on that begins a line.
+
+    Raises:
+        UsageError: the file can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = file.seek(0, io.SEEK_END)
+            while start < size_bytes:
+                end = _line_end(file, min(start + RANGE_BYTES, size_bytes) - 1)
+                yield start, end
+                start = end
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _line_end(file: BinaryIO, at: int) -> int:
+    """The first place from `at` on that comes after a line's end, or the file's."""
+    file.seek(at)
+    while chunk := file.read(_LOOK_BYTES):
+        if (found := chunk.find(b"\n")) >= 0:
+            return at + found + 1
+        at += len(chunk)
+    return at
+
+
+def read_range(path: Path, start: int, end: int) -> Iterator[bytes | Line]:
+    """The lines between two places of a file, see `pieces`.
+
+    Raises:
+        UsageError: the file can't be read.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(start)
+            places = range(start, end, BLOCK_BYTES)
+            yield from pieces(file.read(min(BLOCK_BYTES, end - at)) for at in places)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def joined(lines: Iterable[Line]) -> Iterator[bytes | Line]:
+    """Lines put together into blocks, but for those longer than a block."""
+    held: list[bytes] = []
+    size_bytes = 0
+    for line in lines:
+        if line.size_bytes > BLOCK_BYTES or size_bytes > BLOCK_BYTES:
+            if held:
+                yield b"".join(held)
+            held, size_bytes = [], 0
+        if line.size_bytes > BLOCK_BYTES:
+            yield line
+            continue
+        again = b"\r" if line.data.endswith(b"\r") else b""  # one is taken off each line
+        held += (line.data, again, b"\n" if line.ended else b"")
+        size_bytes += line.size_bytes
+    if held:
+        yield b"".join(held)
+
+
+def pieces(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes | Line]:
+    """Whole lines out of chunks: in blocks, or by itself where one is longer than a block.
+
+    Such a line has the number 0.
+    """
+    held: list[bytes] = []
+    size_bytes = 0
+    growing: _Growing | None = None
+    for chunk in chunks:
+        if growing is not None:
+            first, end, chunk = chunk.partition(b"\n")
+            growing.add(first)
+            if not end:
+                continue
+            yield growing.line(0, ended=True)
+            growing = None
+        held.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes < block_bytes:
+            continue
+        block = b"".join(held) if len(held) > 1 else held[0]
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield block[:cut]
+        held, size_bytes = [block[cut:]], len(block) - cut
+        if size_bytes > block_bytes:
+            growing = _Growing(LINE_CAP_BYTES)
+            growing.add(held[0])
+            held, size_bytes = [], 0
+    if growing is not None:
+        yield growing.line(0, ended=False)
+    elif size_bytes:
+        yield b"".join(held)
 
 
 class _Growing:

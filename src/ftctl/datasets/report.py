@@ -46,11 +46,14 @@ class ProviderVerdict(BaseModel):
 
 
 class TokenEstimate(BaseModel):
-    """Tokens in the training files, in total and in the longest example; an estimate."""
+    """Tokens in the training files, in total and in the longest example; an estimate.
+
+    With the method `none`, which says that nobody asked, the numbers say nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["estimate"] = "estimate"
+    method: Literal["estimate", "none"] = "estimate"
     source: str = f"UTF-8 bytes of the texts / {BYTES_PER_TOKEN}, and 4 tokens a message"
     error: str = ESTIMATE_ERROR
     total_tokens: int = 0
@@ -62,8 +65,10 @@ class Report(BaseModel):
     """The result of a check: `ftctl.data-check/1`.
 
     `errors` and `warnings` count everything; `issues` holds the first of each rule, in order of
-    file and line. `ok` is True when no asked provider has an error. `rule_counts` isn't part of
-    the document: how many issues each rule has, stored or not.
+    file and line. `ok` is True when no asked provider has an error, as far as was read: `complete`
+    is False when a person left off before the end. `rule_counts` and `lines` aren't part of the
+    document: how many issues each rule has, stored or not, and how many lines were found clean at
+    once (`fast`) or went through every rule (`slow`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
@@ -77,7 +82,9 @@ class Report(BaseModel):
     issues: list[Issue]
     providers: dict[str, ProviderVerdict]
     tokens: TokenEstimate
+    complete: bool = True
     rule_counts: dict[str, int] = Field(exclude=True)
+    lines: dict[str, int] = Field(exclude=True)
 
 
 class Collector:
@@ -93,15 +100,13 @@ class Collector:
         self._totals: Counter[Severity] = Counter()
         self._by_provider: Counter[tuple[str, Severity]] = Counter()
         self.rule_counts: Counter[str] = Counter()
+        self.lines = Counter(fast=0, slow=0)
 
     def add(self, file: Path, line: int, finding: Finding) -> None:
         """Count a finding, and keep it if its rule has room."""
+        self.count(finding.key, 1)
         for ruling in self._ruled(finding.key):
             place = (ruling.rule, ruling.severity)
-            self._totals[ruling.severity] += 1
-            self.rule_counts[ruling.rule] += 1
-            for provider in ruling.providers:
-                self._by_provider[provider, ruling.severity] += 1
             if self._kept[place] >= self._max_errors:
                 continue
             self._kept[place] += 1
@@ -117,7 +122,19 @@ class Collector:
             )
             self._issues.append(issue)
 
-    def report(self, examples: int, tokens: TokenEstimate) -> Report:
+    def count(self, key: str, times: int) -> None:
+        """Count findings that aren't kept."""
+        for ruling in self._ruled(key):
+            self._totals[ruling.severity] += times
+            self.rule_counts[ruling.rule] += times
+            for provider in ruling.providers:
+                self._by_provider[provider, ruling.severity] += times
+
+    def minded(self, key: str) -> bool:
+        """Whether anybody who is asked minds what a row of the table is about."""
+        return bool(self._ruled(key))
+
+    def report(self, examples: int, tokens: TokenEstimate, *, complete: bool = True) -> Report:
         """Everything collected, as a document."""
         verdicts = {
             provider: ProviderVerdict(
@@ -137,7 +154,9 @@ class Collector:
             issues=sorted(self._issues, key=lambda i: (self._order[i.file], i.line)),
             providers=verdicts,
             tokens=tokens,
+            complete=complete,
             rule_counts=dict(self.rule_counts),
+            lines=dict(self.lines),
         )
 
     def _ruled(self, key: str) -> list[Ruling]:

@@ -135,7 +135,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern(
         "secret",
         "github-token",
-        ("gh", "github_pat_"),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         _p(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,})"),
     ),
     Pattern("secret", "gitlab-token", ("glpat-",), _p(r"\bglpat-[\w-]{20,}")),
@@ -164,7 +164,13 @@ PATTERNS: tuple[Pattern, ...] = (
 )
 
 
-_GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
+# Text without any of these, nor a long number, holds nothing that is looked for.
+GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
+
+
+def has_long_number(text: str) -> bool:
+    """Whether at least seven digits stand close together."""
+    return _LONG_NUMBER.search(text) is not None
 
 
 _URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@")
@@ -190,8 +196,8 @@ def scan_text(text: str) -> list[Hit]:
 
 def _found(text: str) -> list[tuple[int, int, Hit]]:
     """Hits with where they begin and end, in order of appearance."""
-    gates = [gate for gate in _GATES if gate in text]
-    if _LONG_NUMBER.search(text):
+    gates = [gate for gate in GATES if gate in text]
+    if has_long_number(text):
         gates += _DIGITS
     hits: list[tuple[int, int, Hit]] = []
     for row in PATTERNS if gates else ():

@@ -35,6 +35,17 @@ def shape_of(answer: str) -> str:
     return f"text-{4 ** int(math.log(words, 4) + 1e-9)}"
 
 
+def is_data(answer: str) -> bool:
+    """Whether an answer is a JSON object or list."""
+    if answer.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(answer)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def families(counts: Counter[str]) -> float:
     """How many families there are, in effect: 2 to the entropy of their shares (in bits).
 
