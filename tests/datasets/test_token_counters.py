@@ -196,7 +196,7 @@ def test_nothing_is_fetched_and_nothing_is_left_behind(tmp_path: Path) -> None:
 def test_a_package_that_took_the_import_name_is_found_out(tmp_path: Path) -> None:
     due = _in_another_process(_SAY + _COUNT)
     (tmp_path / "toktok.py").write_text(
-        "def batch_count(texts, *_):\n    return [7] * len(texts)\n"
+        "def batch_count(texts, **_):\n    return [7] * len(texts)\n"
     )
     said = _in_another_process(_SAY + _COUNT, PYTHONPATH=str(tmp_path))
     assert "counted by tiktoken" in said

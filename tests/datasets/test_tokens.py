@@ -156,13 +156,13 @@ def test_lines_count_the_same_in_whatever_runs_they_come() -> None:
     lines = [b'{"messages":[{"role":"user","content":"%s"}]}' % (b"a" * 9 * n) for n in range(40)]
     lines += [b"", b"not JSON", b"[1]", lines[20]]
     whole = Tally()
-    whole.add(counter, lines, 60)
+    whole.add(lines, counter, 60)
     assert whole.above_limit == len(whole.cuts) > 0
     for size in (1, 7, 43):
         parts = Tally()
         for begin in range(0, len(lines), size):
             part = Tally()
-            part.add(counter, lines[begin : begin + size], 60)
+            part.add(lines[begin : begin + size], counter, 60)
             parts.append(part)
         assert parts == whole
     assert whole.max_example_line == 40

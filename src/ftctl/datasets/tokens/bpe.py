@@ -1,5 +1,6 @@
 """Counts in OpenAI's encodings: toktok-rs where it is exact, tiktoken where it isn't."""
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _KNOWN_TEXT = "Привет, world! 12345 naïve 東京 <|endoftext|>\r\n\tdon't"
 _KNOWN_COUNTS = {"o200k_base": 21, "o200k_harmony": 21, "cl100k_base": 23}
 
-FastCount = Callable[[list[str], str], list[int]]
+FastCount = Callable[[list[str]], list[int]]
 
 
 class BpeCounter:
@@ -65,7 +66,7 @@ class BpeCounter:
         if self._fast is None:
             return self._slow_count(texts)
         try:
-            counts = self._fast(list(texts), self.encoding)
+            counts = self._fast(list(texts))
         except UnicodeEncodeError:
             return self.count([_whole_characters(text) for text in texts])
         places = with_new_code_points(texts)
@@ -92,8 +93,10 @@ def _toktok(encoding: str) -> FastCount | None:
         version("toktok-rs")
         import toktok
 
-        count: FastCount = toktok.batch_count
-        if count([_KNOWN_TEXT], encoding) == [_KNOWN_COUNTS[encoding]]:
+        # One thread: files are shared out among processes, and threads of its own cost more
+        # than they gain where those keep every core busy.
+        count: FastCount = functools.partial(toktok.batch_count, encoding=encoding, threads=1)
+        if count([_KNOWN_TEXT]) == [_KNOWN_COUNTS[encoding]]:
             return count
         _log.warning("toktok-rs miscounts a known text; tiktoken counts instead")
     except PackageNotFoundError:

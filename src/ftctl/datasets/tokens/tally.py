@@ -1,8 +1,6 @@
 """Tokens of whole files: total, trained, the longest example, and what a model's limit cuts."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +10,8 @@ from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import LineTokens, TokenCounter
 
-BATCH_BYTES = 4 * 2**20
+_BATCH_BYTES = 2 * 2**20
 _CUTS_SHOWN = 50  # an exact cut tokenizes its example again; of more examples only the size is told
-_WORKERS = 2
 
 OnProgress = Callable[[int], None]
 
@@ -43,24 +40,32 @@ class Tally:
     lines: int = 0
     cuts: list[tuple[int, Finding]] = field(default_factory=list)
 
-    def add(self, counter: TokenCounter, lines: Sequence[bytes], limit: int | None) -> None:
+    def add_lines(self, batch: Sequence[Line], counter: TokenCounter, limit: int | None) -> None:
+        """Count more lines; of one too long to be held, what its outline lacks is estimated."""
+        lines = [line.data if line.whole else line.outline for line in batch]
+        counted = counter.count_lines(lines)
+        cut = [i for i, line in enumerate(batch) if not line.whole]
+        for i in cut:
+            counted.total[i] += batch[i].left_out_bytes // BYTES_PER_TOKEN
+        self._add(counted._replace(inexact=counted.inexact + len(cut)), lines, counter, limit)
+
+    def add(self, lines: Sequence[bytes], counter: TokenCounter, limit: int | None) -> None:
         """Count more lines.
 
         Args:
-            counter: Whose tokens.
             lines: What comes next.
+            counter: Whose tokens.
             limit: How many tokens of an example are kept; None where nothing is cut.
         """
-        self.add_counted(counter.count_lines(lines), counter, lines, limit)
+        self._add(counter.count_lines(lines), lines, counter, limit)
 
-    def add_counted(
+    def _add(
         self,
         counted: LineTokens,
-        counter: TokenCounter,
         lines: Sequence[bytes],
+        counter: TokenCounter,
         limit: int | None,
     ) -> None:
-        """Add lines that are counted already."""
         longest = max(counted.total, default=0)
         if limit is not None and longest > limit:
             for i, tokens in enumerate(counted.total):
@@ -96,8 +101,6 @@ def count_file(
 ) -> Tally:
     """Count a file's examples in one pass, in constant memory.
 
-    One batch is decoded while another is counted: a fast tokenizer lets go of Python meanwhile.
-
     Args:
         file: JSONL.
         counter: Whose tokens.
@@ -108,22 +111,11 @@ def count_file(
         UsageError: the file can't be read.
     """
     found = Tally()
-    with LineReader(file) as reader, ThreadPoolExecutor(_WORKERS, "count") as workers:
-        waiting: deque[tuple[list[bytes], Future[LineTokens]]] = deque()
-
-        def take() -> None:
-            lines, counting = waiting.popleft()
-            found.add_counted(counting.result(), counter, lines, limit)
-
+    with LineReader(file) as reader:
         for batch in _batches(iter(reader)):
-            lines = [line.data if line.whole else line.outline for line in batch]
-            waiting.append((lines, workers.submit(_counted, batch, lines, counter)))
-            if len(waiting) > _WORKERS:
-                take()
+            found.add_lines(batch, counter, limit)
             if on_progress is not None:
                 on_progress(reader.read_bytes)
-        while waiting:
-            take()
     return found
 
 
@@ -133,20 +125,11 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
     for line in lines:
         batch.append(line)
         size_bytes += len(line.data)
-        if size_bytes >= BATCH_BYTES:
+        if size_bytes >= _BATCH_BYTES:
             yield batch
             batch, size_bytes = [], 0
     if batch:
         yield batch
-
-
-def _counted(batch: Sequence[Line], lines: Sequence[bytes], counter: TokenCounter) -> LineTokens:
-    """Tokens of a batch; what the outline of a line too long to be held lacks is estimated."""
-    counted = counter.count_lines(lines)
-    cut = [i for i, line in enumerate(batch) if not line.whole]
-    for i in cut:
-        counted.total[i] += batch[i].left_out_bytes // BYTES_PER_TOKEN
-    return counted._replace(inexact=counted.inexact + len(cut)) if cut else counted
 
 
 def _too_long(tokens: int, limit: int, counter: TokenCounter, line: bytes) -> Finding:
