@@ -296,6 +296,7 @@ def same_either_way(data: bytes, folder: Path, providers: str) -> None:
 @settings(max_examples=400, deadline=None)
 @given(data=files(), providers=st.sampled_from(["openai", "mistral,local"]))
 @example(data=b"".join(line + b"\n" for line in ODD + ODD_TOOLS), providers="openai,mistral,local")
+@example(data=ODD[1] + b"\n" + ODD[4] + b"\n", providers="openai")  # one key more, one less
 def test_generated_files_get_one_report_either_way(
     data: bytes, folder: Path, providers: str
 ) -> None:

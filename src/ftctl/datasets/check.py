@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, combinations, islice
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.part import Options, Part
 from ftctl.datasets.fast.processes import Done, cores, here
 from ftctl.datasets.fast.worker import Task
-from ftctl.datasets.formats import CHAT
+from ftctl.datasets.formats import format_of
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.read import LineReader, joined, ranges
+from ftctl.datasets.read import Line, LineReader, joined, ranges
 from ftctl.datasets.report import Collector, Report, TokenEstimate
+from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.rules.types import Finding
 from ftctl.errors import Unsupported, UsageError
 
 MAX_FILE_BYTES = 512 * 2**20  # source: OpenAI and Mistral upload pages, read 2026-11
+_FIRST_LINES = 20
 
 OnProgress = Callable[[int, int], None]
 
@@ -225,7 +227,8 @@ class _FileCheck:
             said = "one JSON value over several lines"
             self.add(iter([(opening.number, Finding("not-jsonl", "", said))]))
         elif reader.plain:
-            self._look_at_ranges(3 if reader.bom else 0, process_count)
+            likely = _likely_format([*head, *islice(lines, _FIRST_LINES)])
+            self._look_at_ranges(3 if reader.bom else 0, likely, process_count)
         else:
             for piece in joined(chain(head, lines)):
                 part = Part(self._options, self._format)
@@ -239,10 +242,10 @@ class _FileCheck:
         elif self.lines_readable and not self._begun:
             self.add(iter([(1, Finding("empty-file", "", "the file has no examples"))]))
 
-    def _look_at_ranges(self, start: int, process_count: int | None) -> None:
+    def _look_at_ranges(self, start: int, likely: str | None, process_count: int | None) -> None:
         """Look at the file in ranges, in several processes where that helps."""
         tasks = (
-            Task(self.file, begin, end, self._format, self._options)
+            Task(self.file, begin, end, likely if begin > start else None, self._options)
             for begin, end in ranges(self.file, start)
         )
         if process_count is None:
@@ -251,14 +254,11 @@ class _FileCheck:
             self._take_all(here(tasks))
             return
         with processes.processes(process_count) as done:
-            # The first here, while they start: it tells which format the file is in.
-            self._take_all(here(islice(tasks, 1)))
             self._take_all(done(tasks))
 
     def _take_all(self, done: Iterator[Done]) -> None:
         for task, part in done:
-            guessed = part.before is None and self._format == CHAT
-            if part.before != self._format and not (guessed and part.format in (None, CHAT)):
+            if part.before != self._format:
                 part = task._replace(known_format=self._format).done()
             self._take(part)
             self._progress.show(task.end)
@@ -281,6 +281,16 @@ class _FileCheck:
             self.max_tokens, self.max_tokens_line = tokens, before + line
         self._collector.lines["fast"] += part.fast
         self._collector.lines["slow"] += part.lines_read - part.fast
+
+
+def _likely_format(first: Iterable[Line]) -> str | None:
+    """The format of the first line that is in a known one; None when none of them is."""
+    for line in first:
+        row = parse_line(line.data).value if line.whole else None
+        found = format_of(row) if isinstance(row, dict) else None
+        if found is not None:
+            return found.name
+    return None
 
 
 def _whole_file(reader: LineReader) -> Iterator[Finding]:

@@ -199,14 +199,22 @@ class _Block:
         self._alike: dict[tuple[str, frozenset[str]], tuple[int, int]] = {}
 
     def _find_repeated_keys(self, data: bytes) -> None:
-        """Add to the wary lines those with more keys in their text than in their row."""
-        refused = [line for line, row in zip(self._lines, self._rows, strict=True) if row is None]
-        messages = sum(len(row.messages) for row in self._rows if row is not None)
-        due = (len(self._rows) - len(refused), messages, messages)
-        others = b"\n".join(refused)
+        """Add to the wary lines those with more keys in their text than in their row.
+
+        Keys are counted over all lines that could not hide one behind an escape.
+        """
+        rows, others = 0, []
+        messages = 0
+        for i, row in enumerate(self._rows):
+            if row is None or i in self._wary:
+                others.append(self._lines[i])
+            else:
+                rows += 1
+                messages += len(row.messages)
+        apart = b"\n".join(others)
         if all(
-            count + screen.count(others, key) == screen.count(data, key)
-            for key, count in zip(_KEYS, due, strict=True)
+            screen.count(data, key) - screen.count(apart, key) == count
+            for key, count in zip(_KEYS, (rows, messages, messages), strict=True)
         ):
             return
         for i, row in enumerate(self._rows):
