@@ -36,11 +36,6 @@ def in_turn(messages: Sequence[System | User | Answer]) -> bool:
     return known
 
 
-def all_said(said: list[str]) -> bool:
-    """Whether no text is empty or begins or ends with white space."""
-    return list(map(str.strip, said)) == said and "" not in said
-
-
 def size_bytes(said: list[str]) -> int:
     """UTF-8 bytes of texts."""
     if all(map(str.isascii, said)):
@@ -103,7 +98,7 @@ class _Talk:
         kind, text = message.__class__, message.content
         self.members += 2
         first = not self.billed
-        if isinstance(text, str):
+        if text:
             self.billed.append(text)
             self.texts.append(text)
         self.ended = kind is Assistant
@@ -122,7 +117,7 @@ class _Talk:
         if message.tool_calls is UNSET:
             return _said(text)
         self.members += text is None
-        return not text and self._calls(message.tool_calls)
+        return not text and text != "" and self._calls(message.tool_calls)
 
     def _calls(self, calls: list[Call]) -> bool:
         for call in calls:
