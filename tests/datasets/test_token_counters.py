@@ -13,12 +13,12 @@ import pytest
 from tiny_model import write_data, write_model
 from token_texts import fuzzed
 
+from ftctl.datasets.check import check
 from ftctl.datasets.render import load_tokenizer, render
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.ranks import packaged_encoding
-from ftctl.datasets.tokens.tally import count_file
 from ftctl.datasets.tokens.types import count_example
 
 pytestmark = pytest.mark.medium
@@ -122,10 +122,10 @@ def test_a_local_folder_counts_what_training_sees(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(folder)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     made = [render(tokenizer, row["messages"]) for row in rows]
-    found = count_file(file, counter, limit=30)
+    found = check([file], providers=["local"], counter=counter, limit=30).tokens
     assert found.total == sum(len(one.ids) for one in made)
     assert found.trained == sum(one.trained_tokens for one in made)
-    assert found.inexact == 0
+    assert found.exact
     assert found.above_limit == sum(len(one.ids) > 30 for one in made)
     assert counter.count(["aé", "", "<|im_end|>"]) == [3, 0, 1]
 
@@ -150,11 +150,11 @@ def test_a_file_counts_as_its_rows_do_compressed_or_not(tmp_path: Path) -> None:
     plain, packed = tmp_path / "x.jsonl", tmp_path / "x.jsonl.gz"
     plain.write_bytes(text)
     packed.write_bytes(gzip.compress(text))
-    found = count_file(plain, counter)
-    assert found == count_file(packed, counter)
+    found = check([plain], counter=counter).tokens
+    assert found == check([packed], counter=counter).tokens
     one = count_example(counter, rows[0])
     assert (found.total, found.trained) == (50 * one.total, 50 * one.trained)
-    assert (found.max_example, found.max_example_line, found.lines) == (one.total, 1, 51)
+    assert (found.max_example, found.max_example_line) == (one.total, 1)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "open-mistral-7b", "unknown"])
@@ -163,6 +163,61 @@ def test_a_counter_can_be_sent_to_another_process(model: str) -> None:
     again = pickle.loads(pickle.dumps(counter))  # noqa: S301 - our own
     assert again.says == counter.says
     assert again.count(["hello there", "x"]) == counter.count(["hello there", "x"])
+
+
+def _long_rows(file: Path, count: int) -> Path:
+    rows = []
+    for i in range(count):
+        answer = " ".join(f"word{n}" for n in range(i % 200 + 1))
+        asked = {"role": "user", "content": f"Say number {i}, please."}
+        rows.append({"messages": [asked, {"role": "assistant", "content": answer}]})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_check_says_what_is_cut_of_each_example_that_is_too_long(tmp_path: Path) -> None:
+    counter = counter_for("gpt-4o")
+    file = _long_rows(tmp_path / "x.jsonl", 200)
+    found = check([file], providers=["openai"], counter=counter, limit=400, max_errors=500)
+    cut = [issue for issue in found.issues if issue.rule == "too-long"]
+    totals = counter.count_lines(file.read_bytes().splitlines()).total
+    assert [issue.line for issue in cut] == [i + 1 for i, t in enumerate(totals) if t > 400]
+    assert found.tokens.above_limit == len(cut) > 0
+    last = cut[-1]
+    assert (last.severity, last.path) == ("warning", "messages[1].content")
+    kept = counter.cut(json.loads(file.read_text().splitlines()[-1]), 400)
+    assert last.message == (
+        f"{totals[-1]:,} tokens; 400 are kept: {kept.lost_tokens} of {kept.answer_tokens} answer "
+        f"tokens go, from character {kept.kept_characters + 1:,} of messages[1].content on"
+    )
+    nothing = check([file], providers=["openai"], counter=counter, limit=5).issues
+    assert {i.severity for i in nothing if i.rule == "too-long"} == {"error"}
+
+
+def test_processes_count_what_one_process_counts(tmp_path: Path) -> None:
+    counter = counter_for("gpt-4o")
+    file = tmp_path / "x.jsonl"
+    text = _long_rows(file, 200).read_bytes()
+    with file.open("wb") as out:
+        for _ in range(250):  # 34 MB: more than one range
+            out.write(text)
+    ways = [
+        check([file], counter=counter, limit=400, process_count=count, duplicates=False, scan=False)
+        for count in (1, 2)
+    ]
+    assert ways[0] == ways[1]
+    assert ways[0].tokens.exact
+    assert ways[0].tokens.above_limit
+
+
+def test_a_line_too_long_to_be_held_is_counted_in_part(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    row = {"messages": [*_TURNS[:2], {"role": "assistant", "content": "abc " * 10_000_000}]}
+    file.write_text(json.dumps(row) + "\n")
+    found = check([file], counter=counter_for("gpt-4o"), limit=65_536).tokens
+    assert not found.exact
+    assert found.total == pytest.approx(10_000_000, rel=0.02)
+    assert found.above_limit == 1
 
 
 def _in_another_process(code: str, **environment: str) -> str:

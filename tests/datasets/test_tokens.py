@@ -156,8 +156,8 @@ def test_lines_count_the_same_in_whatever_runs_they_come() -> None:
     lines = [b'{"messages":[{"role":"user","content":"%s"}]}' % (b"a" * 9 * n) for n in range(40)]
     lines += [b"", b"not JSON", b"[1]", lines[20]]
     whole = Tally()
-    whole.add(lines, counter, 60)
-    assert whole.above_limit == len(whole.cuts) > 0
+    cuts = whole.add(lines, counter, 60)
+    assert whole.above_limit == len(cuts) > 0
     for size in (1, 7, 43):
         parts = Tally()
         for begin in range(0, len(lines), size):

@@ -10,7 +10,7 @@ from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
 if TYPE_CHECKING:
-    from ftctl.datasets.report import Issue, Report
+    from ftctl.datasets.report import Issue, Report, TokenEstimate
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,6 +30,7 @@ def command() -> None:
 )
 @click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
+@click.option("--model", metavar="M", help="Whose tokens: a name, a folder, or a GGUF file.")
 @click.option(
     "--max-errors",
     type=click.IntRange(min=1),
@@ -46,19 +47,25 @@ def check_command(
     providers: str | None,
     method: str,
     validation: Path | None,
+    model: str | None,
     max_errors: int,
 ) -> None:
     """Check training files against the rules of one or more providers.
 
     Says for every problem where it is (line and JSON path), who minds it and how to mend it.
-    Exits 0 when no provider has an error, else 1.
+    Exits 0 when no provider has an error, else 1. With --model it counts tokens as that model's
+    tokenizer does, and says what is cut of an example that is too long; else it estimates them.
 
     Example: ftctl data check train.jsonl --validation held-out.jsonl --for openai,local
     """
     from ftctl.datasets.check import check
     from ftctl.datasets.rules.table import PROVIDERS
+    from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 
     names = [name.strip() for name in providers.split(",")] if providers else PROVIDERS
+    one = names[0] if len(names) == 1 else ""
+    counter = counter_for(model, one) if model else None
+    limit = max_example_tokens(model, one) if model else None
     with out.progress() as progress:
         task = progress.add_task("checking", total=None, note="bytes")
 
@@ -70,6 +77,8 @@ def check_command(
             providers=names,
             method=method,
             validation=validation,
+            counter=counter,
+            limit=limit,
             max_errors=max_errors,
             on_progress=show,
         )
@@ -88,15 +97,21 @@ def _print_report(out: Output, report: "Report") -> None:
     hidden = report.errors + report.warnings - len(report.issues)
     if hidden:
         out.line(f"{hidden:,} more issues of these rules; --max-errors shows more of each.")
-    tokens = report.tokens
-    out.line(
-        f"{report.examples:,} examples, about {tokens.total_tokens:,} tokens "
-        f"(longest {tokens.max_example_tokens:,}); estimated as bytes / 4: {tokens.error}."
-    )
+    out.line(f"{report.examples:,} examples, {_tokens_said(report.tokens)}.")
     for name, verdict in report.providers.items():
         word = ("ok", "green") if verdict.ok else ("not ok", "red")
         counts = f", {verdict.errors:,} errors, {verdict.warnings:,} warnings"
         out.styled(f"{name}: ", word, counts)
+
+
+def _tokens_said(tokens: "TokenEstimate") -> str:
+    about = "" if tokens.exact else "about "
+    said = f"{about}{tokens.total_tokens:,} tokens (longest {tokens.max_example_tokens:,})"
+    if tokens.trained is None:
+        return f"{said}; {tokens.says}; {tokens.error}"
+    above = f"; {tokens.above_limit:,} above {tokens.limit:,}" if tokens.above_limit else ""
+    error = f"; {tokens.error}" if tokens.error else ""
+    return f"{said}, {tokens.trained:,} trained on{above}; {tokens.says}{error}"
 
 
 def _print_issues(out: Output, report: "Report", issues: list["Issue"], title: str) -> None:

@@ -16,11 +16,13 @@ from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
 from ftctl.datasets.methods import ROWS
 from ftctl.datasets.read import Line, LineReader, joined, ranges
-from ftctl.datasets.report import Collector, Report, TokenEstimate
+from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.rules.types import Finding
+from ftctl.datasets.tokens.tally import Tally
+from ftctl.datasets.tokens.types import TokenCounter
 from ftctl.errors import Unsupported, UsageError
 
 MAX_FILE_BYTES = 512 * 2**20  # source: OpenAI and Mistral upload pages, read 2026-11
@@ -47,6 +49,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     duplicates: bool = True,
     scan: bool = True,
     tokens: bool = True,
+    counter: TokenCounter | None = None,
+    limit: int | None = None,
     process_count: int | None = None,
     fast: bool = True,
     on_progress: OnProgress | None = None,
@@ -61,7 +65,9 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         max_errors: How many issues are kept of each rule and severity; all are counted.
         duplicates: Whether examples are compared: duplicates, conflicting answers, labels, overlap.
         scan: Whether personal data and secrets are looked for.
-        tokens: Whether tokens are estimated.
+        tokens: Whether tokens are estimated, or counted.
+        counter: Counts them as the model's tokenizer does; estimated when left out.
+        limit: How many tokens of an example the model keeps; with a counter only.
         process_count: How many processes look at a file; None for as many as help.
         fast: False to apply every rule to every line; what is found is the same.
         on_progress: Called now and then with bytes read and bytes to read.
@@ -85,7 +91,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     progress = _Progress(every, on_progress)
     asked = Asked(method, duplicates=duplicates, scan=scan, tokens=tokens)
     nine = collector.minded("tool-call-id-format")
-    options = Options(asked, kept=max_errors, nine=nine, fast=fast)
+    counting = counter if tokens and counter is not None and counter.encoding else None
+    options = Options(asked, max_errors, nine=nine, fast=fast, counter=counting, limit=limit)
     checked = [_FileCheck(file, options, collector, progress) for file in every]
     training = checked[: len(files)]
     try:
@@ -93,10 +100,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
             for file_check in checked:
                 file_check.run(process_count)
     except KeyboardInterrupt:
-        found = collector.report(
-            _examples(training), _total_tokens(training, counted=tokens), complete=False
-        )
-        raise LeftOff(found) from None
+        told = _total_tokens(training, counter, limit, asked=tokens)
+        raise LeftOff(collector.report(_examples(training), told, complete=False)) from None
     for file_check in training:
         if file_check.lines_readable and file_check.examples:
             file_check.add(count_findings(file_check.examples))
@@ -106,7 +111,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     if validation is not None:
         total_bytes = sum(file_check.size_bytes for file_check in training)
         checked[-1].add(validation_size(checked[-1].size_bytes, total_bytes))
-    return collector.report(_examples(training), _total_tokens(training, counted=tokens))
+    told = _total_tokens(training, counter, limit, asked=tokens)
+    return collector.report(_examples(training), told)
 
 
 @contextlib.contextmanager
@@ -149,14 +155,23 @@ def _require_different(files: Sequence[Path]) -> None:
             seen.add((found.st_dev, found.st_ino))
 
 
-def _total_tokens(checks: Sequence["_FileCheck"], *, counted: bool) -> TokenEstimate:
-    if not counted:
+def _total_tokens(
+    checks: Sequence["_FileCheck"],
+    counter: TokenCounter | None,
+    limit: int | None,
+    *,
+    asked: bool,
+) -> TokenEstimate:
+    if not asked:
         return TokenEstimate(method="none", source="not asked for", error="")
+    if counter is not None and counter.encoding:
+        return counted([file_check.tally for file_check in checks], counter, limit)
     longest = max(checks, key=lambda c: c.max_tokens)
     return TokenEstimate(
         total_tokens=sum(c.total_tokens for c in checks),
         max_example_tokens=longest.max_tokens,
         max_example_line=longest.max_tokens_line or None,
+        says=counter.says if counter is not None else ESTIMATE_SAYS,
     )
 
 
@@ -185,6 +200,7 @@ class _FileCheck:
     ) -> None:
         self.file = file
         self.lines = Lines(duplicates=options.asked.duplicates)
+        self.tally = Tally()
         self.size_bytes = self.examples = 0
         self.total_tokens = self.max_tokens = self.max_tokens_line = 0
         self.lines_readable = True
@@ -271,6 +287,7 @@ class _FileCheck:
         for key, count in part.counts.items():
             self._collector.count(key, count - min(count, self._options.kept))
         self.lines.extend(part.lines, before)
+        self.tally.append(part.tally)
         self._lines_read += part.lines_read
         self._format = part.format if part.format is not None else self._format
         self._begun = self._begun or part.begun

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.table import Ruling, Severity, rule_on
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.scan import masked_text
+from ftctl.datasets.tokens.tally import Tally
+from ftctl.datasets.tokens.types import TokenCounter
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ud800-\udfff]")
 
@@ -45,20 +47,70 @@ class ProviderVerdict(BaseModel):
     warnings: int
 
 
-class TokenEstimate(BaseModel):
-    """Tokens in the training files, in total and in the longest example; an estimate.
+ESTIMATE_SAYS = f"estimated as UTF-8 bytes / {BYTES_PER_TOKEN}, as no model was named (--model)"
 
-    With the method `none`, which says that nobody asked, the numbers say nothing.
+
+class TokenEstimate(BaseModel):
+    """Tokens in the training files, in total and in the longest example: counted or estimated.
+
+    With the method `none`, which says that nobody asked, the numbers say nothing. `trained` are
+    the tokens that loss counts on, where they were counted; `exact` says that every token was
+    counted with the model's own tokenizer, by a published rule; `above_limit` is how many examples
+    are longer than the `limit` of the model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["estimate", "none"] = "estimate"
+    method: Literal["exact", "estimate", "none"] = "estimate"
     source: str = f"UTF-8 bytes of the texts / {BYTES_PER_TOKEN}, and 4 tokens a message"
     error: str = ESTIMATE_ERROR
     total_tokens: int = 0
     max_example_tokens: int = 0
     max_example_line: int | None = None
+    trained: int | None = None
+    exact: bool = False
+    encoding: str = ""
+    says: str = ESTIMATE_SAYS
+    limit: int | None = None
+    above_limit: int | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def total(self) -> int:
+        """The same as `total_tokens`."""
+        return self.total_tokens
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def max_example(self) -> int:
+        """The same as `max_example_tokens`."""
+        return self.max_example_tokens
+
+
+def counted(tallies: Sequence[Tally], counter: TokenCounter, limit: int | None) -> TokenEstimate:
+    """What was counted in some files, as part of the document."""
+    longest = max(tallies, key=lambda tally: tally.max_example)
+    inexact = sum(tally.inexact for tally in tallies)
+    exact = counter.exact and not inexact
+    partly = (
+        f"in {inexact:,} examples calls, images or nested schemas, of which no rule is published, "
+        "or what the template refuses are counted by their text"
+    )
+    errors = [error for error in (counter.error, partly if inexact else "") if error]
+    return TokenEstimate(
+        method="exact" if exact else "estimate",
+        source=counter.says,
+        error="; ".join(errors),
+        total_tokens=sum(tally.total for tally in tallies),
+        max_example_tokens=longest.max_example,
+        max_example_line=longest.max_example_line or None,
+        trained=sum(tally.trained for tally in tallies),
+        exact=exact,
+        encoding=counter.encoding,
+        says=counter.says,
+        limit=limit,
+        above_limit=sum(t.above_limit for t in tallies) if limit is not None else None,
+    )
 
 
 class Report(BaseModel):

@@ -1,19 +1,13 @@
-"""Tokens of whole files: total, trained, the longest example, and what a model's limit cuts."""
+"""Tokens of many examples: total, trained, the longest example, and what a model's limit cuts."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
-from ftctl.datasets.read import Line, LineReader
+from ftctl.datasets.read import Line
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import LineTokens, TokenCounter
-
-_BATCH_BYTES = 2 * 2**20
-_CUTS_SHOWN = 50  # an exact cut tokenizes its example again; of more examples only the size is told
-
-OnProgress = Callable[[int], None]
 
 
 @dataclass
@@ -28,7 +22,6 @@ class Tally:
         inexact: Examples of which a part is estimated.
         above_limit: Examples longer than the limit.
         lines: How many lines were counted.
-        cuts: `too-long` findings with their lines, what goes told exactly for the first of them.
     """
 
     total: int = 0
@@ -38,50 +31,33 @@ class Tally:
     inexact: int = 0
     above_limit: int = 0
     lines: int = 0
-    cuts: list[tuple[int, Finding]] = field(default_factory=list)
 
-    def add_lines(self, batch: Sequence[Line], counter: TokenCounter, limit: int | None) -> None:
-        """Count more lines; of one too long to be held, what its outline lacks is estimated."""
-        lines = [line.data if line.whole else line.outline for line in batch]
-        counted = counter.count_lines(lines)
-        cut = [i for i, line in enumerate(batch) if not line.whole]
-        for i in cut:
-            counted.total[i] += batch[i].left_out_bytes // BYTES_PER_TOKEN
-        self._add(counted._replace(inexact=counted.inexact + len(cut)), lines, counter, limit)
-
-    def add(self, lines: Sequence[bytes], counter: TokenCounter, limit: int | None) -> None:
-        """Count more lines.
+    def add(
+        self, lines: Sequence[bytes], counter: TokenCounter, limit: int | None
+    ) -> list[tuple[int, Finding]]:
+        """Count more lines, and say what is cut of those that are too long.
 
         Args:
             lines: What comes next.
             counter: Whose tokens.
             limit: How many tokens of an example are kept; None where nothing is cut.
         """
-        self._add(counter.count_lines(lines), lines, counter, limit)
+        return self._add(counter.count_lines(lines), lines, counter, limit)
 
-    def _add(
-        self,
-        counted: LineTokens,
-        lines: Sequence[bytes],
-        counter: TokenCounter,
-        limit: int | None,
-    ) -> None:
-        longest = max(counted.total, default=0)
-        if limit is not None and longest > limit:
-            for i, tokens in enumerate(counted.total):
-                if tokens > limit:
-                    self.above_limit += 1
-                    shown = self.above_limit <= _CUTS_SHOWN
-                    finding = _too_long(tokens, limit, counter, lines[i] if shown else b"")
-                    self.cuts.append((self.lines + i + 1, finding))
-        part = Tally(sum(counted.total), sum(counted.trained), inexact=counted.inexact)
-        part.max_example, part.lines = longest, len(lines)
-        part.max_example_line = counted.total.index(longest) + 1 if longest else 0
-        self.append(part)
+    def add_long(
+        self, line: Line, counter: TokenCounter, limit: int | None
+    ) -> list[tuple[int, Finding]]:
+        """Count a line that may be too long to be held: what its outline lacks is estimated."""
+        lines = [line.data if line.whole else line.outline]
+        counted = counter.count_lines(lines)
+        if not line.whole:
+            rest = line.left_out_bytes // BYTES_PER_TOKEN
+            counted = LineTokens([counted.total[0] + rest], counted.trained, 1)
+            lines = [b""]
+        return self._add(counted, lines, counter, limit)
 
     def append(self, other: "Tally") -> None:
         """Add what comes after these lines."""
-        self.cuts += [(self.lines + line, finding) for line, finding in other.cuts]
         if other.max_example > self.max_example:
             self.max_example = other.max_example
             self.max_example_line = self.lines + other.max_example_line
@@ -91,45 +67,26 @@ class Tally:
         self.above_limit += other.above_limit
         self.lines += other.lines
 
-
-def count_file(
-    file: Path,
-    counter: TokenCounter,
-    *,
-    limit: int | None = None,
-    on_progress: OnProgress | None = None,
-) -> Tally:
-    """Count a file's examples in one pass, in constant memory.
-
-    Args:
-        file: JSONL.
-        counter: Whose tokens.
-        limit: How many tokens of an example are kept; None where nothing is cut.
-        on_progress: Called now and then with how many bytes of the file are read.
-
-    Raises:
-        UsageError: the file can't be read.
-    """
-    found = Tally()
-    with LineReader(file) as reader:
-        for batch in _batches(iter(reader)):
-            found.add_lines(batch, counter, limit)
-            if on_progress is not None:
-                on_progress(reader.read_bytes)
-    return found
+    def _add(
+        self, counted: LineTokens, lines: Sequence[bytes], counter: TokenCounter, limit: int | None
+    ) -> list[tuple[int, Finding]]:
+        longest = max(counted.total, default=0)
+        cuts = []
+        if limit is not None and longest > limit:
+            cuts = list(_iter_cuts(counted.total, lines, counter, limit))
+        place = counted.total.index(longest) + 1 if longest else 0
+        total, trained = sum(counted.total), sum(counted.trained)
+        cut = [(self.lines + number, finding) for number, finding in cuts]
+        self.append(Tally(total, trained, longest, place, counted.inexact, len(cuts), len(lines)))
+        return cut
 
 
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    size_bytes = 0
-    for line in lines:
-        batch.append(line)
-        size_bytes += len(line.data)
-        if size_bytes >= _BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch
+def _iter_cuts(
+    totals: Sequence[int], lines: Sequence[bytes], counter: TokenCounter, limit: int
+) -> Iterator[tuple[int, Finding]]:
+    for i, tokens in enumerate(totals):
+        if tokens > limit:
+            yield i + 1, _too_long(tokens, limit, counter, lines[i])
 
 
 def _too_long(tokens: int, limit: int, counter: TokenCounter, line: bytes) -> Finding:
