@@ -44,6 +44,9 @@ from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.tokens.types import TokenCounter
 
 _NO_KEYS: frozenset[str] = frozenset()
+_ALONE = ("", _NO_KEYS)  # no system prompt, no keys
+_CHAT_SO_FAR = (None, CHAT)
+_strip = str.strip
 _KEYS = (b'"messages"', b'"role"', b'"content"')  # all that a plain row has
 
 
@@ -163,13 +166,11 @@ class Part:
             number, seen.tokens + (line.left_out_bytes // BYTES_PER_TOKEN if line else 0)
         )
 
-    def clean(self, number: int, tokens: int) -> None:
-        """Count an example in which nothing was found."""
-        self.format = CHAT
+    def add_clean(self, count: int) -> None:
+        """Count examples in which nothing was found."""
         self.begun = True
-        self.examples += 1
-        self.fast += 1
-        self.add_tokens(number, tokens)
+        self.examples += count
+        self.fast += count
 
     def add_tokens(self, number: int, tokens: int) -> None:
         """Count an example's tokens."""
@@ -211,7 +212,8 @@ class _Block:
         self._before = part.lines_read + 1
         self._last_open = -1 if ended else len(lines) - 1
         self._wary = screen.careful_lines(data)
-        self._private = screen.private_lines(data) if self._asked.scan else set()
+        self._scan = self._asked.scan
+        self._private = screen.private_lines(data) if self._scan else set()
         self._rows = list(map(_decoded, lines))
         self._find_repeated_keys(data)
         self._texts = self._data = 0  # answers that are text, and JSON among them
@@ -245,23 +247,27 @@ class _Block:
 
     def run(self) -> None:
         """Look at every line."""
+        part, plain, with_tools = self._part, self._plain, self._with_tools
         for i, row in enumerate(self._rows):
-            if self._part.format not in (None, CHAT) or not (
-                self._plain(i, row.messages) if row is not None else self._with_tools(i)
+            if part.format not in _CHAT_SO_FAR or not (
+                plain(i, row.messages) if row is not None else with_tools(i)
             ):
-                self._part.slow(i, self._lines[i], ended=i != self._last_open)
+                part.slow(i, self._lines[i], ended=i != self._last_open)
         for (prompt, keys), (count, first) in self._alike.items():
             system = hash_of(prompt) if prompt else 0
-            self._part.lines.add_alike(first, count, system=system, keys=keys)
-        self._part.lines.add_answers(self._texts, self._data)
+            part.lines.add_alike(first, count, system=system, keys=keys)
+            part.add_clean(count)
+        part.lines.add_answers(self._texts, self._data)
 
     def _plain(self, i: int, messages: list[System | User | Answer]) -> bool:
         """Count a row if it is clean."""
         said = [message.content for message in messages]
-        if not clean.in_turn(messages) or not clean.all_said(said) or not self._harmless(i, said):
+        if not clean.in_turn(messages) or list(map(_strip, said)) != said or "" in said:
             return False
-        system = said[0] if len(said) % 2 else ""
-        return self._clean(i, said, 0, len(said), said[-1], (system, _NO_KEYS))
+        if (self._scan or i in self._wary) and not self._harmless(i, said):
+            return False
+        kind = (said[0], _NO_KEYS) if len(said) % 2 else _ALONE
+        return self._clean(i, said, 0, len(said), said[-1], kind)
 
     def _with_tools(self, i: int) -> bool:
         """Count a line that may hold tools, if it is one and clean."""
@@ -303,30 +309,32 @@ class _Block:
             tokens += TOKENS_PER_MESSAGE * count
             if tokens > MAX_EXAMPLE_TOKENS:
                 return False
-        part, number = self._part, self._before + i
+        part = self._part
         if answer:
             if answer[-1].isalnum() and (length := open_characters(answer)):
                 if breaks_off(answer):
                     return False
-                part.lines.add_open(length, number, f"messages[{count - 1}].content")
+                path = f"messages[{count - 1}].content"
+                part.lines.add_open(length, self._before + i, path)
             self._texts += 1
             if answer[0] in "{[":
                 self._data += is_data(answer)
         seen = self._alike.get(kind)
-        self._alike[kind] = (seen[0] + 1, seen[1]) if seen else (1, number)
-        part.clean(number, tokens if self._asked.tokens else 0)
+        self._alike[kind] = (seen[0] + 1, seen[1]) if seen else (1, self._before + i)
+        part.format = CHAT
+        if tokens and self._asked.tokens:
+            part.add_tokens(self._before + i, tokens)
         if part.lines.prints is not None:
-            row = msgspec.json.decode(self._lines[i])
-            prints = fingerprints(read_example(row))
+            prints = fingerprints(read_example(msgspec.json.decode(self._lines[i])))
             label_like = 0 < len(answer) <= LABEL_CHARACTERS
-            part.lines.prints.add(number, prints, label_like=label_like)
+            part.lines.prints.add(self._before + i, prints, label_like=label_like)
         return True
 
     def _harmless(self, i: int, said: list[str]) -> bool:
         """Whether nothing hides in the line, and nothing private that is asked for."""
         if i in self._wary and not clean.nothing_hidden(said, self._lines[i]):
             return False
-        if not self._asked.scan:
+        if not self._scan:
             return True
         gated = i in self._private or any(map(has_long_number, said))
         return not gated or clean.nothing_private(said)
