@@ -17,6 +17,7 @@ from ftctl.datasets.check import check
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
+from ftctl.datasets.tokens.choose import billing_counter, max_example_tokens
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
 from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.job import JobSpec
@@ -134,7 +135,15 @@ def require_valid(spec: JobSpec, dialect: str) -> Report:
     Raises:
         DataInvalid: names the first error and how many there are.
     """
-    report = check([spec.data], providers=[dialect], method=spec.method, validation=spec.validation)
+    home = spec.provider == "local"
+    report = check(
+        [spec.data],
+        providers=[dialect],
+        method=spec.method,
+        validation=spec.validation,
+        counter=None if home else billing_counter(spec.model),
+        limit=None if home else max_example_tokens(spec.model, spec.provider),
+    )
     first = next((issue for issue in report.issues if issue.severity == "error"), None)
     if first is not None:
         where = f"{first.file}:{first.line}" + (f" {first.path}" if first.path else "")
@@ -173,6 +182,7 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         spec.model,
         rows=report.examples,
         tokens=report.tokens.total_tokens,
+        exact=report.tokens.exact,
         epochs=epochs_asked(spec.hyperparameters, report.examples),
         method=spec.method,
         tuning=spec.tuning,

@@ -61,3 +61,18 @@ def test_a_path_that_leads_nowhere_exits_2_with_a_hint(cli: Cli, rows: Path) -> 
     done = cli("data", "check", rows, "--model", "none.gguf")
     assert done.returncode == 2
     assert "name a .gguf file" in done.stderr
+
+
+def test_a_quote_counts_what_the_vendor_counts(cli: Cli, rows: Path) -> None:
+    """An estimate spreads by a tenth, for another tokenizer's sake; a count doesn't."""
+    model = "gpt-4.1-mini-2025-04-14"
+    checked = cli("data", "check", rows, "--model", model, "--for", "openai", "--json")
+    tokens = json.loads(checked.stdout)["tokens"]["total"]
+    asked = ("--data", rows, "--set", "epochs=2", "--as-of", "2026-12-01", "--json")
+    done = cli("estimate", "--provider", "openai", "--model", model, *asked)
+    trained = json.loads(done.stdout)["trained_tokens"]
+    assert (trained["low"], trained["likely"], trained["high"]) == (2 * tokens,) * 3
+    assert "own tokenizer" in done.stdout
+    elsewhere = cli("estimate", "--provider", "together", "--model", "llama-3.1-8b", *asked)
+    spread = json.loads(elsewhere.stdout)["trained_tokens"]
+    assert spread["low"] < spread["likely"] < spread["high"]

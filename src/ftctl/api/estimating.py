@@ -16,6 +16,7 @@ from ftctl.catalog.types import Model, Provider
 from ftctl.config import find_base_url, require_base_url
 from ftctl.datasets.check import check
 from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.tokens.choose import billing_counter
 from ftctl.errors import DataInvalid, Unsupported, UsageError
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.lines import QuoteLine
@@ -93,6 +94,7 @@ class _Size(NamedTuple):
     tokens: int
     longest: tuple[float, float, float]
     remarks: tuple[str, ...] = ()
+    exact: bool = False
 
 
 def estimate(
@@ -140,7 +142,7 @@ def estimate(
     settings, options = read_settings(hyperparameters or {}, name)
     machine = options.get("flavor")
     job = _Job(catalog, vendor, name, model, method, tuning, settings, machine, base_url, day)
-    return _estimate(job, _size(data, rows, tokens, name, method))
+    return _estimate(job, _size(data, rows, tokens, job))
 
 
 def _estimate(job: _Job, size: _Size) -> JobEstimate:
@@ -156,6 +158,7 @@ def _estimate(job: _Job, size: _Size) -> JobEstimate:
         as_of=job.day,
         catalog=job.catalog,
         counted=size.counted == "data",
+        exact=size.exact,
         machine=job.machine,
     )
     memory = _memory(job, size)
@@ -183,16 +186,14 @@ def _estimate(job: _Job, size: _Size) -> JobEstimate:
     )
 
 
-def _size(
-    data: Path | str | None, rows: int | None, tokens: int | None, provider: str, method: Method
-) -> _Size:
+def _size(data: Path | str | None, rows: int | None, tokens: int | None, job: _Job) -> _Size:
     if data is not None:
         if rows is not None or tokens is not None:
             raise UsageError(
                 "--data counts the rows: --rows and --tokens say them where there is no file",
                 hint="leave out the one or the other",
             )
-        return _count(Path(data).expanduser(), provider, method)
+        return _count(Path(data).expanduser(), job)
     if rows is None or tokens is None:
         raise UsageError(
             "how much there is to train on isn't said", hint="--data FILE, or --rows N --tokens N"
@@ -203,22 +204,25 @@ def _size(
     return _Size("said", rows, tokens, (mean, 2 * mean, 4 * mean))
 
 
-def _count(file: Path, provider: str, method: Method) -> _Size:
-    dialect = provider if provider in PROVIDERS else "openai"
+def _count(file: Path, job: _Job) -> _Size:
+    dialect = job.provider if job.provider in PROVIDERS else "openai"
+    counter = billing_counter(job.model)
     try:
-        report = check([file], providers=[dialect], method=method)
+        report = check([file], providers=[dialect], method=job.method, counter=counter)
     except Unsupported as error:
         raise Unsupported(error.message, hint="--rows N --tokens N say how much it is") from None
     if not report.examples or not report.tokens.total_tokens:
         raise DataInvalid(f"{file}: no line is an example", hint=f"ftctl data check {file}")
     wrong = f"{report.errors} errors in {file} must go first: ftctl data check {file}"
-    longest = report.tokens.max_example_tokens
+    longest, exact = report.tokens.max_example_tokens, report.tokens.exact
+    spread = 0.0 if exact else 0.1  # another tokenizer than the one that counted may differ so much
     return _Size(
         "data",
         report.examples,
         report.tokens.total_tokens,
-        (0.9 * longest, longest, 1.1 * longest),  # another tokenizer may differ by a tenth
+        ((1 - spread) * longest, longest, (1 + spread) * longest),
         (wrong,) if report.errors else (),
+        exact,
     )
 
 

@@ -14,6 +14,8 @@ from ftctl.estimation.speed import cpu_training_s
 from ftctl.job import Hyperparameters, JobSpec, Method, Tuning
 from ftctl.policy import is_gateway
 
+_OTHER = 0.1  # another tokenizer than the one that counted may differ by a tenth
+
 
 class Quote(BaseModel):
     """Money (USD), time (s) and trained tokens of one job; None is unknown, which isn't zero.
@@ -44,6 +46,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     catalog: Catalog | None = None,
     cores: int = 2,
     counted: bool = True,
+    exact: bool = False,
     machine: str | None = None,
 ) -> Quote:
     """What training on so many rows costs at a provider, how long it takes, and what follows.
@@ -62,13 +65,14 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
         catalog: Facts to ask; the shipped ones and the user's when left out.
         cores: CPU cores that a local job would use.
         counted: Whether the tokens were counted in a file; else they are the caller's word.
+        exact: Whether they were counted with the model's own tokenizer.
         machine: The rented machine that was chosen, by its name; the cheapest one when left out.
     """
     catalog = catalog or load_catalog()
     day = as_of or datetime.now(UTC).date()
     vendor = catalog.find_provider(provider)
-    there = _tokens_there(tokens, counted=counted)
-    trained = _trained_tokens(vendor, rows, tokens, epochs, there)
+    there = _tokens_there(tokens, counted=counted, exact=exact)
+    trained = _trained_tokens(vendor, rows, tokens, epochs, there, 0.0 if exact else _OTHER)
     if vendor is None or is_gateway(vendor, base_url):
         says = f"no price of {base_url or provider} is known"
         unknown = QuoteLine(name="training", amount=None, says=says)
@@ -179,16 +183,22 @@ def openai_epochs(rows: int) -> int:
     return 3
 
 
-def _tokens_there(tokens: int, *, counted: bool) -> Assumption:
+def _tokens_there(tokens: int, *, counted: bool, exact: bool) -> Assumption:
     if not counted:
         return Assumption.from_user("tokens in the file", f"{tokens:,}")
+    source = "data, by the model's own tokenizer" if exact else "data"
     return Assumption(
-        name="tokens in the file", value=f"{tokens:,}", origin="measured", as_of=None, source="data"
+        name="tokens in the file", value=f"{tokens:,}", origin="measured", as_of=None, source=source
     )
 
 
 def _trained_tokens(
-    vendor: Provider | None, rows: int, tokens: int, epochs: float | None, there: Assumption
+    vendor: Provider | None,
+    rows: int,
+    tokens: int,
+    epochs: float | None,
+    there: Assumption,
+    spread: float,
 ) -> Estimate:
     if epochs is not None:
         said = Assumption.from_user("epochs", f"{epochs:g}")
@@ -203,11 +213,10 @@ def _trained_tokens(
     else:
         low, likely, high = 1.0, 3.0, 4.0
         said = Assumption.prior("epochs", "1 to 4", "vendors' defaults run from 1 to 3")
-    # Another tokenizer than the one that counted may differ by a tenth.
     return Estimate(
-        low=0.9 * tokens * low,
+        low=(1 - spread) * tokens * low,
         likely=tokens * likely,
-        high=1.1 * tokens * high,
+        high=(1 + spread) * tokens * high,
         unit="tokens",
         basis=(there, said),
     )

@@ -31,18 +31,39 @@ def counter_for(model: str, provider: str = "") -> TokenCounter:
     if place.is_dir() or place.suffix == ".gguf":
         return _in(place)
     try:
-        encoding = openai_encoding(model)
-        if encoding is not None:
-            return OpenAICounter(encoding, model)
-        file = shipped_file(model)
-        if file is not None:
-            return MistralCounter(file)
-        packaged = _packaged(model) if provider in ("", "local") else None
+        named = named_counter(model)
+        packaged = _packaged(model) if provider in ("", "local") and named is None else None
         if packaged is not None:
             return LocalCounter(packaged)
+        if named is not None:
+            return named
     except ExtraMissing as error:
         return EstimateCounter(f"the extra `{error.extra}` makes it exact ({error.hint})")
     return EstimateCounter(f"the tokenizer of {model} isn't here; a folder or a GGUF file of it is")
+
+
+def named_counter(model: str) -> TokenCounter | None:
+    """What counts the tokens of a vendor's model; None where its name says no tokenizer.
+
+    Raises:
+        ExtraMissing: the tokenizer is known, and what it takes isn't installed.
+    """
+    encoding = openai_encoding(model)
+    if encoding is not None:
+        return OpenAICounter(encoding, model)
+    file = shipped_file(model)
+    return MistralCounter(file) if file is not None else None
+
+
+def billing_counter(model: str) -> TokenCounter | None:
+    """What counts the tokens that a vendor will bill; None where an estimate has to do.
+
+    Models on this machine are nobody's bill, and reading their tokenizers takes seconds.
+    """
+    try:
+        return named_counter(model)
+    except ExtraMissing:
+        return None
 
 
 def max_example_tokens(model: str, provider: str = "") -> int | None:
