@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from ftctl.config import switch_off_telemetry
+from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.render import Rendered, Tokenizer, load_tokenizer, render
 from ftctl.datasets.rules.types import JsonObject, read_example
 from ftctl.datasets.tokens.pieces import is_trained, iter_pieces
@@ -45,7 +46,9 @@ class RenderedCounter(TokenCounter):
         return ""
 
     @override
-    def count_lines(self, lines: Sequence[bytes]) -> LineTokens:
+    def count_lines(
+        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
+    ) -> LineTokens:
         with _ONE_AT_A_TIME:
             found = [self._count_row(row) for row in map(decoded, lines)]
         inexact = sum(not tokens.exact for tokens in found)

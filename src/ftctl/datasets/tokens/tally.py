@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.read import Line
 from ftctl.datasets.rules.types import Finding
@@ -33,7 +34,11 @@ class Tally:
     lines: int = 0
 
     def add(
-        self, lines: Sequence[bytes], counter: TokenCounter, limit: int | None
+        self,
+        lines: Sequence[bytes],
+        counter: TokenCounter,
+        limit: int | None,
+        rows: Sequence[PlainRow | None] | None = None,
     ) -> list[tuple[int, Finding]]:
         """Count more lines, and say what is cut of those that are too long.
 
@@ -41,8 +46,9 @@ class Tally:
             lines: What comes next.
             counter: Whose tokens.
             limit: How many tokens of an example are kept; None where nothing is cut.
+            rows: The lines decoded, where they are already.
         """
-        return self._add(counter.count_lines(lines), lines, counter, limit)
+        return self._add(counter.count_lines(lines, rows), lines, counter, limit)
 
     def add_long(
         self, line: Line, counter: TokenCounter, limit: int | None

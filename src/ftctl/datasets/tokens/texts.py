@@ -1,14 +1,15 @@
 """Counters of chats whose texts are tokenized one by one: OpenAI's encodings, and the estimate."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import add, mul, sub
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 from typing_extensions import override
 
+from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plain
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
@@ -27,20 +28,8 @@ from ftctl.datasets.tokens.types import Cut, LineTokens, TokenCounter, made_agai
 _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula of its cookbook"
 
 
-_REMEMBERED = 1000  # lists of tools: few in a file, as a rule
-
-_Role = Literal["system", "developer", "user", "assistant", "tool"]
-
-
-class _BareMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    role: _Role
-    content: str
-
-
-class _BareRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The rows that most files are made of: each way of counting below does what the last does."""
-
-    messages: list[_BareMessage]
+_REMEMBERED = 1000  # roles and lists of tools: few in a file, as a rule
+_ROLES: Mapping[type, str] = {System: "system", User: "user", Answer: "assistant"}
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -52,7 +41,7 @@ class _Call(msgspec.Struct, gc=False):
     function: _Function
 
 
-class _PlainMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class _NamedMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     role: str
     content: str | None = None
     name: str | None = None
@@ -61,10 +50,10 @@ class _PlainMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     tool_call_id: Any = None
 
 
-class _PlainRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """With names, weights, and calls; any other row takes the way by `iter_pieces`."""
+class _NamedRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """With names, weights, and calls; what isn't even that takes the way by `iter_pieces`."""
 
-    messages: list[_PlainMessage]
+    messages: list[_NamedMessage]
     tools: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     parallel_tool_calls: Any = None
 
@@ -73,18 +62,22 @@ class TextCounter(TokenCounter):
     """Examples as texts, with what OpenAI's chat adds; how a text is counted is the subclass's."""
 
     def __init__(self) -> None:
-        self._bare = msgspec.json.Decoder(_BareRow)
-        self._plain = msgspec.json.Decoder(_PlainRow)
-        self._opening_tokens: dict[str, int] = {}
+        self._decode_named = msgspec.json.Decoder(_NamedRow).decode
+        self._opening_tokens: dict[type, int] = {}
+        self._role_tokens: dict[str, int] = {}
         self._tools_tokens: dict[bytes, tuple[int, bool]] = {}
 
     @override
-    def count_lines(self, lines: Sequence[bytes]) -> LineTokens:
+    def count_lines(
+        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
+    ) -> LineTokens:
         if not self._opening_tokens:
-            self._opening_tokens = {role: self._opening(role) for role in get_args(_Role)}
+            self._opening_tokens = {kind: self._opening(role) for kind, role in _ROLES.items()}
         batch = _Batch()
-        for line in lines:
-            if not (self._add_bare(batch, line) or self._add_plain(batch, line)):
+        for line, row in zip(lines, rows or map(_plain_row, lines), strict=True):
+            if row is not None and row.messages:
+                self._add_plain(batch, row.messages)
+            elif not self._add_named(batch, line):
                 self._add_other(batch, line)
         return batch.tokens(self.count(batch.texts))
 
@@ -111,22 +104,15 @@ class TextCounter(TokenCounter):
         """How many characters of a text its first tokens hold."""
         raise NotImplementedError
 
-    def _add_bare(self, batch: "_Batch", line: bytes) -> bool:
-        try:
-            messages = self._bare.decode(line).messages
-        except (ValueError, RecursionError):
-            return False
-        if not messages:
-            return False
-        roles = [message.role for message in messages]
+    def _add_plain(self, batch: "_Batch", messages: list[System | User | Answer]) -> None:
+        kinds = list(map(type, messages))
         batch.texts += [message.content for message in messages]
-        batch.trained += [role == "assistant" for role in roles]
-        batch.end(PER_REPLY + sum(map(self._opening_tokens.__getitem__, roles)), exact=True)
-        return True
+        batch.trained += [kind is Answer for kind in kinds]
+        batch.end(PER_REPLY + sum(map(self._opening_tokens.__getitem__, kinds)), exact=True)
 
-    def _add_plain(self, batch: "_Batch", line: bytes) -> bool:
+    def _add_named(self, batch: "_Batch", line: bytes) -> bool:
         try:
-            row = self._plain.decode(line)
+            row = self._decode_named(line)
         except (ValueError, RecursionError):
             return False
         if not row.messages:
@@ -150,8 +136,12 @@ class TextCounter(TokenCounter):
 
     def _opening(self, role: str) -> int:
         """Tokens that begin a message of a role."""
-        tokens = self._opening_tokens.get(role)
-        return PER_MESSAGE + self.count([role])[0] if tokens is None else tokens
+        tokens = self._role_tokens.get(role)
+        if tokens is None:
+            (tokens,) = self.count([role])
+            if len(self._role_tokens) < _REMEMBERED:
+                self._role_tokens[role] = tokens
+        return PER_MESSAGE + tokens
 
     def _tools(self, value: msgspec.Raw | msgspec.UnsetType) -> tuple[int, bool]:
         """Tokens of a row's definitions, and whether a published rule says all of them."""
@@ -320,6 +310,13 @@ class _Batch:
         until = list(accumulate(counts, initial=0))
         at_ends = [until[end] for end in self._ends]
         return map(sub, at_ends, [0, *at_ends])
+
+
+def _plain_row(line: bytes) -> PlainRow | None:
+    try:
+        return decode_plain(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def decoded(line: bytes) -> JsonObject | None:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, Protocol
 
+from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.rules.types import JsonObject
 
 
@@ -73,8 +74,15 @@ class TokenCounter(Protocol):
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself; what looks like a special token is text to OpenAI's."""
 
-    def count_lines(self, lines: Sequence[bytes]) -> LineTokens:
-        """Tokens of the example on each line."""
+    def count_lines(
+        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
+    ) -> LineTokens:
+        """Tokens of the example on each line.
+
+        Args:
+            lines: JSON.
+            rows: The same decoded, None where a line is no plain row; decoded here when left out.
+        """
 
     def cut(self, row: JsonObject, limit: int) -> Cut:
         """What goes when only the first `limit` tokens of an example are kept."""
