@@ -115,13 +115,17 @@ class Part:
             ended = not lines[-1]
             if ended:
                 lines.pop()
-            if self._options.counter is not None:
-                self._cut(self.tally.add(lines, self._options.counter, self._options.limit))
+            rows = None
             if self._options.fast and self._options.asked.method == "sft":
-                _Block(self, self._options, piece, lines, ended=ended).run()
+                block = _Block(self, self._options, piece, lines, ended=ended)
+                rows = block.rows
+                block.run()
             else:
                 for i, line in enumerate(lines):
                     self.slow(i, line, ended=ended or i < len(lines) - 1)
+            if self._options.counter is not None:
+                counter, limit = self._options.counter, self._options.limit
+                self._cut(self.tally.add(lines, counter, limit, rows))
             self.lines_read += len(lines)
 
     def _cut(self, cuts: Iterable[tuple[int, Finding]]) -> None:
@@ -200,7 +204,11 @@ class Part:
 
 
 class _Block:
-    """A block's lines: those that are clean are counted, the others take every rule."""
+    """A block's lines: those that are clean are counted, the others take every rule.
+
+    Attributes:
+        rows: The lines decoded; None where one is no plain row.
+    """
 
     def __init__(
         self, part: Part, options: Options, data: bytes, lines: list[bytes], *, ended: bool
@@ -214,7 +222,7 @@ class _Block:
         self._wary = screen.careful_lines(data)
         self._scan = self._asked.scan
         self._private = screen.private_lines(data) if self._scan else set()
-        self._rows = list(map(_decoded, lines))
+        self.rows = list(map(_decoded, lines))
         self._find_repeated_keys(data)
         self._texts = self._data = 0  # answers that are text, and JSON among them
         # By system prompt and keys beside messages: how many clean lines, and the first.
@@ -227,7 +235,7 @@ class _Block:
         """
         rows, others = 0, []
         messages = 0
-        for i, row in enumerate(self._rows):
+        for i, row in enumerate(self.rows):
             if row is None or i in self._wary:
                 others.append(self._lines[i])
             else:
@@ -239,7 +247,7 @@ class _Block:
             for key, count in zip(_KEYS, (rows, messages, messages), strict=True)
         ):
             return
-        for i, row in enumerate(self._rows):
+        for i, row in enumerate(self.rows):
             if row is not None:
                 due = (1, len(row.messages), len(row.messages))
                 if tuple(map(self._lines[i].count, _KEYS)) != due:
@@ -248,7 +256,7 @@ class _Block:
     def run(self) -> None:
         """Look at every line."""
         part, plain, with_tools = self._part, self._plain, self._with_tools
-        for i, row in enumerate(self._rows):
+        for i, row in enumerate(self.rows):
             if part.format not in _CHAT_SO_FAR or not (
                 plain(i, row.messages) if row is not None else with_tools(i)
             ):
