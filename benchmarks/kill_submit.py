@@ -52,7 +52,7 @@ COMMAND = [sys.executable, "-m", "ftctl.cli"]
 BLIND = [  # the same command line, whose driver never finds what it made
     sys.executable,
     "-c",
-    "from ftctl.providers.openai import OpenAIProvider\n"
+    "from ftctl.providers.openai.driver import OpenAIProvider\n"
     "OpenAIProvider.find = lambda self, marker: None\n"
     "from ftctl.cli.main import main\n"
     "main()",

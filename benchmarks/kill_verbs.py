@@ -14,8 +14,8 @@ from ftctl.api.job_handle import Job
 from ftctl.config import load_settings
 from ftctl.errors import FtctlError, IllegalMove, NotFound, Unavailable
 from ftctl.job import JobRecord, JobState, TunedModel
+from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Provider
-from ftctl.providers.download import Progress
 from ftctl.store import Store
 from ftctl.submission import carry_on, submit
 from ftctl.testing.under_test import ProviderUnderTest, Time

@@ -24,8 +24,8 @@ import psutil
 
 from ftctl.config import load_settings
 from ftctl.job import JobRecord, JobSpec, JobState
-from ftctl.providers.openai import OpenAIProvider
-from ftctl.providers.openai_connection import PAGE
+from ftctl.providers.openai.connection import PAGE
+from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.store import Store
 from ftctl.testing.openai_vendor import OpenAIVendor, VendorJob, job_document
 from ftctl.watcher import utc_now

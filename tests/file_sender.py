@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ftctl.errors import Unavailable
-from ftctl.providers.download import Download, Stream
+from ftctl.providers.artifacts.download import Download, Stream
 from ftctl.testing.weights_contract import make_safetensors
 
 WEIGHTS = make_safetensors(1, 10_000)

@@ -22,22 +22,22 @@ IDS = [str(path.relative_to(PACKAGE)) for path in SOURCES]
 
 # Top-level module: the folders and files under src/ftctl that may import it, at any depth.
 OWNERS = {
-    "torch": ("local_backend/", "providers/huggingface_train.py"),  # a script for elsewhere
-    "peft": ("local_backend/", "providers/huggingface_train.py"),
+    "torch": ("local_backend/", "providers/huggingface/train.py"),  # a script for elsewhere
+    "peft": ("local_backend/", "providers/huggingface/train.py"),
     "accelerate": ("local_backend/",),
     "safetensors": ("local_backend/",),
     "genai_prices": ("catalog/market.py",),
     "gguf": ("local_backend/",),
-    "transformers": ("local_backend/", "datasets/render.py", "providers/huggingface_train.py"),
+    "transformers": ("local_backend/", "datasets/render.py", "providers/huggingface/train.py"),
     "sklearn": ("evaluation/baselines.py",),
     "sqlalchemy": ("store/",),
     "starlette": ("server/",),
     "uvicorn": ("server/",),
-    "openai": ("providers/openai_connection.py", "providers/openai_chat.py"),
+    "openai": ("providers/openai/connection.py", "providers/openai/chat.py"),
     "mistralai": ("providers/mistral",),
     "huggingface_hub": ("providers/huggingface", "local_backend/"),
-    "together": ("providers/together.py",),
-    "fireworks": ("providers/fireworks.py",),
+    "together": ("providers/together/driver.py",),
+    "fireworks": ("providers/fireworks/driver.py",),
 }
 POSIX_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "pty", "tty", "syslog", "posix"}
 POSIX_NAMES = {

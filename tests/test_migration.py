@@ -10,7 +10,7 @@ from ftctl.job import Hyperparameters, JobSpec
 from ftctl.lifetime import lifetime
 from ftctl.migration import Difference, translate
 from ftctl.providers.local import LocalProvider
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai.driver import OpenAIProvider
 
 TODAY = date(2026, 11, 24)
 

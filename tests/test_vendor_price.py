@@ -12,7 +12,7 @@ from ftctl.config import load_settings
 from ftctl.errors import NoBalance, OverMaxCost, Unavailable
 from ftctl.estimation.quote import Quote, quote
 from ftctl.job import JobRecord, JobState
-from ftctl.providers.together import TogetherProvider
+from ftctl.providers.together.driver import TogetherProvider
 from ftctl.store import Store
 from ftctl.submission import submit
 from ftctl.testing.loopback import Fault

@@ -22,8 +22,8 @@ from ftctl.errors import (
     UsageError,
 )
 from ftctl.job import JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
-from ftctl.providers.download import Progress
 from ftctl.store import Store
 from ftctl.submission import Patience, carry_on, resolve, submit
 from ftctl.watcher import adopt, look_at_page, refresh

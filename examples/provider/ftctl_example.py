@@ -25,10 +25,10 @@ from ftctl.errors import (
     Unsupported,
 )
 from ftctl.job import JobEvent, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.providers.artifacts.download import Progress
+from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.providers.base import Capabilities, RemoteFile
-from ftctl.providers.download import Progress
-from ftctl.providers.http_errors import connection_error, printable, status_error
-from ftctl.providers.result_folder import write_results
+from ftctl.providers.transport.http_errors import connection_error, printable, status_error
 
 BASE_URL = "https://api.acme.example"
 TIMEOUT_S = 60.0

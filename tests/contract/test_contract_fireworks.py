@@ -10,7 +10,7 @@ from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
-from ftctl.providers.fireworks import FireworksProvider
+from ftctl.providers.fireworks.driver import FireworksProvider
 from ftctl.testing import fireworks_vendor
 from ftctl.testing.fireworks_vendor import FireworksVendor
 from ftctl.testing.http_contract import HttpContract, HttpUnderTest

@@ -11,7 +11,7 @@ from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
-from ftctl.providers.huggingface import HuggingFaceProvider
+from ftctl.providers.huggingface.driver import HuggingFaceProvider
 from ftctl.testing import hub
 from ftctl.testing.http_contract import HttpContract, HttpUnderTest
 from ftctl.testing.hub import Hub

@@ -14,7 +14,7 @@ from ftctl.config import CREDENTIAL_VARIABLES, load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
-from ftctl.providers.openai import (
+from ftctl.providers.openai.driver import (
     AzureProvider,
     BedrockProvider,
     NebiusProvider,

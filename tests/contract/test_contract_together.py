@@ -10,7 +10,7 @@ from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
-from ftctl.providers.together import TogetherProvider
+from ftctl.providers.together.driver import TogetherProvider
 from ftctl.testing import together_vendor
 from ftctl.testing.http_contract import HttpContract, HttpUnderTest
 from ftctl.testing.loopback import Json

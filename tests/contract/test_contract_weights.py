@@ -12,11 +12,11 @@ from typing_extensions import override
 from ftctl.config import Credential
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec, TunedModel
+from ftctl.providers.artifacts.download import Download, Progress, http_download
+from ftctl.providers.artifacts.result_folder import write_results
+from ftctl.providers.artifacts.safe_names import choose
 from ftctl.providers.base import Provider
-from ftctl.providers.download import Download, Progress, http_download
 from ftctl.providers.fake import FakeProvider, FakeScript
-from ftctl.providers.result_folder import write_results
-from ftctl.providers.safe_names import choose
 from ftctl.testing.loopback import Answer, Loopback, Request, ranged
 from ftctl.testing.weights_contract import WeightsContract, WeightsUnderTest
 

@@ -12,7 +12,7 @@ from command_line import Cli
 
 from ftctl.config import load_settings
 from ftctl.errors import ProviderError, Retired
-from ftctl.providers.mistral import MistralProvider
+from ftctl.providers.mistral.driver import MistralProvider
 
 KEY = os.environ.get("MISTRAL_API_KEY")  # read before the environment is cleaned
 

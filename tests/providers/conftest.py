@@ -9,7 +9,7 @@ import pytest
 from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import Hyperparameters, JobSpec
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.testing.openai_vendor import OpenAIVendor
 
 KEY = "sk-planted-0123456789abcdef"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ftctl.errors import ExtraMissing, FtctlError, Unavailable, UsageError
-from ftctl.providers.archive import write_unpacked
-from ftctl.providers.download import Download, Stream
+from ftctl.providers.artifacts.archive import write_unpacked
+from ftctl.providers.artifacts.download import Download, Stream
 from ftctl.testing.small_adapter import pack, small_adapter
 
 OURS = {"job.json": b'{"job": 1}'}

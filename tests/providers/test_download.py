@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from ftctl.config import Credential
 from ftctl.errors import AuthError, FtctlError, NotFound, RateLimited, Unavailable
-from ftctl.providers.download import Download, http_download
-from ftctl.providers.result_folder import write_results
+from ftctl.providers.artifacts.download import Download, http_download
+from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.testing.loopback import Answer, Fault, Loopback, Request, ranged
 from ftctl.testing.weights_contract import ADAPTER, make_safetensors
 

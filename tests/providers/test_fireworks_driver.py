@@ -20,9 +20,9 @@ from ftctl.errors import (
     UsageError,
 )
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers import fireworks_files
 from ftctl.providers.base import ListingProvider, ProbingProvider
-from ftctl.providers.fireworks import FireworksProvider
+from ftctl.providers.fireworks import files
+from ftctl.providers.fireworks.driver import FireworksProvider
 from ftctl.testing.fireworks_vendor import FireworksVendor
 from ftctl.testing.loopback import Fault
 
@@ -156,7 +156,7 @@ def test_a_large_file_goes_to_a_signed_link_without_our_key(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(fireworks_files, "ONE_REQUEST", 10)
+    monkeypatch.setattr(files, "ONE_REQUEST", 10)
     held = driver.upload(spec.data, spec.data_sha256)
     assert vendor.storage.held[f"/{held.id}"] == spec.data.read_bytes()
     (put,) = vendor.storage.asked("PUT *")

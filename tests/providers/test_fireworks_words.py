@@ -9,10 +9,10 @@ import pytest
 from ftctl.errors import UsageError
 from ftctl.fault_words import FaultWord, word_of
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers import fireworks_request as asking
-from ftctl.providers import fireworks_wire as wire
 from ftctl.providers.base import RemoteFile
-from ftctl.providers.fireworks_results import without_folder
+from ftctl.providers.fireworks import request as asking
+from ftctl.providers.fireworks import wire as wire
+from ftctl.providers.fireworks.results import without_folder
 from ftctl.testing.fireworks_requests import DpoCreate, SftCreate
 
 # The states of the SDK (fireworks-ai 1.2.30), each with the state that the research gives it.

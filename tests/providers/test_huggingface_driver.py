@@ -24,9 +24,9 @@ from ftctl.errors import (
     Unsupported,
 )
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers import huggingface_connection
 from ftctl.providers.base import RemoteFile
-from ftctl.providers.huggingface import HuggingFaceProvider
+from ftctl.providers.huggingface import connection
+from ftctl.providers.huggingface.driver import HuggingFaceProvider
 from ftctl.testing.hub import Hub
 from ftctl.testing.loopback import Answer, Fault, Loopback, Request
 
@@ -376,7 +376,7 @@ def test_a_log_that_is_held_open_is_read_as_far_as_it_goes(
             done.wait(30)
             handler.close_connection = True
 
-    monkeypatch.setattr(huggingface_connection, "QUIET_S", 0.3)
+    monkeypatch.setattr(connection, "QUIET_S", 0.3)
     with Held(KEY) as held:
         events = HuggingFaceProvider(load_settings(), held.base_url).events("tester/1", 0)
         done.set()

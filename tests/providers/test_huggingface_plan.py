@@ -8,7 +8,7 @@ import pytest
 from ftctl.errors import Unsupported, UsageError
 from ftctl.estimation.quote import quote
 from ftctl.job import Hyperparameters, JobSpec, Method
-from ftctl.providers.huggingface_plan import Plan, beta_of, plan_of
+from ftctl.providers.huggingface.plan import Plan, beta_of, plan_of
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer
 from ftctl.datasets.render import render as ours
 from ftctl.job import Hyperparameters, JobSpec, JobState, Method
-from ftctl.providers import huggingface_train as job_script
-from ftctl.providers.huggingface import HuggingFaceProvider
-from ftctl.providers.huggingface_wire import script
+from ftctl.providers.huggingface import train as job_script
+from ftctl.providers.huggingface.driver import HuggingFaceProvider
+from ftctl.providers.huggingface.wire import script
 from ftctl.testing.hub import Hub
 from ftctl.testing.loopback import Request, _on_the_wire
 

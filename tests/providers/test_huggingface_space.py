@@ -10,8 +10,8 @@ from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import Unavailable, Unsupported
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers.huggingface import HuggingFaceProvider
-from ftctl.providers.huggingface_space import SPACE_STATUS
+from ftctl.providers.huggingface.driver import HuggingFaceProvider
+from ftctl.providers.huggingface.space import SPACE_STATUS
 from ftctl.testing.hub import Hub
 from ftctl.testing.hub_spaces import HubSpace
 from ftctl.testing.loopback import Fault

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ftctl.job import JobState
-from ftctl.providers import huggingface_wire as wire
-from ftctl.providers.huggingface_connection import LogLine
+from ftctl.providers.huggingface import wire as wire
+from ftctl.providers.huggingface.connection import LogLine
 
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
 

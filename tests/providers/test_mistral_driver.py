@@ -16,7 +16,7 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.errors import InvalidRequest, OverMaxCost, Retired, Unsupported, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.providers.base import RemoteFile
-from ftctl.providers.mistral import MistralProvider
+from ftctl.providers.mistral.driver import MistralProvider
 from ftctl.store import Store
 from ftctl.testing.loopback import Fault
 from ftctl.testing.mistral_vendor import DRY_RUN, MistralVendor

@@ -6,7 +6,7 @@ import pytest
 
 from ftctl.fault_words import FaultWord, word_kept
 from ftctl.job import JobState
-from ftctl.providers import mistral_wire as wire
+from ftctl.providers.mistral import wire as wire
 
 # The enum of the OpenAPI file that still had the job paths, with the state that the research of
 # peers gives each.

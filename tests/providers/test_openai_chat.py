@@ -17,7 +17,7 @@ from ftctl.errors import (
     Unavailable,
     UsageError,
 )
-from ftctl.providers.openai_chat import HostedModel
+from ftctl.providers.openai.chat import HostedModel
 from ftctl.testing.loopback import Answer, Fault, Request
 from ftctl.testing.openai_vendor import OpenAIVendor
 

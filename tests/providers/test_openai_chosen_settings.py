@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ftctl.providers.openai_wire import Job, snapshot_of
+from ftctl.providers.openai.wire import Job, snapshot_of
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from ftctl.config import load_settings
 from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids, Unsupported, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.migration import translate
-from ftctl.providers.openai import (
+from ftctl.providers.openai.driver import (
     AzureProvider,
     BedrockProvider,
     NebiusProvider,
     OpenAIProvider,
 )
-from ftctl.providers.openai_profiles import NEBIUS
+from ftctl.providers.openai.profiles import NEBIUS
 from ftctl.testing import openai_dialects as dialects
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor

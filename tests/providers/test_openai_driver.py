@@ -18,7 +18,7 @@ from ftctl.errors import (
     UsageError,
 )
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_documents import nulls_while_running, without_model
 from ftctl.testing.openai_vendor import OpenAIVendor

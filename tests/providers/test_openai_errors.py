@@ -22,8 +22,8 @@ from ftctl.errors import (
 )
 from ftctl.job import JobSpec
 from ftctl.providers.base import RemoteFile
-from ftctl.providers.http_errors import connection_error, retry_after_s, status_error
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai.driver import OpenAIProvider
+from ftctl.providers.transport.http_errors import connection_error, retry_after_s, status_error
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor
 

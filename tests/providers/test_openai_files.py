@@ -8,8 +8,8 @@ import pytest
 from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import NotFound, Unavailable, UsageError
-from ftctl.providers.openai import NebiusProvider, OpenAIProvider
-from ftctl.providers.openai_profiles import NEBIUS, OPENAI
+from ftctl.providers.openai.driver import NebiusProvider, OpenAIProvider
+from ftctl.providers.openai.profiles import NEBIUS, OPENAI
 from ftctl.testing.loopback import Fault, Request
 from ftctl.testing.openai_vendor import OpenAIVendor
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ftctl.errors import Unavailable
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from ftctl.config import load_settings
 from ftctl.job import JobSpec, JobState
-from ftctl.providers import openai_wire as wire
-from ftctl.providers.openai import OpenAIProvider
+from ftctl.providers.openai import wire as wire
+from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.store import Store
 from ftctl.submission import submit
 from ftctl.testing.openai_documents import job_document

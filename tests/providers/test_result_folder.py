@@ -14,9 +14,9 @@ import pytest
 from file_sender import WEIGHTS, Sender
 
 from ftctl.errors import StoreError, Unavailable, UsageError
-from ftctl.providers.download import Download, Stream
-from ftctl.providers.part_file import JOURNAL
-from ftctl.providers.result_folder import write_results
+from ftctl.providers.artifacts.download import Download, Stream
+from ftctl.providers.artifacts.part_file import JOURNAL
+from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.testing.under_test import Crash
 from ftctl.testing.weights_contract import ADAPTER, make_safetensors
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from file_sender import WEIGHTS, Sender
 
-from ftctl.providers.download import Download
-from ftctl.providers.result_folder import write_results
+from ftctl.providers.artifacts.download import Download
+from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.testing.weights_contract import ADAPTER
 
 pytestmark = pytest.mark.medium

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftctl.errors import Unsupported, UsageError
-from ftctl.providers.download import Download
-from ftctl.providers.safe_names import choose, safe_name
+from ftctl.providers.artifacts.download import Download
+from ftctl.providers.artifacts.safe_names import choose, safe_name
 
 
 def never(offset: int, version: str | None) -> None:

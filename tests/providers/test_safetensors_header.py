@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ftctl.providers.safetensors_header import find_fault
+from ftctl.providers.artifacts.safetensors_header import find_fault
 from ftctl.testing.weights_contract import make_safetensors
 
 

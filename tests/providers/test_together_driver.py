@@ -21,7 +21,7 @@ from ftctl.errors import (
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.providers.base import ListingProvider, ProbingProvider
 from ftctl.providers.prices import QuotingProvider
-from ftctl.providers.together import TogetherProvider
+from ftctl.providers.together.driver import TogetherProvider
 from ftctl.testing.loopback import Answer, Fault, Json
 from ftctl.testing.together_vendor import TogetherVendor
 

@@ -10,9 +10,9 @@ import pytest
 from ftctl.errors import UsageError
 from ftctl.fault_words import FaultWord, word_of
 from ftctl.job import Hyperparameters, JobSpec, JobState
-from ftctl.providers import together_request as asking
-from ftctl.providers import together_wire as wire
 from ftctl.providers.base import RemoteFile
+from ftctl.providers.together import request as asking
+from ftctl.providers.together import wire as wire
 from ftctl.testing.together_requests import Create, Price
 
 # The SDK's status words (together 3.1.1; `user_error` in its older types), each with the state

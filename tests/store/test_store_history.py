@@ -33,8 +33,8 @@ from ftctl.errors import (
     Unavailable,
 )
 from ftctl.job import LEGAL_MOVES, JobEvent, JobRecord, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, Provider, RemoteFile
-from ftctl.providers.download import Progress
 from ftctl.store import Store
 from ftctl.submission import carry_on, resolve, submit
 from ftctl.testing.under_test import Crash, Time

@@ -11,9 +11,9 @@ from ftctl.catalog.load import load_catalog
 from ftctl.config import find_base_url, mask_url
 from ftctl.errors import NotFound, PrivacyForbids, UsageError
 from ftctl.policy import privacy_allows
-from ftctl.providers.huggingface import BASE_URL
-from ftctl.providers.huggingface_connection import HubConnection
-from ftctl.providers.huggingface_repos import Repos
+from ftctl.providers.huggingface.connection import HubConnection
+from ftctl.providers.huggingface.driver import BASE_URL
+from ftctl.providers.huggingface.repos import Repos
 
 _TAG = "ftctl"
 _LEFT_OUT = ("manifest.json", "origin.json")  # of the copy here, not of the model

@@ -12,8 +12,8 @@ from ftctl.config import Settings, load_settings
 from ftctl.errors import IllegalMove, JobFailed, NotFound, OverMaxCost, Unsupported
 from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
 from ftctl.notification import Notifier
+from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import PausingProvider, Provider
-from ftctl.providers.download import Progress
 from ftctl.providers.prices import QuotingProvider
 from ftctl.providers.registry import get_provider
 from ftctl.store import Store

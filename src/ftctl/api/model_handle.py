@@ -61,7 +61,7 @@ class TunedModelHandle:
     def load(self) -> AnsweringModel:
         """The model ready to answer; a local one is loaded at the first call."""
         if self._loaded is None and self.where.base_url is not None:
-            from ftctl.providers.openai_chat import HostedModel
+            from ftctl.providers.openai.chat import HostedModel
 
             today = datetime.now(UTC).date()
             at = self.where.base_url

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ftctl.job import JobEvent, JobSpec, Method, Snapshot, TunedModel, Tuning
-from ftctl.providers.download import Progress
+from ftctl.providers.artifacts.download import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from ftctl.errors import (
     Unavailable,
 )
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.providers.artifacts.download import Progress
+from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.providers.base import Capabilities, RemoteFile
-from ftctl.providers.download import Progress
-from ftctl.providers.result_folder import write_results
 
 Trouble = Literal[
     "auth", "invalid", "not_found", "retired", "rate_limited", "unavailable", "answer_lost"

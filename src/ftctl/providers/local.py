@@ -15,8 +15,8 @@ from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
+from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
-from ftctl.providers.download import Progress
 
 # Every word of ours that a local run may report, and what it means.
 STATUS: dict[str, JobState] = {

@@ -10,14 +10,14 @@ from ftctl.providers.base import Provider
 _GROUP = "ftctl.providers"
 # Each is called with the settings and the job's base URL.
 _DRIVERS = {
-    "fireworks": "ftctl.providers.fireworks:FireworksProvider",
-    "huggingface": "ftctl.providers.huggingface:HuggingFaceProvider",
-    "openai": "ftctl.providers.openai:OpenAIProvider",
-    "azure": "ftctl.providers.openai:AzureProvider",
-    "nebius": "ftctl.providers.openai:NebiusProvider",
-    "bedrock": "ftctl.providers.openai:BedrockProvider",
-    "mistral": "ftctl.providers.mistral:MistralProvider",
-    "together": "ftctl.providers.together:TogetherProvider",
+    "fireworks": "ftctl.providers.fireworks.driver:FireworksProvider",
+    "huggingface": "ftctl.providers.huggingface.driver:HuggingFaceProvider",
+    "openai": "ftctl.providers.openai.driver:OpenAIProvider",
+    "azure": "ftctl.providers.openai.driver:AzureProvider",
+    "nebius": "ftctl.providers.openai.driver:NebiusProvider",
+    "bedrock": "ftctl.providers.openai.driver:BedrockProvider",
+    "mistral": "ftctl.providers.mistral.driver:MistralProvider",
+    "together": "ftctl.providers.together.driver:TogetherProvider",
 }
 
 

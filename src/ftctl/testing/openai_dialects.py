@@ -1,7 +1,7 @@
 """How the vendors of OpenAI's wire differ on loopback: what each takes, and how it says no.
 
 Written from what the vendors and their clients' code say, not from our driver: a create that a
-vendor wouldn't take is refused here, too. Sources as those of `ftctl.providers.openai_profiles`.
+vendor wouldn't take is refused here, too. Sources as those of `ftctl.providers.openai.profiles`.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Fireworks: datasets, jobs and signed links over plain HTTP."""

@@ -1,0 +1,277 @@
+"""One way to ask a hub: huggingface_hub, and our errors.
+
+huggingface_hub repeats what fails, follows redirects and hands a key to whatever link a page of a
+list names. While we ask it does none of that: its HTTP client is ours, which refuses at the first
+no, follows nothing, and sends the key to the hub's own address alone. Others in this process who
+use huggingface_hub meanwhile keep what they had.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from typing_extensions import override
+
+from ftctl.config import Credential, switch_off_telemetry
+from ftctl.errors import ExtraMissing, Unavailable, Unsupported
+from ftctl.providers.transport.http_connection import (
+    CONNECT_TIMEOUT_S,
+    TIMEOUT_S,
+    UPLOAD_TIMEOUT_S,
+    require_key,
+    require_url,
+)
+from ftctl.providers.transport.http_errors import connection_error, status_error
+from ftctl.providers.transport.signed_links import hide_signatures, require_safe_link
+
+if TYPE_CHECKING:
+    import httpx2
+    from huggingface_hub import HfApi
+
+PAGE = 100  # rows of a list that are handed on together
+# A job that runs holds its log open; after so long without a line, all is told that there is.
+QUIET_S = 5.0
+
+_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Who is asked for what just now."""
+
+    who: str
+    base_url: str
+    doing: str
+    credential: Credential
+
+
+_asking: ContextVar[_Asking | None] = ContextVar("ftctl_asks_a_hub", default=None)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a job printed."""
+
+    at: datetime
+    text: str
+
+
+class HubConnection:
+    """Asks one hub; opened at the first question.
+
+    Args:
+        who: Whom messages name.
+        base_url: Where to ask.
+    """
+
+    def __init__(self, who: str, base_url: str) -> None:
+        self._who = who
+        self._base_url = base_url.rstrip("/")
+
+    def require(self) -> None:
+        """Refuse when it can't be asked at all.
+
+        Raises:
+            ExtraMissing, CredentialsMissing: no huggingface_hub, or no usable key.
+            Unsupported: the environment says that no hub is to be asked.
+            UsageError: what is given isn't a base URL.
+        """
+        from importlib.util import find_spec
+
+        if find_spec("huggingface_hub") is None:
+            raise ExtraMissing("huggingface", self._who)
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            if os.environ.get(name, "").strip().upper() in ("1", "ON", "YES", "TRUE"):
+                raise Unsupported(
+                    f"{name} is set, so {self._who} isn't asked", hint=f"unset {name} to use it"
+                )
+        self.credential()
+        require_url(self._base_url)
+
+    def credential(self) -> Credential:
+        """The key.
+
+        Raises:
+            CredentialsMissing: there is none.
+        """
+        return require_key("huggingface", self._who)
+
+    def ask(self, doing: str, call: "Callable[[HfApi], _T]") -> _T:
+        """What one call of huggingface_hub gives.
+
+        Args:
+            doing: What is asked, after "asked to".
+            call: One of its methods, and nothing else.
+
+        Raises:
+            Unavailable: no whole answer; what was asked may have been done.
+            ProviderError: a definite no. No message holds the key.
+        """
+        self.require()
+        credential = self.credential()
+        token = _asking.set(_Asking(self._who, self._base_url, doing, credential))
+        try:
+            return call(_api(self._base_url, credential.key))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # What came isn't what huggingface_hub reads: a page of a proxy, half a document.
+            _log.info("%s: %s: unreadable (%s)", self._who, doing, type(error).__name__)
+            raise Unavailable(
+                f"asked to {doing}, {self._who} sent something that isn't the API's answer",
+                hint="is this the address of a hub? ftctl config show",
+            ) from None
+        finally:
+            _asking.reset(token)
+
+    def pages(self, doing: str, call: "Callable[[HfApi], Any]") -> Iterator[list[Any]]:
+        """The rows of a list, some at a time; the same as `ask` raises."""
+        rows = self.ask(doing, lambda api: iter(call(api)))
+        while page := self.ask(doing, lambda _: list(islice(rows, PAGE))):
+            yield page
+
+    def log_lines(self, doing: str, path: str) -> list[LogLine]:
+        """What a job has printed so far; the same as `ask` raises."""
+        return self.ask(doing, lambda api: _read_log(api, f"{self._base_url}{path}"))
+
+
+def _api(base_url: str, key: str) -> "HfApi":
+    _set_up()
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=base_url, token=key, library_name="ftctl")
+
+
+@cache
+def _set_up() -> None:
+    """Give huggingface_hub our client, once a process."""
+    switch_off_telemetry()
+    hide_signatures()
+    import httpx2
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    class Client(httpx2.Client):
+        """Ours while we ask, else huggingface_hub's own."""
+
+        def __init__(self) -> None:
+            mounts = dict.fromkeys(_LOOPBACK)  # what is on this machine is asked without a proxy
+            super().__init__(follow_redirects=False, timeout=None, mounts=mounts)
+            self._theirs = default_client_factory()
+
+        @override
+        def send(self, request: "httpx2.Request", **options: Any) -> "httpx2.Response":
+            asking = _asking.get()
+            if asking is None:
+                return self._theirs.send(request, **options)
+            _require_ours(request, asking)
+            _set_timeout(request)
+            try:
+                response = super().send(request, **options | {"follow_redirects": False})
+                if not response.is_success:
+                    response.read()
+            except httpx2.RequestError as error:
+                raise connection_error(
+                    who=asking.who, doing=asking.doing, url=asking.base_url, error=error
+                ) from None
+            if response.is_success:
+                return response
+            raise status_error(
+                who=asking.who,
+                doing=asking.doing,
+                status=response.status_code,
+                headers=response.headers,
+                body=_document(response),
+                credential=asking.credential,
+            )
+
+        @override
+        def close(self) -> None:
+            self._theirs.close()
+            super().close()
+
+    set_client_factory(Client)
+    for name in ("hf_api", "_commit_api"):  # what they advise is about what we do on purpose
+        logging.getLogger(f"huggingface_hub.{name}").addFilter(lambda _: _asking.get() is None)
+
+
+def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:
+    """Refuse to send the key, or rows in the clear, elsewhere than to the hub."""
+    url = str(request.url)
+    if _origin(url) == _origin(asking.base_url):
+        return
+    if "authorization" in request.headers:
+        where = urlsplit(url).hostname
+        raise Unavailable(f"{asking.who} points to {where}, and its key isn't sent there")
+    require_safe_link("a large file", url, who=asking.who, base_url=asking.base_url)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _set_timeout(request: "httpx2.Request") -> None:
+    """huggingface_hub mostly names none, and would then wait for ever."""
+    import httpx2
+
+    timeout = request.extensions.get("timeout") or {}
+    if any(value is not None for value in timeout.values()):
+        return
+    seconds = UPLOAD_TIMEOUT_S if request.method == "PUT" else TIMEOUT_S
+    request.extensions["timeout"] = httpx2.Timeout(seconds, connect=CONNECT_TIMEOUT_S).as_dict()
+
+
+def _document(response: "httpx2.Response") -> object:
+    """The error document in the shape that `status_error` reads; a hub says `{"error": text}`."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = None
+    said = body.get("error") if isinstance(body, dict) else None
+    said = said or response.headers.get("x-error-message")
+    return {"error": {"message": said}} if isinstance(said, str) else body
+
+
+def _read_log(api: "HfApi", url: str) -> list[LogLine]:
+    """The lines of a log that may be held open; huggingface_hub's own reader drops their times."""
+    import httpx2
+    from huggingface_hub import get_session
+
+    lines: list[LogLine] = []
+    timeout = httpx2.Timeout(QUIET_S, connect=CONNECT_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {api.token}"}
+    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        now = _time_of(response)
+        try:
+            for line in response.iter_lines():
+                if line.startswith("data: {"):
+                    event = json.loads(line.removeprefix("data: "))
+                    at = datetime.fromisoformat(event["timestamp"])
+                    if at > now:  # printed since we asked: the next look tells it and the rest
+                        break
+                    lines.append(LogLine(at, str(event["data"])))
+        except httpx2.ReadTimeout:
+            pass  # all that there is
+        except httpx2.RequestError:
+            if not lines:
+                raise Unavailable("the log broke off", hint="look again") from None
+    return lines
+
+
+def _time_of(response: "httpx2.Response") -> datetime:
+    """When the hub began to answer, by its own clock where it tells it, to the second."""
+    try:
+        told = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        told = datetime.now(UTC)
+    return told + timedelta(seconds=1)

@@ -1,0 +1,1 @@
+"""Mistral: the job contract of a compatible gateway, and the models that were tuned before."""

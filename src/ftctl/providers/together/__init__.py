@@ -1,0 +1,1 @@
+"""Together: fine-tuning, files and weights over plain HTTP."""

@@ -1,0 +1,1 @@
+"""How drivers ask over HTTP: one connection, one meaning for each answer."""
