@@ -8,7 +8,7 @@ import pytest
 
 from ftctl.datasets.check import check
 from ftctl.datasets.report import Report
-from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.rules.table import USUAL
 from ftctl.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def letters(report: Report, line: int, rule: str) -> str:
     """How the providers take a rule at a line, such as `EEW`."""
     said = [i for i in report.issues if (i.line, i.rule) == (line, rule)]
     by_provider = {p: i.severity[0].upper() for i in reversed(said) for p in i.providers}
-    return "".join(by_provider.get(provider, "-") for provider in PROVIDERS)
+    return "".join(by_provider.get(provider, "-") for provider in USUAL)
 
 
 @pytest.mark.parametrize(

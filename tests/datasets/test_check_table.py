@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ftctl.datasets.check import check
-from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.rules.table import USUAL
 
 Row = dict[str, Any]
 USER: Row = {"role": "user", "content": "2+2?"}
@@ -69,7 +69,7 @@ def letters(folder: Path, line: bytes) -> dict[str, str]:
         if issue.line == 13:
             told = dict.fromkeys(issue.providers, issue.severity[0].upper())
             found.setdefault(issue.rule, {}).update(told)
-    return {rule: "".join(by.get(p, "-") for p in PROVIDERS) for rule, by in found.items()}
+    return {rule: "".join(by.get(p, "-") for p in USUAL) for rule, by in found.items()}
 
 
 ROWS: list[tuple[str, str, Row | bytes]] = [

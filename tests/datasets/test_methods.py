@@ -39,12 +39,17 @@ def test_rows_as_the_guides_write_them_pass(
 @pytest.mark.parametrize(
     ("method", "row", "rule", "path"),
     [
-        ("dpo", {"messages": [ASKED, GREEN]}, "preference", "input"),
-        ("dpo", PAIR | {"input": {"messages": []}}, "preference", "input.messages"),
-        ("dpo", PAIR | {"preferred_output": GREEN}, "preference", "preferred_output"),
-        ("dpo", PAIR | {"non_preferred_output": [ASKED]}, "preference", "non_preferred_output"),
-        ("rft", {"messages": [ASKED, GREEN]}, "task", "messages"),
-        ("rft", {"prompt": "Which colour?"}, "task", "messages"),
+        ("dpo", {"messages": [ASKED, GREEN]}, "unknown-key", "messages"),
+        ("dpo", PAIR | {"input": {"messages": []}}, "missing-messages", "input.messages"),
+        ("dpo", PAIR | {"preferred_output": GREEN}, "dpo-shape", "preferred_output"),
+        (
+            "dpo",
+            PAIR | {"non_preferred_output": [ASKED]},
+            "dpo-one-assistant",
+            "non_preferred_output",
+        ),
+        ("rft", {"messages": [ASKED, GREEN]}, "rft-last-user", "messages[1].role"),
+        ("rft", {"prompt": "Which colour?"}, "missing-messages", "messages"),
     ],
 )
 def test_a_row_that_is_none_says_where(
@@ -52,7 +57,7 @@ def test_a_row_that_is_none_says_where(
 ) -> None:
     report = check([written(tmp_path, row)], providers=["openai"], method=method)
     assert not report.ok
-    first = report.issues[0]
+    first = next(issue for issue in report.issues if issue.severity == "error")
     assert (first.rule, first.path, first.line) == (rule, path, 1)
     assert first.hint
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from ftctl.datasets.examine import ChatLine
 from ftctl.datasets.fingerprints import Fingerprints, normal_column
+from ftctl.datasets.rules.limits import MIN_EXAMPLES
 from ftctl.datasets.rules.types import Finding
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MIN_EXAMPLES = 10  # source: OpenAI's supervised fine-tuning guide, read 2026-11
-ADVISED_EXAMPLES = 50  # same source: 50 to 100 as a start
 LABEL_SHARE = 0.9  # of the most common label, above which the others are hardly learnt
 MINORITY_SHARE = 0.1  # below it, a difference between lines is an exception and not a mix
 MAX_VALIDATION_BYTES = 10**6  # source: Mistral's fine-tuning guide, read 2026-11
@@ -284,17 +283,6 @@ def label_share(answers: "NDArray[np.uint64]", short: "NDArray[np.uint8]") -> fl
     if len(counts) * 4 > len(answers):
         return None
     return float(counts.max() / len(answers))
-
-
-def count_findings(count: int) -> Iterator[At]:
-    """`min-examples` and `few-examples` of a training file."""
-    if count < MIN_EXAMPLES:
-        said = f"{count} example{'s' * (count != 1)}; {MIN_EXAMPLES} is the minimum"
-        yield 1, Finding("min-examples", "", said)
-    elif count < ADVISED_EXAMPLES:
-        # The bare minimum is worth a provider's warning, a small file only a word of advice.
-        key = "few-examples" if count == MIN_EXAMPLES else "few-examples/advice"
-        yield 1, Finding(key, "", f"{count} examples are few")
 
 
 def overlaps(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, combinations, islice
 from pathlib import Path
 
-from ftctl.datasets.across import Lines, count_findings, overlaps, validation_size
+from ftctl.datasets.across import Lines, overlaps, validation_size
 from ftctl.datasets.examine import Asked
 from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.part import Options, Part
@@ -18,14 +18,14 @@ from ftctl.datasets.methods import ROWS
 from ftctl.datasets.read import Line, LineReader, joined, ranges
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
 from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.limits import example_count, file_name, file_size, validation_count
 from ftctl.datasets.rules.over_lines import beginning
-from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.rules.table import GENERATIONS, PROVIDERS, USUAL
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.tokens.types import TokenCounter
 from ftctl.errors import Unsupported, UsageError
 
-MAX_FILE_BYTES = 512 * 2**20  # source: OpenAI and Mistral upload pages, read 2026-11
 _FIRST_LINES = 20
 
 OnProgress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class LeftOff(KeyboardInterrupt):
 def check(  # noqa: PLR0913 - keywords are the flags of the command line
     files: Sequence[Path],
     *,
-    providers: Sequence[str] = PROVIDERS,
+    providers: Sequence[str] = USUAL,
     method: str = "sft",
     validation: Path | None = None,
     max_errors: int = 50,
@@ -59,7 +59,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
 
     Args:
         files: OpenAI-format JSONL.
-        providers: Whose rules to apply.
+        providers: Whose rules to apply: of `rules.table.PROVIDERS`, or a generation of Mistral's
+            tokenizer.
         method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
         max_errors: How many issues are kept of each rule and severity; all are counted.
@@ -87,12 +88,16 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         raise UsageError("no file to check", hint="ftctl data check FILE")
     every = [*files, validation] if validation is not None else list(files)
     _require_different(every)
-    collector = Collector(every, providers, max_errors)
+    collector = Collector(every, providers, max_errors, method)
     progress = _Progress(every, on_progress)
-    asked = Asked(method, duplicates=duplicates, scan=scan, tokens=tokens)
-    nine = collector.minded("tool-call-id-format")
+    nova = collector.minded("reserved-string")
     counting = counter if tokens and counter is not None and counter.encoding else None
-    options = Options(asked, max_errors, nine=nine, fast=fast, counter=counting, limit=limit)
+    estimated = tokens and counting is None
+    asked = Asked(method, duplicates=duplicates, scan=scan, tokens=estimated, nova=nova)
+    nine = collector.minded("tool-call-id-format")
+    options = Options(
+        asked, max_errors, nine=nine, fast=fast and not nova, counter=counting, limit=limit
+    )
     checked = [_FileCheck(file, options, collector, progress) for file in every]
     training = checked[: len(files)]
     try:
@@ -104,13 +109,14 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         raise LeftOff(collector.report(_examples(training), told, complete=False)) from None
     for file_check in training:
         if file_check.lines_readable and file_check.examples:
-            file_check.add(count_findings(file_check.examples))
+            file_check.add_whole(example_count(file_check.examples, method))
     for one, other in combinations(checked, 2):
         for file, number, finding in overlaps(one.file, one.lines, other.file, other.lines):
             collector.add(file, number, finding)
     if validation is not None:
         total_bytes = sum(file_check.size_bytes for file_check in training)
         checked[-1].add(validation_size(checked[-1].size_bytes, total_bytes))
+        checked[-1].add_whole(validation_count(checked[-1].examples))
     told = _total_tokens(training, counter, limit, asked=tokens)
     return collector.report(_examples(training), told)
 
@@ -133,12 +139,12 @@ def _examples(checks: Sequence["_FileCheck"]) -> int:
 
 def _known(providers: Sequence[str]) -> tuple[str, ...]:
     for name in providers:
-        if name not in PROVIDERS:
+        if name not in PROVIDERS + GENERATIONS:
             near = difflib.get_close_matches(name.lower(), PROVIDERS, n=1)
             meant = f"did you mean {near[0]}? " if near else ""
             raise UsageError(
                 f"no rules are known for the provider {name!r}",
-                hint=f"{meant}known: {', '.join(PROVIDERS)}",
+                hint=f"{meant}known: {', '.join(PROVIDERS + GENERATIONS)}",
             )
     if not providers:
         raise UsageError("no provider to check for", hint=f"--for {','.join(PROVIDERS)}")
@@ -216,6 +222,10 @@ class _FileCheck:
         for number, finding in findings:
             self._collector.add(self.file, number, finding)
 
+    def add_whole(self, findings: Iterator[Finding]) -> None:
+        """Collect findings on the file as a whole."""
+        self.add((1, finding) for finding in findings)
+
     def run(self, process_count: int | None) -> None:
         """Read the file once and apply every rule.
 
@@ -234,7 +244,7 @@ class _FileCheck:
 
     def _read(self, reader: LineReader, process_count: int | None) -> None:
         self.size_bytes = reader.size_bytes
-        self.add((1, finding) for finding in _whole_file(reader))
+        self.add_whole(_whole_file(reader))
         self.lines_readable = not reader.oddity
         lines = iter(reader)
         head, opening = beginning(lines)
@@ -328,7 +338,5 @@ def _whole_file(reader: LineReader) -> Iterator[Finding]:
         yield Finding("bom", "", "a byte order mark at the start")
     if reader.cr_only:
         yield Finding("line-ends", "", "lines end in CR alone")
-    if reader.path.suffix != ".jsonl":
-        yield Finding("file-extension", "", f"the name ends in {reader.path.suffix or 'nothing'}")
-    if reader.size_bytes > MAX_FILE_BYTES:
-        yield Finding("file-size", "", f"{reader.size_bytes:,} bytes; {MAX_FILE_BYTES:,} are taken")
+    yield from file_name(reader.path.name, reader.path.suffix)
+    yield from file_size(reader.size_bytes)

@@ -13,13 +13,15 @@ from ftctl.datasets.fingerprints import (
 )
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.rules import content, structure, tool_calls, tools, trl
+from ftctl.datasets.rules import content, nova, structure, trl
 from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.messages import RULES as _SHAPE_RULES
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
 from ftctl.datasets.shapes import is_data
 
 MAX_EXAMPLE_TOKENS = 65_536  # source: OpenAI's fine-tuning guide; longer ones are cut at the end
+_GEMINI_TOKENS = 131_072  # source: Gemini's page on tuning data
 # The estimate is at most this much above the truth (Hindi), so only beyond it are we sure.
 _WORST_OVERCOUNT = 2.5
 LABEL_CHARACTERS = 64  # a longer answer is no label
@@ -30,17 +32,6 @@ _UNFINISHED = re.compile(
     re.IGNORECASE,
 )
 _CACHED_BYTES = 4096
-
-_SHAPE_RULES = (
-    *structure.RULES,
-    content.content,
-    content.empty,
-    content.parts,
-    content.images,
-    content.weights,
-    *tools.RULES,
-    *tool_calls.RULES,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +85,14 @@ class Asked:
         duplicates: Whether lines will be compared with each other.
         scan: Whether personal data and secrets are looked for.
         tokens: Whether tokens are counted.
+        nova: Whether what only Nova refuses is looked for, of which even plain rows have some.
     """
 
     method: str = "sft"
     duplicates: bool = True
     scan: bool = True
     tokens: bool = True
+    nova: bool = False
 
 
 EVERYTHING = Asked()
@@ -141,6 +134,8 @@ def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
     for rule in () if is_plain(row) else _SHAPE_RULES:
         findings += rule(example)
     findings += content.special_tokens(example)
+    for rule in nova.RULES if asked.nova else ():
+        findings += rule(example)
     findings += private
     tokens, prompt_tokens = estimate_tokens(example)
     findings += _too_long(tokens, prompt_tokens)
@@ -186,7 +181,11 @@ def _too_long(tokens: int, prompt_tokens: int) -> list[Finding]:
     sure = prompt_tokens > MAX_EXAMPLE_TOKENS * _WORST_OVERCOUNT
     said = f"about {tokens:,} tokens, {prompt_tokens:,} before the answer"
     key = "too-long/prompt" if sure else "too-long"
-    return [Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept")]
+    found = [Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept")]
+    if tokens > _GEMINI_TOKENS:
+        said = f"about {tokens:,} tokens; {_GEMINI_TOKENS:,} are taken"
+        found.append(Finding("too-long/131072", "messages", said))
+    return found
 
 
 def _chat_line(example: Example, findings: list[Finding], asked: Asked) -> ChatLine:

@@ -30,19 +30,22 @@ class Format(NamedTuple):
 _BY_KEYS: tuple[tuple[tuple[str, ...], Format], ...] = (
     (("custom_id", "body"), Format("an OpenAI batch request", "format")),
     (("input", "preferred_output"), Format("OpenAI preference (DPO)", "format", id="openai-dpo")),
-    (("contents",), Format("Gemini", "format", id="gemini")),
-    (("schemaVersion",), Format("Bedrock conversation", "format", "messages[0].content[0].type")),
+    (("contents",), Format("Gemini", "format/gemini", id="gemini")),
+    (
+        ("schemaVersion",),
+        Format("Bedrock conversation", "format/bedrock", "messages[0].content[0].type"),
+    ),
     (("messages",), Format(CHAT, "", id="openai")),
     (("conversations",), Format("ShareGPT", "format/convertible", id="sharegpt")),
     (("interactions",), Format("the old Mistral trainer's", "format/convertible")),
     (("instruction", "chosen", "rejected"), Format("Alpaca", "format/convertible", id="alpaca")),
     (("chosen", "rejected"), Format("TRL preference", "format/trl", id="trl")),
-    (("prompt", "completion"), Format("prompt and completion", "format/trl", id="trl")),
+    (("prompt", "completion"), Format("prompt and completion", "format/instruction", id="trl")),
     (("prompt", "completions"), Format("TRL stepwise", "format/trl")),
     (("instruction", "output"), Format("Alpaca", "format/convertible", id="alpaca")),
     (("segments",), Format("Axolotl input_output", "format/convertible")),
     (("input_ids",), Format("token ids", "format/convertible")),
-    (("text",), Format("plain text", "format/trl", id="text")),
+    (("text",), Format("plain text", "format/instruction", id="text")),
     (("prompt",), Format("TRL prompt-only", "format/trl", id="trl")),
 )
 _BESIDE_MESSAGES = (
@@ -59,7 +62,9 @@ def format_of(row: JsonObject) -> Format | None:
     for keys, found in _BY_KEYS:
         if all(key in row for key in keys):
             if found.name == CHAT and isinstance(row.get("system"), list):
-                return Format("Bedrock conversation", "format", "messages[0].content[0].type")
+                return Format(
+                    "Bedrock conversation", "format/bedrock", "messages[0].content[0].type"
+                )
             if found.name == CHAT and isinstance(row.get("system"), str):
                 return Format("Anthropic messages", "format/convertible", "system")
             return found

@@ -142,10 +142,13 @@ class Report(BaseModel):
 class Collector:
     """Issues as they come: the first of each rule are kept, all are counted."""
 
-    def __init__(self, files: Sequence[Path], providers: Sequence[str], max_errors: int) -> None:
+    def __init__(
+        self, files: Sequence[Path], providers: Sequence[str], max_errors: int, method: str
+    ) -> None:
         self._order = {str(file): place for place, file in enumerate(files)}
         self._providers = tuple(providers)
         self._max_errors = max_errors
+        self._method = method
         self._rulings: dict[str, list[Ruling]] = {}
         self._issues: list[Issue] = []
         self._kept: Counter[tuple[str, Severity]] = Counter()
@@ -170,7 +173,7 @@ class Collector:
                 severity=ruling.severity,
                 providers=ruling.providers,
                 message=printable(finding.message),
-                hint=printable(finding.hint or ruling.hint),
+                hint=printable((finding.hint or ruling.hint) + ruling.note),
             )
             self._issues.append(issue)
 
@@ -214,7 +217,7 @@ class Collector:
     def _ruled(self, key: str) -> list[Ruling]:
         found = self._rulings.get(key)
         if found is None:
-            found = self._rulings[key] = rule_on(key, self._providers)
+            found = self._rulings[key] = rule_on(key, self._providers, self._method)
         return found
 
 

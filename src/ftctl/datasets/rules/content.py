@@ -6,10 +6,14 @@ from urllib.parse import urlsplit
 
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, kind, shown
 
-MAX_IMAGES = 10  # per example; source: OpenAI vision fine-tuning guide, read 2026-11
-MAX_IMAGE_BYTES = 10 * 2**20  # same source
-_IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
-_OTHER_IMAGES = (".gif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".avif")
+# By key of the rule table: images per example, and bytes of one. Source: OpenAI's and Together's
+# vision guides (10 of 10 MB each), Gemini's (30, 20 MB), Azure's (64), Nova's (10); read 2026-11.
+MAX_IMAGES = {"image-count": 10, "image-count/30": 30, "image-count/64": 64}
+MAX_IMAGE_BYTES = {"image-size": 10 * 2**20, "image-size/20mb": 20 * 2**20}
+_TAKEN_TYPES = ("image/jpeg", "image/png")
+_OWN_KEY = {"gif": "image-format/gif", "webp": "image-format/webp"}  # types that some take
+_OTHER_IMAGES = ("gif", "webp", "bmp", "tif", "tiff", "svg", "heic", "avif")
+_SCHEMES = {"https": "image-source/https", "gs": "image-source/gs", "s3": "image-source/s3"}
 
 _FIM = re.compile(r"<\|fim_[a-z]{1,20}\|>")
 _SPECIAL = re.compile(
@@ -75,6 +79,7 @@ def _said(message: Message) -> str | None:
 
 def parts(example: Example) -> Iterator[Finding]:
     """`content-part`, `tool-content-type`, `content-parts-local`, `audio`."""
+    strings = any(isinstance(message.fields.get("content"), str) for message in example.messages)
     for message in example.messages:
         value = message.fields.get("content")
         if not isinstance(value, list):
@@ -91,7 +96,8 @@ def parts(example: Example) -> Iterator[Finding]:
         if message.role == "tool":
             yield Finding("tool-content-type", path, "a tool's answer as a list of parts")
         elif types and set(map(str, types)) == {"text"}:
-            yield Finding("content-parts-local", path, "text as a list of parts")
+            key = "content-parts-local/mixed" if strings else "content-parts-local"
+            yield Finding(key, path, "text as a list of parts")
 
 
 def _part(part: object, path: str) -> Iterator[Finding]:
@@ -134,31 +140,44 @@ def images(example: Example) -> Iterator[Finding]:
             yield Finding("image-needs-vision", path, "an image, which text models can't see")
             if message.role != "user":
                 yield Finding("image-role", path, f"an image in a {shown(message.role)} message")
-            if count == MAX_IMAGES + 1:
-                told = f"more than {MAX_IMAGES} images in an example"
-                yield Finding("image-count", f"{message.path}.content", told)
+            for key, limit in MAX_IMAGES.items():
+                if count == limit + 1:
+                    told = f"more than {limit} images in an example"
+                    yield Finding(key, f"{message.path}.content", told)
             if (url := _url(part)) is not None:
                 yield from _image(url, f"{path}.image_url.url")
 
 
 def _image(url: str, path: str) -> Iterator[Finding]:
-    scheme = url[:8].lower()
-    if scheme.startswith("data:"):
-        header, _, body = url.partition(",")
-        media_type = header[5:].split(";")[0].lower()
-        if media_type not in _IMAGE_TYPES:
-            yield Finding("image-format", path, f"the image is {shown(media_type)}")
-        if len(body) * 3 // 4 > MAX_IMAGE_BYTES:
-            yield Finding("image-size", path, f"the image has {len(body) * 3 // 4:,} bytes")
-    elif scheme == "https://" and len(url) > len(scheme):
+    scheme, _, rest = url.partition(":")
+    scheme = scheme.lower()
+    if scheme == "data":
+        yield Finding("image-source/data", path, "the image stands in the row itself")
+        yield from _inline_image(rest, path)
+    elif scheme in _SCHEMES and len(rest) > len("//") and rest.startswith("//"):
+        yield Finding(_SCHEMES[scheme], path, f"the image is given by {scheme}://")
         try:
             name = urlsplit(url).path.lower()
         except ValueError:
             name = ""
-        if name.endswith(_OTHER_IMAGES):
-            yield Finding("image-format", path, f"the image is {shown(name[-5:])}")
+        suffix = name.rpartition(".")[2]
+        if "." in name and suffix in _OTHER_IMAGES:
+            key = _OWN_KEY.get(suffix, "image-format")
+            yield Finding(key, path, f"the image is {shown(suffix)}")
     else:
         yield Finding("image-source", path, f"no https:// or data: URL: {shown(url, 24)}")
+
+
+def _inline_image(rest: str, path: str) -> Iterator[Finding]:
+    header, _, body = rest.partition(",")
+    media_type = header.split(";")[0].lower()
+    if media_type not in _TAKEN_TYPES:
+        key = _OWN_KEY.get(media_type.removeprefix("image/"), "image-format")
+        yield Finding(key, path, f"the image is {shown(media_type)}")
+    size_bytes = len(body) * 3 // 4
+    for key, limit in MAX_IMAGE_BYTES.items():
+        if size_bytes > limit:
+            yield Finding(key, path, f"the image has {size_bytes:,} bytes")
 
 
 def weights(example: Example) -> Iterator[Finding]:
@@ -187,6 +206,8 @@ def _is_zero(weight: object) -> bool:
 
 def _weight_problem(message: Message) -> str:
     weight = message.fields["weight"]
+    if weight is True and message.role == "assistant":
+        return "weight/true"
     if isinstance(weight, bool) or weight is None:
         return "weight/odd"
     if isinstance(weight, str):

@@ -11,7 +11,7 @@ ROW_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
 MESSAGE_KEYS = frozenset(
     {"role", "content", "name", "weight", "tool_calls", "tool_call_id", "refusal", "function_call"}
 )
-_REASONING = frozenset({"reasoning_content", "reasoning"})
+_REASONING = {"reasoning_content": "unknown-key/reasoning", "reasoning": "unknown-key/thought"}
 # Keys with a meaning, but only in messages of this role.
 _ROLE_OF = {"tool_calls": "assistant", "tool_call_id": "tool"}
 _NAMELESS = ("system", "user", "assistant")
@@ -52,7 +52,7 @@ def message_keys(example: Example) -> Iterator[Finding]:
         for key in message.fields:
             path = join(message.path, key)
             if key in _REASONING:
-                yield Finding("unknown-key/reasoning", path, f"the key {key!r} isn't read")
+                yield Finding(_REASONING[key], path, f"the key {key!r} isn't read")
             elif key == "prefix":
                 yield Finding("unknown-key/misplaced", path, "`prefix` is for serving only")
             elif key not in MESSAGE_KEYS:
@@ -113,7 +113,8 @@ def alternation(example: Example) -> Iterator[Finding]:
     """`alternation`: two messages of one role in a row."""
     for before, message in zip(example.messages, example.messages[1:], strict=False):
         if message.role in ("user", "assistant") and message.role == before.role:
-            yield Finding("alternation", message.path, f"two {message.role} messages in a row")
+            key = "alternation" if message.role == "user" else "alternation/assistant"
+            yield Finding(key, message.path, f"two {message.role} messages in a row")
 
 
 def first_message(example: Example) -> Iterator[Finding]:
