@@ -38,6 +38,13 @@ def command() -> None:
     show_default=True,
     help="Issues kept of each rule; all are counted.",
 )
+@click.option(
+    "--no-duplicates",
+    is_flag=True,
+    help="Don't compare examples: no duplicates, conflicting answers, label balance, overlap.",
+)
+@click.option("--no-scan", is_flag=True, help="Don't look for personal data and secrets.")
+@click.option("--no-tokens", is_flag=True, help="Don't estimate tokens.")
 @click.pass_context
 def check_command(
     context: click.Context,
@@ -49,43 +56,58 @@ def check_command(
     validation: Path | None,
     model: str | None,
     max_errors: int,
+    no_duplicates: bool,
+    no_scan: bool,
+    no_tokens: bool,
 ) -> None:
     """Check training files against the rules of one or more providers.
 
     Says for every problem where it is (line and JSON path), who minds it and how to mend it.
     Exits 0 when no provider has an error, else 1. With --model it counts tokens as that model's
     tokenizer does, and says what is cut of an example that is too long; else it estimates them.
+    Ctrl-C prints what is known so far.
+
+    The rules alone are checked at the speed of the disk: with --no-duplicates, --no-scan and
+    --no-tokens. `ftctl submit` asks for everything.
 
     Example: ftctl data check train.jsonl --validation held-out.jsonl --for openai,local
     """
-    from ftctl.datasets.check import check
-    from ftctl.datasets.rules.table import PROVIDERS
+    from ftctl.datasets.check import LeftOff, check
+    from ftctl.datasets.rules.table import USUAL
     from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 
-    names = [name.strip() for name in providers.split(",")] if providers else PROVIDERS
+    names = [name.strip() for name in providers.split(",")] if providers else USUAL
     one = names[0] if len(names) == 1 else ""
     counter = counter_for(model, one) if model else None
     limit = max_example_tokens(model, one) if model else None
-    with out.progress() as progress:
-        task = progress.add_task("checking", total=None, note="bytes")
+    with out.progress(of_bytes=True) as progress:
+        task = progress.add_task("checking", total=None, note="")
 
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        report = check(
-            files,
-            providers=names,
-            method=method,
-            validation=validation,
-            counter=counter,
-            limit=limit,
-            max_errors=max_errors,
-            on_progress=show,
-        )
+        try:
+            report = check(
+                files,
+                providers=names,
+                method=method,
+                validation=validation,
+                counter=counter,
+                limit=limit,
+                max_errors=max_errors,
+                duplicates=not no_duplicates,
+                scan=not no_scan,
+                tokens=not no_tokens,
+                on_progress=show,
+            )
+        except LeftOff as left:
+            report = left.report
     if out.json:
         out.document(report)
     else:
         _print_report(out, report)
+    if not report.complete:
+        context.exit(130)
     context.exit(0 if report.ok else 1)
 
 
@@ -97,7 +119,10 @@ def _print_report(out: Output, report: "Report") -> None:
     hidden = report.errors + report.warnings - len(report.issues)
     if hidden:
         out.line(f"{hidden:,} more issues of these rules; --max-errors shows more of each.")
-    out.line(f"{report.examples:,} examples, {_tokens_said(report.tokens)}.")
+    if not report.complete:
+        out.line("Left off: this is what was found so far, and the rest is not known.")
+    told = "" if report.tokens.method == "none" else f", {_tokens_said(report.tokens)}"
+    out.line(f"{report.examples:,} examples{told}.")
     for name, verdict in report.providers.items():
         word = ("ok", "green") if verdict.ok else ("not ok", "red")
         counts = f", {verdict.errors:,} errors, {verdict.warnings:,} warnings"

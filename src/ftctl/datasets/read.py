@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self, cast
+from typing import BinaryIO, NamedTuple, Self
 
 from ftctl.datasets.outline import Outline
 from ftctl.errors import UsageError
@@ -91,8 +91,7 @@ class LineReader:
         self._file = _open(path)
         self.size_bytes = path.stat().st_size
         self.gzipped = self._file.peek(2).startswith(b"\x1f\x8b")
-        unpacked = gzip.GzipFile(fileobj=self._file) if self.gzipped else self._file
-        self._stream = cast("BinaryIO", unpacked)
+        self._stream = gzip.GzipFile(fileobj=self._file) if self.gzipped else self._file
         self._first = self._read()
         self.bom = self._first.startswith(b"\xef\xbb\xbf")
         if self.bom:
@@ -152,7 +151,10 @@ class LineReader:
 
     def _read(self) -> bytes:
         try:
-            return self._stream.read(CHUNK_BYTES)
+            if self._file.seekable():
+                return self._stream.read(CHUNK_BYTES)
+            # What a pipe has: waiting there for a whole chunk would make Ctrl-C wait too.
+            return self._stream.read1(CHUNK_BYTES)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             self.damage = str(error) or "the stream is cut off"
             return b""
