@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftctl.cli.data_convert import convert_command
+from ftctl.cli.data_stats import stats_command
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -103,7 +104,8 @@ def check_command(
         except LeftOff as left:
             report = left.report
     if out.json:
-        out.document(report)
+        left_off = {} if report.complete else {"complete": False}
+        out.document(report.model_dump(mode="json") | left_off)
     else:
         _print_report(out, report)
     if not report.complete:
@@ -192,3 +194,4 @@ def split_command(
 command.add_command(check_command)
 command.add_command(convert_command)
 command.add_command(split_command)
+command.add_command(stats_command)

@@ -118,7 +118,7 @@ class Report(BaseModel):
 
     `errors` and `warnings` count everything; `issues` holds the first of each rule, in order of
     file and line. `ok` is True when no asked provider has an error, as far as was read: `complete`
-    is False when a person left off before the end. `rule_counts` and `lines` aren't part of the
+    is False when a person left off before the end. It, `rule_counts` and `lines` aren't part of the
     document: how many issues each rule has, stored or not, and how many lines were found clean at
     once (`fast`) or went through every rule (`slow`).
     """
@@ -134,7 +134,7 @@ class Report(BaseModel):
     issues: list[Issue]
     providers: dict[str, ProviderVerdict]
     tokens: TokenEstimate
-    complete: bool = True
+    complete: bool = Field(default=True, exclude=True)
     rule_counts: dict[str, int] = Field(exclude=True)
     lines: dict[str, int] = Field(exclude=True)
 
