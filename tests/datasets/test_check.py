@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftctl.datasets.check import check
-from ftctl.datasets.examine import _SHAPE_RULES, examine, is_plain
+from ftctl.datasets.examine import examine, is_plain
 from ftctl.datasets.report import Report
+from ftctl.datasets.rules.messages import RULES as MESSAGE_RULES
 from ftctl.datasets.rules.table import PROVIDERS, RULES, letter_of
 from ftctl.datasets.rules.types import read_example
 from ftctl.errors import Unsupported, UsageError
@@ -138,7 +139,7 @@ def test_no_rule_that_a_plain_row_skips_could_find_anything(
     found: list[dict[str, object]],
 ) -> None:
     row: dict[str, object] = {"messages": found}
-    said = [finding for rule in _SHAPE_RULES for finding in rule(read_example(row))]
+    said = [finding for rule in MESSAGE_RULES for finding in rule(read_example(row))]
     assert not (is_plain(row) and said)
 
 

@@ -15,7 +15,7 @@ from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
 from ftctl.datasets.rules import content, nova, structure, trl
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.messages import RULES as _SHAPE_RULES
+from ftctl.datasets.rules.messages import RULES as MESSAGE_RULES
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
 from ftctl.datasets.shapes import is_data
@@ -131,7 +131,7 @@ def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
     broken = list(structure.iter_messages_problems(row))
     example = read_example(row)
     findings += broken
-    for rule in () if is_plain(row) else _SHAPE_RULES:
+    for rule in () if is_plain(row) else MESSAGE_RULES:
         findings += rule(example)
     findings += content.special_tokens(example)
     for rule in nova.RULES if asked.nova else ():

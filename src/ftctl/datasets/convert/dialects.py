@@ -28,13 +28,27 @@ class Takes(NamedTuple):
 # By dialect, as `Capabilities.dialect` and `ftctl data check --for` name them, and method. Every
 # chat file looks like OpenAI's, and not all that Mistral's validators refuse is an error by every
 # tokenizer's rules: so its dialect accepts none unseen, and converting shows whether one will do.
-# OpenAI still reads legacy functions; local chat templates don't.
+# OpenAI and Azure still read legacy functions; local chat templates don't.
+_CHAT = Takes(frozenset({"openai"}), "openai")
+_LEGACY_TOO = Takes(frozenset({"openai", "openai-legacy"}), "openai")
+_PAIRS = Takes(frozenset({"openai-dpo"}), "openai-dpo")
+_PROMPTS = Takes(frozenset({"openai-rft"}), "openai-rft")
 TAKES: dict[tuple[str, Method], Takes] = {
-    ("openai", "sft"): Takes(frozenset({"openai", "openai-legacy"}), "openai"),
-    ("openai", "dpo"): Takes(frozenset({"openai-dpo"}), "openai-dpo"),
-    ("openai", "rft"): Takes(frozenset({"openai-rft"}), "openai-rft"),
+    ("openai", "sft"): _LEGACY_TOO,
+    ("openai", "dpo"): _PAIRS,
+    ("openai", "rft"): _PROMPTS,
+    ("azure", "sft"): _LEGACY_TOO,
+    ("azure", "dpo"): _PAIRS,
+    ("azure", "rft"): _PROMPTS,
     ("mistral", "sft"): Takes(frozenset(), "mistral"),
-    ("local", "sft"): Takes(frozenset({"openai"}), "openai"),
+    ("huggingface", "sft"): _CHAT,
+    ("huggingface", "dpo"): _PAIRS,
+    ("together", "sft"): _CHAT._replace(writes="together"),
+    ("together", "dpo"): _PAIRS._replace(writes="together"),
+    ("fireworks", "sft"): _CHAT._replace(writes="fireworks"),
+    ("fireworks", "dpo"): _PAIRS._replace(writes="fireworks"),
+    ("bedrock", "rft"): _PROMPTS,
+    ("local", "sft"): _CHAT,
 }
 
 

@@ -64,6 +64,7 @@ class FireworksProvider:
         returns_weights=True,
         data_stays_here=False,
         lists_lag=True,
+        dialect="fireworks",
         options=asking.OPTIONS,
     )
 

@@ -77,6 +77,7 @@ class HuggingFaceProvider:
         returns_weights=True,
         data_stays_here=False,
         lists_lag=True,
+        dialect="huggingface",
         engines=("jobs", _SPACE),
         options={
             "flavor": "the machine; the cheapest one that holds the model when left out",

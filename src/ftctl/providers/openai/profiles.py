@@ -49,6 +49,7 @@ class Profile:
     Attributes:
         name: Of the catalog.
         who: Whom messages name.
+        dialect: Whose rules its data must keep; nothing of its own is known of Nebius.
         base_url: Where it answers; None where every customer has an address of their own.
         settings: For each method the settings that it takes, by our names.
         tunings: Ways of tuning that may be asked for.
@@ -77,6 +78,7 @@ class Profile:
     name: str
     who: str
     settings: Mapping[Method, Mapping[str, Setting]]
+    dialect: str = "openai"
     base_url: str | None = None
     tunings: frozenset[Tuning] = frozenset({"lora"})
     sent_for: Mapping[Tuning, Mapping[str, Value]] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class Profile:
             returns_weights=self.returns_weights,
             data_stays_here=False,
             lists_lag=True,
+            dialect=self.dialect,
             options=options,
             can_pause=self.can_pause,
         )
@@ -169,6 +172,7 @@ OPENAI = Profile(
 AZURE = Profile(
     name="azure",
     who="Azure",
+    dialect="azure",
     settings={"sft": _COMMON, "dpo": _DPO, "rft": _RFT},
     options={
         "tier": Setting(
@@ -228,6 +232,7 @@ NEBIUS = Profile(
 BEDROCK = Profile(
     name="bedrock",
     who="Amazon Bedrock",
+    dialect="bedrock",
     settings={
         "rft": {
             "epochs": Setting("n_epochs", low=1, high=50, whole=True),

@@ -59,6 +59,7 @@ class TogetherProvider:
         returns_weights=True,
         data_stays_here=False,
         lists_lag=True,
+        dialect="together",
         options=asking.OPTIONS,
     )
 
