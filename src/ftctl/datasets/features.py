@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftctl.datasets.across import label_share
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, fingerprints
-from ftctl.datasets.read import LineReader
+from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example
-from ftctl.datasets.shapes import families, shape_of
+from ftctl.datasets.shapes import TOOL_CALL, families, shape_of
 from ftctl.errors import DataInvalid
 
 _SHAPES_KEPT = 10_000
@@ -59,18 +60,43 @@ def measure(path: Path) -> DatasetFeatures:
         DataInvalid: no line of it is a chat example.
     """
     measured = _Measured()
-    unreadable = 0
-    with LineReader(path) as reader:
-        for line in reader:
-            parsed = parse_line(line.data, ended=line.ended)
-            row = parsed.value
-            if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
-                measured.add(read_example(row))
-            elif not parsed.findings or parsed.findings[0].key != "blank-line":
-                unreadable += 1
-    if not measured.rows:
-        raise DataInvalid(f"{path}: no line is a chat example", hint=f"ftctl data check {path}")
-    return measured.features(unreadable)
+    examples = ChatExamples(path)
+    for _, example in examples:
+        measured.add(example)
+    return measured.features(examples.unreadable)
+
+
+class ChatExamples:
+    """The chat examples of a file and the lines they stand on, read once from first to last.
+
+    Attributes:
+        unreadable: How many lines aren't chat examples, known once all are read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.unreadable = 0
+
+    def __iter__(self) -> Iterator[tuple[Line, Example]]:
+        """Each example.
+
+        Raises:
+            UsageError: the file can't be read.
+            DataInvalid: no line of it is a chat example.
+        """
+        found = False
+        with LineReader(self._path) as reader:
+            for line in reader:
+                parsed = parse_line(line.data, ended=line.ended)
+                row = parsed.value
+                if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
+                    found = True
+                    yield line, read_example(row)
+                elif not parsed.findings or parsed.findings[0].key != "blank-line":
+                    self.unreadable += 1
+        if not found:
+            said = f"{self._path}: no line is a chat example"
+            raise DataInvalid(said, hint=f"ftctl data check {self._path}")
 
 
 class _Measured:
@@ -97,7 +123,7 @@ class _Measured:
         self.turns += sum(message.role == "assistant" for message in example.messages)
         answer = answer_of(example)
         self.short.append(answer is not None and len(answer) <= LABEL_CHARACTERS)
-        shape = "tool-call" if answer is None else shape_of(answer)
+        shape = TOOL_CALL if answer is None else shape_of(answer)
         if shape in self.shapes or len(self.shapes) < _SHAPES_KEPT:
             self.shapes[shape] += 1
         self._texts(example)

@@ -4,11 +4,17 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 _SQL = re.compile(
     r"\s*(?:select|insert|update|delete|create|with)\b.*\b(?:from|into|set|table|as)\b",
     re.IGNORECASE | re.DOTALL,
 )
+
+_OCCUPIED = 0.02  # share of the texts below which a length is a gap between two kinds of them
+_ALIKE_KEYS = 0.5  # share of their keys that two JSON objects of one task have in common
+
+TOOL_CALL = "tool-call"  # the form of an answer that isn't text
 
 
 def shape_of(answer: str) -> str:
@@ -56,3 +62,49 @@ def families(counts: Counter[str]) -> float:
         return 0.0
     bits = -sum(n / total * math.log2(n / total) for n in counts.values())
     return float(2**bits)
+
+
+def tasks(counts: Mapping[str, int]) -> dict[str, str]:
+    """The task that each form of answer belongs to, as far as form tells: form → task's name.
+
+    JSON objects that share half of their keys are one task's, with fields left out now and then.
+    Texts are one task's over all lengths that follow one another without a gap.
+    """
+    named = {shape: shape for shape in counts}
+    objects = sorted((s for s in counts if s.startswith("json:")), key=lambda s: (-counts[s], s))
+    heads: list[str] = []
+    for shape in objects:
+        head = next((head for head in heads if _keys_alike(head, shape)), None)
+        if head is None:
+            heads.append(shape)
+        named[shape] = head or shape
+    texts = sorted((s for s in counts if s.startswith("text-")), key=_words)
+    enough = _OCCUPIED * sum(counts[shape] for shape in texts)
+    groups: list[list[str]] = [[]]
+    last = 0
+    for shape in texts:
+        if counts[shape] >= enough:
+            if last and _words(shape) > 4 * last:
+                groups.append([])
+            last = _words(shape)
+        groups[-1].append(shape)
+    names = ["text"] if len(groups) == 1 else [f"text-{_words(group[0])}" for group in groups]
+    named |= {shape: name for name, group in zip(names, groups, strict=True) for shape in group}
+    return named
+
+
+def task_counts(counts: Mapping[str, int]) -> Counter[str]:
+    """How many rows each task of `tasks` has."""
+    found: Counter[str] = Counter()
+    for shape, task in tasks(counts).items():
+        found[task] += counts[shape]
+    return found
+
+
+def _words(shape: str) -> int:
+    return int(shape.removeprefix("text-"))
+
+
+def _keys_alike(one: str, other: str) -> bool:
+    a, b = (set(shape.removeprefix("json:").split(",")) for shape in (one, other))
+    return len(a & b) >= _ALIKE_KEYS * len(a | b)

@@ -1,0 +1,375 @@
+"""What is in a dataset: sizes, turns, copies, balance, tasks, variety, and what shouldn't be."""
+
+import random
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftctl.datasets.across import LABEL_SHARE, label_share, repeats
+from ftctl.datasets.examine import LABEL_CHARACTERS
+from ftctl.datasets.features import ChatExamples
+from ftctl.datasets.fingerprints import answer_of, fingerprints
+from ftctl.datasets.rules.privacy import iter_hits
+from ftctl.datasets.rules.types import Example
+from ftctl.datasets.scan import masked_text
+from ftctl.datasets.shapes import TOOL_CALL, families, shape_of, task_counts
+from ftctl.datasets.tokens.texts import EstimateCounter
+from ftctl.datasets.tokens.types import TokenCounter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_T = TypeVar("_T")
+
+FEW_ROWS = 50
+MANY_ROWS = 10_000
+SAMPLE_ROWS = 2_000  # whose words are counted: a share of different ones falls as texts add up
+_COPIES_SHARE = 0.05  # from which copies are worth a sentence
+_TASK_SHARE = 0.05  # of the rows, from which a form of answer is a task and no stray
+_KEPT = 10_000  # different forms or answers told apart
+_SHOWN = 10
+_BINS = 10
+_BATCH = 1_000  # lines counted at once
+_NO_MODEL = "no model was named; --model counts them"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bin(_Part):
+    """Rows whose value is from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    rows: int
+
+
+class Share(_Part):
+    """Rows of one kind, and their share of those counted (0-1)."""
+
+    name: str
+    rows: int
+    share: float
+
+
+class TokenStats(_Part):
+    """Tokens of the examples; `says` tells how they were counted, `error` how far off they are."""
+
+    exact: bool
+    says: str
+    error: str
+    total: int
+    trained: int = Field(description="those of answers, that loss counts on")
+    mean: float
+    median: float
+    p95: float
+    longest: int
+    longest_line: int
+    histogram: list[Bin]
+
+
+class Copies(_Part):
+    """Rows that say again what an earlier one said; each row counts in one place only."""
+
+    exact: int
+    normalised: int = Field(description="the same but for case, spacing or punctuation")
+
+
+class Labels(_Part):
+    """Answers that form a closed set."""
+
+    different: int
+    majority_share: float
+    most: list[Share] = Field(description="the most common ones, personal data masked")
+
+
+class Variety(_Part):
+    """How much differs: 1.0 where nothing is said twice.
+
+    The n-grams are those of a seeded sample of rows, as their share falls the more text there is:
+    compare files only where `sampled_rows` are alike.
+    """
+
+    different_prompts: float = Field(description="share of the rows")
+    different_answers: float = Field(description="share of the rows")
+    sampled_rows: int
+    prompt_ngrams: dict[int, float] = Field(description="n → different runs of n words / all")
+    answer_ngrams: dict[int, float]
+
+
+class DataStats(_Part):
+    """One dataset in numbers; no text of it, but for labels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    schema_: Literal["ftctl.data-stats/1"] = Field("ftctl.data-stats/1", alias="schema")
+    file: Path
+    rows: int
+    unreadable_rows: int
+    tokens: TokenStats
+    turns: dict[int, int] = Field(description="answers in an example → rows")
+    copies: Copies
+    labels: Labels | None = Field(description="null where answers are no closed set")
+    tasks: list[Share] = Field(description="by the form of the last answer, most rows first")
+    output_families: float = Field(description="how many forms of answer there are in effect")
+    variety: Variety
+    system_prompts: int = Field(description="different ones")
+    without_system: int = Field(description="rows that have none")
+    personal_data: dict[str, int] = Field(description="kind → how often")
+    secrets: dict[str, int]
+    guidance: list[str]
+
+
+def stats(path: Path, *, counter: TokenCounter | None = None, seed: int = 0) -> DataStats:
+    """Look at every row of a dataset.
+
+    Args:
+        path: OpenAI-format JSONL. Lines that aren't chat examples are counted and left out.
+        counter: What counts tokens; estimated when left out.
+        seed: Of the rows whose words are compared.
+
+    Raises:
+        UsageError: the file can't be read.
+        DataInvalid: no line of it is a chat example.
+    """
+    examples = ChatExamples(path)
+    seen = _Seen(counter or EstimateCounter(_NO_MODEL), seed)
+    for line, example in examples:
+        seen.add(line.number, line.data, example)
+    return seen.stats(path, examples.unreadable)
+
+
+class _Seen:
+    """Sums and columns over the rows: 45 bytes a row, and a sample of the texts."""
+
+    def __init__(self, counter: TokenCounter, seed: int) -> None:
+        self.numbers = array("Q")
+        self.exact = array("Q")
+        self.normal = array("Q")
+        self.prompts = array("Q")
+        self.answers = array("Q")
+        self.short = array("B")
+        self.turns: Counter[int] = Counter()
+        self.systems: Counter[int] = Counter()
+        self.shapes: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        self.pii: Counter[str] = Counter()
+        self.secrets: Counter[str] = Counter()
+        self.tokens = _Tokens(counter)
+        self._sample: list[tuple[str, str]] = []
+        self._random = random.Random(seed)  # noqa: S311 - a sample, no secret
+
+    def add(self, number: int, data: bytes, example: Example) -> None:
+        self.tokens.add(data)
+        prints = fingerprints(example)
+        self.numbers.append(number)
+        self.exact.append(prints.exact)
+        self.normal.append(prints.normal)
+        self.prompts.append(prints.prompt)
+        self.answers.append(prints.answer)
+        self.turns[sum(message.role == "assistant" for message in example.messages)] += 1
+        _count(self.systems, prints.system)
+        answer = answer_of(example)
+        _count(self.shapes, TOOL_CALL if answer is None else shape_of(answer))
+        self.short.append(answer is not None and len(answer) <= LABEL_CHARACTERS)
+        if answer is not None and self.short[-1]:
+            _count(self.labels, answer.strip())
+        for _, hits in iter_hits(example.row):
+            for hit in hits:
+                (self.pii if hit.category == "pii" else self.secrets)[hit.kind] += 1
+        self._keep(example, answer)
+
+    def _keep(self, example: Example, answer: str | None) -> None:
+        """Every row is in the sample with the same chance."""
+        place = len(self.numbers) - 1
+        if place >= SAMPLE_ROWS:
+            place = self._random.randrange(place + 1)
+        if place < SAMPLE_ROWS:
+            asked = " ".join(text for _, m, text in example.iter_texts() if m.role == "user")
+            self._sample[place : place + 1] = [(asked, answer or "")]
+
+    def stats(self, path: Path, unreadable: int) -> DataStats:
+        rows = len(self.numbers)
+        said = DataStats(
+            schema="ftctl.data-stats/1",
+            file=path,
+            rows=rows,
+            unreadable_rows=unreadable,
+            tokens=self.tokens.stats(self.numbers),
+            turns=dict(sorted(self.turns.items())),
+            copies=self._copies(),
+            labels=self._labels(),
+            tasks=_shares(task_counts(self.shapes), rows, most=_KEPT),
+            output_families=families(self.shapes),
+            variety=self._variety(),
+            system_prompts=len(self.systems) - (0 in self.systems),
+            without_system=self.systems[0],
+            personal_data=dict(self.pii.most_common()),
+            secrets=dict(self.secrets.most_common()),
+            guidance=[],
+        )
+        return said.model_copy(update={"guidance": list(_guidance(said))})
+
+    def _copies(self) -> Copies:
+        exact, _ = repeats(_column(self.exact))
+        normal, _ = repeats(_column(self.normal))
+        return Copies(exact=len(exact), normalised=len(set(normal.tolist()) - set(exact.tolist())))
+
+    def _labels(self) -> Labels | None:
+        import numpy as np
+
+        share = label_share(_column(self.answers), np.frombuffer(self.short, dtype=np.uint8))
+        if share is None:
+            return None
+        return Labels(
+            different=len(np.unique(_column(self.answers))),
+            majority_share=share,
+            most=_shares(self.labels, len(self.numbers), most=_SHOWN),
+        )
+
+    def _variety(self) -> Variety:
+        import numpy as np
+
+        rows = len(self.numbers)
+        return Variety(
+            different_prompts=len(np.unique(_column(self.prompts))) / rows,
+            different_answers=len(np.unique(_column(self.answers))) / rows,
+            sampled_rows=len(self._sample),
+            prompt_ngrams=_different(asked for asked, _ in self._sample),
+            answer_ngrams=_different(answer for _, answer in self._sample),
+        )
+
+
+class _Tokens:
+    """Tokens of each row, counted a batch of lines at a time."""
+
+    def __init__(self, counter: TokenCounter) -> None:
+        self._counter = counter
+        self._held: list[bytes] = []
+        self._totals = array("Q")
+        self._trained = self._inexact = 0
+
+    def add(self, data: bytes) -> None:
+        self._held.append(data)
+        if len(self._held) >= _BATCH:
+            self._count()
+
+    def _count(self) -> None:
+        found = self._counter.count_lines(self._held)
+        self._totals.extend(found.total)
+        self._trained += sum(found.trained)
+        self._inexact += found.inexact
+        self._held = []
+
+    def stats(self, numbers: Sequence[int]) -> TokenStats:
+        import numpy as np
+
+        if self._held:
+            self._count()
+        totals = _column(self._totals)
+        longest = int(totals.argmax())
+        partly = f"{self._inexact:,} rows hold parts of which no rule is published"
+        return TokenStats(
+            exact=self._counter.exact and not self._inexact,
+            says=self._counter.says,
+            error=self._counter.error or (partly if self._inexact else ""),
+            total=int(totals.sum()),
+            trained=self._trained,
+            mean=float(totals.mean()),
+            median=float(np.median(totals)),
+            p95=float(np.percentile(totals, 95)),
+            longest=int(totals[longest]),
+            longest_line=numbers[longest],
+            histogram=list(_histogram(totals)),
+        )
+
+
+def _histogram(values: "NDArray[np.uint64]") -> Iterator[Bin]:
+    """Bins of one width up to the 99th percentile, so that a giant doesn't flatten the others."""
+    import numpy as np
+
+    low, top = int(values.min()), int(values.max())
+    width = 1 + (int(np.percentile(values, 99)) - low) // _BINS
+    for place in range(_BINS + 1):
+        if low > top:
+            return
+        high = top if place == _BINS else low + width - 1
+        yield Bin(low=low, high=high, rows=int(((values >= low) & (values <= high)).sum()))
+        low = high + 1
+
+
+def _different(texts: Iterable[str]) -> dict[int, float]:
+    """Of all runs of one, two and three words in some texts the share that are different."""
+    seen: dict[int, set[int]] = {1: set(), 2: set(), 3: set()}
+    total: Counter[int] = Counter()
+    for text in texts:
+        words = text.casefold().split()
+        for size, found in seen.items():
+            runs = [hash(run) for run in zip(*(words[i:] for i in range(size)), strict=False)]
+            found.update(runs)
+            total[size] += len(runs)
+    return {size: len(found) / total[size] if total[size] else 1.0 for size, found in seen.items()}
+
+
+def _guidance(said: DataStats) -> Iterator[str]:
+    """What a person should do about it, in sentences."""
+    if said.rows < FEW_ROWS:
+        yield (
+            f"{said.rows} rows: start with {FEW_ROWS}-100 good ones, then look at what the tuned "
+            "model still gets wrong and write rows for that"
+        )
+    if said.rows > MANY_ROWS:
+        yield (
+            f"{said.rows:,} rows: before you pay for all of them, tune on 1,000 and on 5,000 and "
+            "score both on the same held-out rows; where the score no longer rises, more rows "
+            "bring cost and no quality"
+        )
+    if said.unreadable_rows:
+        yield (
+            f"{said.unreadable_rows:,} lines aren't chat examples and are counted nowhere else: "
+            f"`ftctl data check {said.file}` names them"
+        )
+    copies = said.copies.exact + said.copies.normalised
+    if copies >= _COPIES_SHARE * said.rows:
+        yield (
+            f"{copies:,} rows say again what an earlier row said ({copies / said.rows:.0%}): drop "
+            "them, unless that much weight is meant"
+        )
+    if said.labels is not None and said.labels.majority_share > LABEL_SHARE:
+        yield (
+            f"one label has {said.labels.majority_share:.0%} of the rows: the others will hardly "
+            "be learnt; add rows of them"
+        )
+    several = [task for task in said.tasks if task.share >= _TASK_SHARE]
+    if len(several) > 1:
+        yield (
+            f"answers have {len(several)} unlike forms, so this may be {len(several)} tasks: a "
+            f"model for each is smaller and easier to judge"
+        )
+    if said.personal_data or said.secrets:
+        yield (
+            "personal data or secrets were found: mask them before the file leaves; what no "
+            f"pattern knows isn't found (`ftctl data check {said.file}` gives the lines)"
+        )
+
+
+def _shares(counts: Mapping[str, int], total: int, *, most: int) -> list[Share]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [Share(name=masked_text(name), rows=n, share=n / total) for name, n in ordered]
+
+
+def _count(counter: "Counter[_T]", value: _T) -> None:
+    if value in counter or len(counter) < _KEPT:
+        counter[value] += 1
+
+
+def _column(values: "array[int]") -> "NDArray[np.uint64]":
+    import numpy as np
+
+    return np.frombuffer(values, dtype=np.uint64)
