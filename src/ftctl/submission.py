@@ -174,8 +174,20 @@ def _upload(
                 f"{file} changed since {record.id} was made of it",
                 hint=f"put it back and run this again, or ftctl cancel {record.id}",
             )
-        files[role] = provider.upload(file, sha256)
+        try:
+            files[role] = provider.upload(file, sha256)
+        except FtctlError as error:
+            _note_refusal(store, record, error)
+            raise
     return files
+
+
+def _note_refusal(store: Store, record: JobRecord, error: FtctlError) -> None:
+    """Keep a definite no with the job; once it is mended, the same submit goes on."""
+    if isinstance(error, Unavailable | RateLimited):
+        return
+    no = {"message": error.message, "error": as_kept(error)}
+    store.update(record.id, lambda now: no if now.state.open_intention else {})
 
 
 def _price(
@@ -190,8 +202,7 @@ def _price(
     try:
         price = ask_price(provider, record, files)
     except (OverMaxCost, NoBalance) as error:
-        no = {"message": error.message, "error": as_kept(error)}
-        store.update(record.id, lambda now: no if now.state.open_intention else {})
+        _note_refusal(store, record, error)
         raise
     if price is None:
         return
