@@ -108,6 +108,10 @@ ODD: list[bytes] = [
     b'{"messages":[{"role":"user","content":"[/INST]"},{"role":"assistant","content":"<<SYS>>"}]}',
     b'{"messages":[{"role":"user","content":"a\\u0040b.example.com jo\\u0040b.org"},'
     b'{"role":"assistant","content":"\\u0073k-aB3aB3aB3aB3aB3aB3aB3aB3"}]}',
+    b'{"messages":[{"role":"user","content":"API-Key: x9Kq2LmZ7pR4tW8vbb"},'
+    b'{"role":"assistant","content":"accessToken = x9Kq2LmZ7pR4tW8vbb and passwords."}]}',
+    b'{"messages":[{"role":"user","content":"an api"},'
+    b'{"role":"assistant","content":"aPi_key=x9Kq2LmZ7pR4tW8vbb"}]}',
     b'{"messages":[{"role":"user","content":"+49 30 901820"},'
     b'{"role":"assistant","content":"4111 1111 1111 1111 AKIAIOSFODNN7EXAMPLE"}]}',
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0}]}',
@@ -304,6 +308,7 @@ def test_generated_files_get_one_report_either_way(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=20_000, deadline=None)
 @given(data=files(), providers=st.sampled_from(["openai", "mistral,local"]))
 def test_very_many_files_get_one_report_either_way(

@@ -3,6 +3,7 @@
 "None found by these patterns" is the most that may be said of a clean result.
 """
 
+import functools
 import math
 import re
 from collections import Counter
@@ -68,7 +69,9 @@ def _phone_valid(text: str) -> bool:
 
 def _random_looking(text: str) -> bool:
     value = re.split(r"[:=]", text, maxsplit=1)[1].strip(" \"'")
-    return bool(re.search(r"\d", value)) and entropy_bits(value) >= 3.5
+    # Only words in ordinary case, as the gates have them.
+    ordinary = text.startswith(_WORDS)
+    return ordinary and bool(re.search(r"\d", value)) and entropy_bits(value) >= 3.5
 
 
 def _always(_: str) -> bool:
@@ -93,6 +96,7 @@ def _p(pattern: str) -> re.Pattern[str]:
 _LONG_NUMBER = _p(r"\d(?:[ ()./-]{0,2}\d){6}")
 _DIGITS = ("<long number>",)
 _SAID = ("api", "secret", "access", "auth", "passw")
+_WORDS = (*_SAID, *map(str.upper, _SAID), *map(str.capitalize, _SAID))
 
 # Prefixes are the issuers' own; source: their documentation of key formats, as read 2026-11.
 PATTERNS: tuple[Pattern, ...] = (
@@ -154,7 +158,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern(
         "secret",
         "credential",
-        (*_SAID, *map(str.upper, _SAID), *map(str.capitalize, _SAID)),
+        _WORDS,
         _p(
             r"(?i:\b(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|password|passwd)"
             r"[\"']?)\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9+/_=-]{16,}"
@@ -164,8 +168,20 @@ PATTERNS: tuple[Pattern, ...] = (
 )
 
 
-# Text without any of these, nor a long number, holds nothing that is looked for.
-GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
+_GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
+
+
+def _screens() -> Iterator[str]:
+    yield from (gate for gate in _GATES if gate not in _WORDS)
+    for word in _WORDS:
+        ends = "tT" if word.lower() in ("access", "auth") else "kK"
+        apart = [f"{sign}{end}" for sign in ("", "_", "-") for end in ends]
+        yield from [word] if word.lower() == "passw" else [f"{word}{end}" for end in apart]
+
+
+# Text without any of these, nor a long number, holds nothing that is looked for. They are the
+# gates, but for common words (`secret`), which are longer here: what goes on in the pattern.
+SCREENS = tuple(_screens())
 
 
 def has_long_number(text: str) -> bool:
@@ -173,17 +189,26 @@ def has_long_number(text: str) -> bool:
     return _LONG_NUMBER.search(text) is not None
 
 
+_CACHED_CHARACTERS = 64
 _URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@")
 
 
 def masked_text(text: str) -> str:
     """The text with everything that `scan_text` finds in it masked, and users in URLs."""
-    text = _URL_USER.sub(r"\1…@", text)
+    return _masked_short(text) if len(text) <= _CACHED_CHARACTERS else _masked(text)
+
+
+def _masked(text: str) -> str:
+    if "://" in text:
+        text = _URL_USER.sub(r"\1…@", text)
     shown, last = [], 0
     for start, end, hit in _found(text):
         shown += [text[last:start], hit.masked]
         last = end
     return "".join([*shown, text[last:]])
+
+
+_masked_short = functools.lru_cache(maxsize=4096)(_masked)  # names of keys, over and over
 
 
 def scan_text(text: str) -> list[Hit]:
@@ -196,7 +221,7 @@ def scan_text(text: str) -> list[Hit]:
 
 def _found(text: str) -> list[tuple[int, int, Hit]]:
     """Hits with where they begin and end, in order of appearance."""
-    gates = [gate for gate in GATES if gate in text]
+    gates = [gate for gate in _GATES if gate in text]
     if has_long_number(text):
         gates += _DIGITS
     hits: list[tuple[int, int, Hit]] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import stringzilla
 
-from ftctl.datasets.scan import GATES
+from ftctl.datasets.scan import SCREENS
 
 # Escapes of what rules look for: control characters, and ASCII, which nothing else escapes but
 # which could hide a key's name or a mark.
@@ -14,7 +14,7 @@ _ASCII = (b"\\u003", b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 _ANGLED = (b"<|", b"/s>", b"_of_turn>", b"SYS>>")
 _SQUARE = (b"T]", b"S]")
 # Of what the scan looks for, an escape could hide anything, space and hyphen too.
-_GATES = (*map(str.encode, GATES), b"\\u002", *_ASCII)
+_PRIVATE = (*map(str.encode, SCREENS), b"\\u002", *_ASCII)
 
 
 def lines_with(data: bytes, needles: Iterable[bytes]) -> set[int]:
@@ -43,7 +43,7 @@ def careful_lines(data: bytes) -> set[int]:
 
 def private_lines(data: bytes) -> set[int]:
     """The indexes of the lines that may hold what the scan looks for, but for long numbers."""
-    return lines_with(data, _GATES)
+    return lines_with(data, _PRIVATE)
 
 
 def count(data: bytes, needle: bytes) -> int:

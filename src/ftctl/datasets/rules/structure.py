@@ -12,6 +12,7 @@ MESSAGE_KEYS = frozenset(
     {"role", "content", "name", "weight", "tool_calls", "tool_call_id", "refusal", "function_call"}
 )
 _REASONING = {"reasoning_content": "unknown-key/reasoning", "reasoning": "unknown-key/thought"}
+_EVERYWHERE = ("role", "content")
 # Keys with a meaning, but only in messages of this role.
 _ROLE_OF = {"tool_calls": "assistant", "tool_call_id": "tool"}
 _NAMELESS = ("system", "user", "assistant")
@@ -50,6 +51,8 @@ def message_keys(example: Example) -> Iterator[Finding]:
     """`unknown-key` of messages."""
     for message in example.messages:
         for key in message.fields:
+            if key in _EVERYWHERE:
+                continue
             path = join(message.path, key)
             if key in _REASONING:
                 yield Finding(_REASONING[key], path, f"the key {key!r} isn't read")
