@@ -86,6 +86,10 @@ def test_every_way_of_counting_a_row_counts_the_same() -> None:
     for row in rows:
         odd = {**row, "nobody_knows": 1}  # a key that only the third way lets pass
         assert count_example(counter, row) == count_example(counter, odd)
+    mixed = counter.count_lines([json.dumps(row).encode() for row in (*rows, rows[0], {})])
+    apart = [count_example(counter, row) for row in (*rows, rows[0], {})]
+    assert mixed.total == [one.total for one in apart]
+    assert mixed.trained == [one.trained for one in apart]
     assert count_example(counter, {"messages": bare}).exact
     assert not count_example(counter, {"messages": calls}).exact
 

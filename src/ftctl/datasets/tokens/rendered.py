@@ -114,6 +114,11 @@ class LocalCounter(RenderedCounter):
         self._place = place
         self._tokenizer = _of_gguf(place) if place.suffix == ".gguf" else load_tokenizer(place)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer itself, for whoever shows what is counted."""
+        return self._tokenizer
+
     @override
     def __reduce__(self) -> tuple[object, ...]:
         return made_again, (LocalCounter, self._place)

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from operator import add, mul, sub
+from itertools import accumulate, chain
+from operator import add, attrgetter, mul, sub
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula
 
 
 _REMEMBERED = 1000  # roles and lists of tools: few in a file, as a rule
+_CONTENT = attrgetter("content")
 _ROLES: Mapping[type, str] = {System: "system", User: "user", Answer: "assistant"}
 
 
@@ -73,8 +74,12 @@ class TextCounter(TokenCounter):
     ) -> LineTokens:
         if not self._opening_tokens:
             self._opening_tokens = {kind: self._opening(role) for kind, role in _ROLES.items()}
+        rows = rows or list(map(_plain_row, lines))
+        plain = [row.messages for row in rows if row is not None and row.messages]
+        if len(plain) == len(lines):
+            return self._count_plain(plain)
         batch = _Batch()
-        for line, row in zip(lines, rows or map(_plain_row, lines), strict=True):
+        for line, row in zip(lines, rows, strict=True):
             if row is not None and row.messages:
                 self._add_plain(batch, row.messages)
             elif not self._add_named(batch, line):
@@ -103,6 +108,16 @@ class TextCounter(TokenCounter):
     def _kept_characters(self, text: str, tokens: int) -> int:
         """How many characters of a text its first tokens hold."""
         raise NotImplementedError
+
+    def _count_plain(self, rows: list[list[System | User | Answer]]) -> LineTokens:
+        """What `_add_plain` counts row by row, column by column: most files are nothing else."""
+        messages = list(chain.from_iterable(rows))
+        counts = self.count(list(map(_CONTENT, messages)))
+        kinds = list(map(type, messages))
+        ends = list(accumulate(map(len, rows)))
+        total = _between(ends, map(add, counts, map(self._opening_tokens.__getitem__, kinds)))
+        trained = _between(ends, map(mul, counts, [kind is Answer for kind in kinds]))
+        return LineTokens([PER_REPLY + tokens for tokens in total], list(trained), 0)
 
     def _add_plain(self, batch: "_Batch", messages: list[System | User | Answer]) -> None:
         kinds = list(map(type, messages))
@@ -302,14 +317,16 @@ class _Batch:
 
     def tokens(self, counts: list[int]) -> LineTokens:
         """Tokens of each line, given those of each text."""
-        total = map(add, self._added, self._between_ends(counts))
-        trained = self._between_ends(map(mul, counts, self.trained))
+        total = map(add, self._added, _between(self._ends, counts))
+        trained = _between(self._ends, map(mul, counts, self.trained))
         return LineTokens(list(total), list(trained), self._inexact)
 
-    def _between_ends(self, counts: Iterable[int]) -> Iterator[int]:
-        until = list(accumulate(counts, initial=0))
-        at_ends = [until[end] for end in self._ends]
-        return map(sub, at_ends, [0, *at_ends])
+
+def _between(ends: list[int], counts: Iterable[int]) -> Iterator[int]:
+    """The sum of the counts up to each end, from the one before."""
+    until = list(accumulate(counts, initial=0))
+    at_ends = [until[end] for end in ends]
+    return map(sub, at_ends, [0, *at_ends])
 
 
 def _plain_row(line: bytes) -> PlainRow | None:
