@@ -33,7 +33,8 @@ from ftctl.datasets.read import ranges, read_range
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.new_code_points import RANGES
 from ftctl.datasets.tokens.ranks import packaged_encoding
-from ftctl.datasets.tokens.tally import Tally
+from ftctl.datasets.tokens.tally import Counting, Tally
+from ftctl.datasets.tokens.texts import plain_row
 from ftctl.datasets.tokens.types import TokenCounter
 
 ENCODING = "o200k_base"
@@ -94,14 +95,16 @@ def _cpu_s() -> float:
 
 
 def _count(file: Path, counter: TokenCounter) -> Tally:
-    found = Tally()
+    counting = Counting(counter, None)
     gc.disable()
     for start, end in ranges(file, 0):
         for piece in read_range(file, start, end):
             if isinstance(piece, bytes):
-                found.add(piece.split(b"\n"), counter, None)
+                lines = piece.splitlines()
+                counting.add(lines, [plain_row(line) for line in lines])
+    counting.flush()
     gc.enable()
-    return found
+    return counting.tally
 
 
 def _texts(file: Path) -> Iterator[str]:

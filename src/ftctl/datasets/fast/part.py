@@ -40,7 +40,7 @@ from ftctl.datasets.rules.huge_line import huge, of_outline
 from ftctl.datasets.rules.types import Finding, read_example
 from ftctl.datasets.scan import has_long_number
 from ftctl.datasets.shapes import is_data
-from ftctl.datasets.tokens.tally import Tally
+from ftctl.datasets.tokens.tally import Counting, Tally
 from ftctl.datasets.tokens.types import TokenCounter
 
 _NO_KEYS: frozenset[str] = frozenset()
@@ -97,7 +97,9 @@ class Part:
         self.findings: list[tuple[int, Finding]] = []
         self.counts: Counter[str] = Counter()
         self.lines = Lines(duplicates=options.asked.duplicates)
-        self.tally = Tally()
+        counter, limit = options.counter, options.limit
+        self._counting = Counting(counter, limit) if counter is not None else None
+        self.tally = self._counting.tally if self._counting is not None else Tally()
         self._options = options
 
     def look(self, pieces: Iterable[bytes | Line]) -> None:
@@ -106,10 +108,8 @@ class Part:
             if isinstance(piece, Line):
                 self._long(piece)
                 self.lines_read += 1
-                if self._options.counter is not None:
-                    self._cut(
-                        self.tally.add_long(piece, self._options.counter, self._options.limit)
-                    )
+                if self._counting is not None:
+                    self._cut(self._counting.add_long(piece))
                 continue
             lines = piece.split(b"\n")
             ended = not lines[-1]
@@ -123,10 +123,11 @@ class Part:
             else:
                 for i, line in enumerate(lines):
                     self.slow(i, line, ended=ended or i < len(lines) - 1)
-            if self._options.counter is not None:
-                counter, limit = self._options.counter, self._options.limit
-                self._cut(self.tally.add(lines, counter, limit, rows))
+            if self._counting is not None:
+                self._cut(self._counting.add(lines, rows))
             self.lines_read += len(lines)
+        if self._counting is not None:
+            self._cut(self._counting.flush())
 
     def _cut(self, cuts: Iterable[tuple[int, Finding]]) -> None:
         for number, finding in cuts:

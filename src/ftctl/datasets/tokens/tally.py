@@ -10,6 +10,8 @@ from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import LineTokens, TokenCounter
 
+_BATCH_BYTES = 4 * 2**20
+
 
 @dataclass
 class Tally:
@@ -85,6 +87,48 @@ class Tally:
         cut = [(self.lines + number, finding) for number, finding in cuts]
         self.append(Tally(total, trained, longest, place, counted.inexact, len(cuts), len(lines)))
         return cut
+
+
+class Counting:
+    """Lines on their way into a tally, many at a time.
+
+    A tokenizer's tables are large: bringing them back into the processor's cache costs about as
+    much as counting a quarter of a megabyte (measured, 2026-11-29).
+
+    Args:
+        counter: Whose tokens.
+        limit: How many tokens of an example are kept; None where nothing is cut.
+
+    Attributes:
+        tally: What was counted; after `flush`, everything.
+    """
+
+    def __init__(self, counter: TokenCounter, limit: int | None) -> None:
+        self.tally = Tally()
+        self._counter = counter
+        self._limit = limit
+        self._lines: list[bytes] = []
+        self._rows: list[PlainRow | None] = []
+        self._size_bytes = 0
+
+    def add(
+        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None
+    ) -> list[tuple[int, Finding]]:
+        """Take more lines, decoded as far as they are, and say what is cut of any."""
+        self._lines += lines
+        self._rows += rows if rows is not None else [None] * len(lines)
+        self._size_bytes += sum(map(len, lines))
+        return self.flush() if self._size_bytes >= _BATCH_BYTES else []
+
+    def add_long(self, line: Line) -> list[tuple[int, Finding]]:
+        """Take a line that may be too long to be held, and say what is cut."""
+        return self.flush() + self.tally.add_long(line, self._counter, self._limit)
+
+    def flush(self) -> list[tuple[int, Finding]]:
+        """Count what waits, and say what is cut."""
+        cuts = self.tally.add(self._lines, self._counter, self._limit, self._rows)
+        self._lines, self._rows, self._size_bytes = [], [], 0
+        return cuts
 
 
 def _iter_cuts(

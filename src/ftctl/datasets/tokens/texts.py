@@ -74,7 +74,7 @@ class TextCounter(TokenCounter):
     ) -> LineTokens:
         if not self._opening_tokens:
             self._opening_tokens = {kind: self._opening(role) for kind, role in _ROLES.items()}
-        rows = rows or list(map(_plain_row, lines))
+        rows = rows or list(map(plain_row, lines))
         plain = [row.messages for row in rows if row is not None and row.messages]
         if len(plain) == len(lines):
             return self._count_plain(plain)
@@ -329,7 +329,8 @@ def _between(ends: list[int], counts: Iterable[int]) -> Iterator[int]:
     return map(sub, at_ends, [0, *at_ends])
 
 
-def _plain_row(line: bytes) -> PlainRow | None:
+def plain_row(line: bytes) -> PlainRow | None:
+    """A line of nothing but messages of role and text, decoded; None of any other."""
     try:
         return decode_plain(line)
     except (ValueError, RecursionError):
