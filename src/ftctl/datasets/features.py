@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +14,7 @@ from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.structure import iter_messages_problems
-from ftctl.datasets.rules.types import Example, read_example
+from ftctl.datasets.rules.types import Example, JsonObject, read_example
 from ftctl.datasets.shapes import TOOL_CALL, families, shape_of
 from ftctl.errors import DataInvalid
 
@@ -69,12 +69,17 @@ def measure(path: Path) -> DatasetFeatures:
 class ChatExamples:
     """The chat examples of a file and the lines they stand on, read once from first to last.
 
+    Args:
+        path: The file.
+        view: What makes an example of a line's object, where it isn't one by itself.
+
     Attributes:
         unreadable: How many lines aren't chat examples, known once all are read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, view: Callable[[JsonObject], JsonObject] | None = None) -> None:
         self._path = path
+        self._view = view
         self.unreadable = 0
 
     def __iter__(self) -> Iterator[tuple[Line, Example]]:
@@ -89,6 +94,8 @@ class ChatExamples:
             for line in reader:
                 parsed = parse_line(line.data, ended=line.ended)
                 row = parsed.value
+                if self._view is not None and isinstance(row, dict):
+                    row = self._view(row)
                 if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
                     found = True
                     yield line, read_example(row)
