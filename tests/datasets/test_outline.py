@@ -41,7 +41,9 @@ def shortened(whole: Any, cut: Any) -> bool:
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32))]))
 values = st.recursive(
     texts | st.integers() | st.none(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("ab", max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 sizes = st.lists(st.integers(0, 20), max_size=20)

@@ -13,9 +13,8 @@ from ftctl.datasets.fingerprints import (
 )
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.rules import content, nova, structure, trl
+from ftctl.datasets.rules import content, messages, nova, structure, trl
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.messages import RULES as MESSAGE_RULES
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
 from ftctl.datasets.shapes import is_data
@@ -131,14 +130,17 @@ def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
     broken = list(structure.iter_messages_problems(row))
     example = read_example(row)
     findings += broken
-    for rule in () if is_plain(row) else MESSAGE_RULES:
-        findings += rule(example)
+    if not is_plain(row):
+        for rule in messages.RULES if messages.has_tools(example) else messages.TALK_RULES:
+            findings += rule(example)
     findings += content.special_tokens(example)
     for rule in nova.RULES if asked.nova else ():
         findings += rule(example)
     findings += private
-    tokens, prompt_tokens = estimate_tokens(example)
-    findings += _too_long(tokens, prompt_tokens)
+    tokens = 0
+    if asked.tokens or len(data) > MAX_EXAMPLE_TOKENS:
+        tokens, prompt_tokens = estimate_tokens(example)
+        findings += _too_long(tokens, prompt_tokens)
     chat = None if broken else _chat_line(example, findings, asked)
     return Examined(tuple(findings), True, found, chat, tokens)
 

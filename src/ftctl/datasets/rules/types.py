@@ -29,19 +29,24 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat example; what isn't an object is left out by `read_example`."""
+    """One message of a chat example; what isn't an object is left out by `read_example`.
 
-    index: int
-    fields: JsonObject
-    within: str = "messages"
+    Attributes:
+        index: Its place in the list.
+        fields: What it holds.
+        within: The list's JSON path.
+        role: Its role, "" when it has none that is a string.
+    """
 
-    @property
-    def role(self) -> str:
-        """Its role, "" when it has none that is a string."""
-        role = self.fields.get("role")
-        return role if isinstance(role, str) else ""
+    __slots__ = ("fields", "index", "role", "within")
+
+    def __init__(self, index: int, fields: JsonObject, within: str = "messages") -> None:
+        self.index = index
+        self.fields = fields
+        self.within = within
+        role = fields.get("role")
+        self.role = role if isinstance(role, str) else ""
 
     @property
     def path(self) -> str:
