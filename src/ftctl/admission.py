@@ -20,7 +20,7 @@ from ftctl.datasets.scan import scan_file
 from ftctl.datasets.tokens.choose import billing_counter, max_example_tokens
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
 from ftctl.estimation.quote import Quote, epochs_asked, quote
-from ftctl.job import JobSpec
+from ftctl.job import JobSpec, Method
 from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
 from ftctl.providers.base import Capabilities
 from ftctl.providers.registry import is_plugin
@@ -141,6 +141,7 @@ def require_valid(spec: JobSpec, dialect: str) -> Report:
         providers=[dialect],
         method=spec.method,
         validation=spec.validation,
+        grader=spec.options.get("grader"),
         counter=None if home else billing_counter(spec.model),
         limit=None if home else max_example_tokens(spec.model, spec.provider),
     )
@@ -149,29 +150,39 @@ def require_valid(spec: JobSpec, dialect: str) -> Report:
         where = f"{first.file}:{first.line}" + (f" {first.path}" if first.path else "")
         raise DataInvalid(
             f"{where}: {first.message} ({first.rule}); {report.errors} errors in all",
-            hint=f"ftctl data check {spec.data} --for {dialect}",
+            hint=f"ftctl data check {spec.data} --for {dialect} --method {spec.method}",
         )
-    if dialect == "local":
+    if dialect in ("local", "huggingface"):
         for file in filter(None, (spec.data, spec.validation)):
-            _require_chat_lines(file)
+            _require_our_lines(file, spec.method)
     return report
 
 
-def _require_chat_lines(file: Path) -> None:
-    """What other local trainers read, and the rules therefore let pass, ours doesn't yet."""
+# What our own training programs read of what TRL reads: a list under this key, and what it is.
+_OURS: Mapping[Method, tuple[str, str, str]] = {
+    "sft": ("messages", "a chat example", "openai"),
+    "dpo": ("preferred_output", "a pair of answers", "openai-dpo"),
+}
+
+
+def _require_our_lines(file: Path, method: Method) -> None:
+    """The rules let everything pass that TRL reads; what runs the job reads less."""
+    if method not in _OURS:
+        return
+    key, what, target = _OURS[method]
     with LineReader(file) as lines:
         for line in lines:
             if not line.data.strip():
                 continue
             try:
-                chat = isinstance(json.loads(line.data)["messages"], list)
+                ours = isinstance(json.loads(line.data)[key], list)
             except (ValueError, TypeError, KeyError, RecursionError):
-                chat = False
-            if not chat:
+                ours = False
+            if not ours:
                 raise DataInvalid(
-                    f"{file}:{line.number}: not a chat example; ftctl trains on one a line, "
-                    'shaped {"messages": [...]}',
-                    hint=f"ftctl data check {file}",
+                    f"{file}:{line.number}: not {what}; ftctl trains on one a line, with a list "
+                    f"under {key!r}",
+                    hint=f"ftctl data convert {file} -o NEW --to {target}",
                 )
 
 

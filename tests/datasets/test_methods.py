@@ -32,7 +32,7 @@ def test_rows_as_the_guides_write_them_pass(
 ) -> None:
     report = check([written(tmp_path, row)], providers=["openai"], method=method)
     assert (report.ok, report.examples) == (True, 12)
-    assert {issue.rule for issue in report.issues} <= {"few-examples"}
+    assert {issue.rule for issue in report.issues} <= {"few-examples", "rft-validation"}
     assert report.tokens.total_tokens > 0
 
 

@@ -14,9 +14,11 @@ from ftctl.datasets.fast.part import Options, Part
 from ftctl.datasets.fast.processes import Done, cores, here
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
+from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.methods import ROWS
 from ftctl.datasets.read import Line, LineReader, joined, ranges
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
+from ftctl.datasets.rules import rft
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.limits import example_count, file_name, file_size, validation_count
 from ftctl.datasets.rules.over_lines import beginning
@@ -45,6 +47,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     providers: Sequence[str] = USUAL,
     method: str = "sft",
     validation: Path | None = None,
+    grader: str | None = None,
     max_errors: int = 50,
     duplicates: bool = True,
     scan: bool = True,
@@ -63,6 +66,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
             tokenizer.
         method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
+        grader: What will give the reward, as JSON text; for rft only.
         max_errors: How many issues are kept of each rule and severity; all are counted.
         duplicates: Whether examples are compared: duplicates, conflicting answers, labels, overlap.
         scan: Whether personal data and secrets are looked for.
@@ -110,15 +114,35 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     for file_check in training:
         if file_check.lines_readable and file_check.examples:
             file_check.add_whole(example_count(file_check.examples, method))
+    _add_overlaps(checked, collector)
+    if validation is not None:
+        _add_validation(checked[-1], training)
+    if method == "rft":
+        _add_graded(checked, grader, no_validation=validation is None)
+    told = _total_tokens(training, counter, limit, asked=tokens)
+    return collector.report(_examples(training), told)
+
+
+def _add_overlaps(checked: Sequence["_FileCheck"], collector: Collector) -> None:
     for one, other in combinations(checked, 2):
         for file, number, finding in overlaps(one.file, one.lines, other.file, other.lines):
             collector.add(file, number, finding)
-    if validation is not None:
-        total_bytes = sum(file_check.size_bytes for file_check in training)
-        checked[-1].add(validation_size(checked[-1].size_bytes, total_bytes))
-        checked[-1].add_whole(validation_count(checked[-1].examples))
-    told = _total_tokens(training, counter, limit, asked=tokens)
-    return collector.report(_examples(training), told)
+
+
+def _add_validation(held_out: "_FileCheck", training: Sequence["_FileCheck"]) -> None:
+    total_bytes = sum(file_check.size_bytes for file_check in training)
+    held_out.add(validation_size(held_out.size_bytes, total_bytes))
+    held_out.add_whole(validation_count(held_out.examples))
+
+
+def _add_graded(
+    checked: Sequence["_FileCheck"], grader: str | None, *, no_validation: bool
+) -> None:
+    if no_validation:
+        checked[0].add_whole(rft.no_validation())
+    if grader is not None:
+        for file_check in checked:
+            file_check.add(grader_findings(file_check.file, grader))
 
 
 @contextlib.contextmanager

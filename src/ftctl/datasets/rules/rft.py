@@ -3,7 +3,6 @@
 Sources: the reinforcement guides of OpenAI and Azure, AWS's checker for Nova; read by 2026-11.
 """
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -61,8 +60,8 @@ class GraderFields:
         odd: Templates that pages of the vendors contradict each other about.
     """
 
-    def __init__(self, grader: JsonObject) -> None:
-        templates = _BRACES.findall(json.dumps(grader))
+    def __init__(self, grader: str) -> None:
+        templates = _BRACES.findall(grader)
         self.names = sorted({found[1] for text in templates if (found := _ITEM.match(text))})
         item = [text for text in templates if text.strip().startswith("item.")]
         self.odd = [text for text in item if not _PLAIN.fullmatch(text)]
@@ -88,3 +87,8 @@ class GraderFields:
             if kind(value) != first:
                 said = f"item.{name} is {kind(value)}, {first} in a row before"
                 yield Finding("rft-grader-field", path, said)
+
+
+def no_validation() -> Iterator[Finding]:
+    """`rft-validation`."""
+    yield Finding("rft-validation", "", "no validation file was given")
