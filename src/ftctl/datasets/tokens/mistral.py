@@ -3,7 +3,9 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from inspect import signature
 from typing import Any
 
 from typing_extensions import override
@@ -94,6 +96,11 @@ class MistralCounter(RenderedCounter):
                 self._tokenizer: Any = MistralTokenizer.from_file(place, mode=mode)
         except (ImportError, OSError) as error:  # sentencepiece is an extra of theirs
             raise ExtraMissing("tokens", f"counting with {file} ({error})") from None
+        instruct: Any = self._tokenizer.instruct_tokenizer
+        encode = instruct.encode_assistant_message
+        # Releases before 1.13 ask whether the answer goes on; it never does here.
+        older = "continue_message" in signature(encode).parameters
+        self._encode_answer = partial(encode, continue_message=False) if older else encode
         self._file = file
 
     @override
@@ -141,9 +148,8 @@ class MistralCounter(RenderedCounter):
     def _answer_lengths(self, messages: Sequence[Any]) -> list[int]:
         """Tokens of each answer with its end; 0 of one that the template leaves out."""
         last_user = max((i for i, m in enumerate(messages) if m.role == "user"), default=-1)
-        encode = self._tokenizer.instruct_tokenizer.encode_assistant_message
         return [
-            len(encode(message, i < last_user, False))
+            len(self._encode_answer(message, is_before_last_user_message=i < last_user))
             for i, message in enumerate(messages)
             if message.role == "assistant"
         ]
