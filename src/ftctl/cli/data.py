@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftctl.cli.data_convert import convert_command
+from ftctl.cli.data_show import show_command
 from ftctl.cli.data_stats import stats_command
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
@@ -193,5 +194,6 @@ def split_command(
 
 command.add_command(check_command)
 command.add_command(convert_command)
+command.add_command(show_command)
 command.add_command(split_command)
 command.add_command(stats_command)

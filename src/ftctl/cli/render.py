@@ -37,6 +37,12 @@ class Output:
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         print(jsonlib.dumps(plain, ensure_ascii=False, default=str), flush=True)
 
+    @property
+    def colored(self) -> bool:
+        """Whether a style shows on stdout; where none does, marks have to say it."""
+        console = self._console(stderr=False)
+        return console.color_system is not None and not console.no_color
+
     def line(self, text: str = "") -> None:
         """Print a line for a person (stdout), as it is, whatever marks it holds."""
         self.styled(text)

@@ -15,6 +15,7 @@ from ftctl.errors import DataInvalid
 if TYPE_CHECKING:
     from torch import Tensor
 
+DEFAULT_MAX_LENGTH = 2048  # tokens in an example, unless set
 # Batches sorted by length together: padding stays small and the order stays random enough.
 _WINDOW_BATCHES = 8
 _LINES_NAMED = 10

@@ -14,7 +14,13 @@ from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
-from ftctl.local_backend.data import Example, collate, iter_step_batches, load_examples
+from ftctl.local_backend.data import (
+    DEFAULT_MAX_LENGTH,
+    Example,
+    collate,
+    iter_step_batches,
+    load_examples,
+)
 from ftctl.local_backend.model import add_adapter, load_adapter_weights, load_base
 from ftctl.local_backend.output import write_output
 from ftctl.local_backend.plan import Plan, make_plan
@@ -25,7 +31,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Model = Any  # a PeftModel
-_LONGEST = 2048  # tokens in an example, unless set
 
 
 class Interrupted(Exception):
@@ -205,7 +210,7 @@ def _load(
     file: Path, tokenizer: Tokenizer, settings: Hyperparameters, run: RunFolder
 ) -> list[Example]:
     """The examples of a file; what was left out of it is told once a run, not every attempt."""
-    loaded = load_examples(file, tokenizer, settings.max_length or _LONGEST)
+    loaded = load_examples(file, tokenizer, settings.max_length or DEFAULT_MAX_LENGTH)
     told = {row.get("message") for row in run.rows(run.events_file)}
     for remark in loaded.remarks:
         message = f"{file}: {remark}"

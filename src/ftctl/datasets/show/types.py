@@ -1,0 +1,96 @@
+"""What is shown of an example: the document of `ftctl data show --json`."""
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["trained", "untrained", "cut"]
+
+_FROZEN = ConfigDict(extra="forbid", frozen=True)
+# What could move a cursor, or write text in another order than it stands.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+class Token(BaseModel):
+    """One token.
+
+    Attributes:
+        id: In the model's vocabulary.
+        text: What it adds; "" of all but the last token of a character that several make up.
+        kind: Whether loss counts on it, or it is beyond the longest length.
+        control: Whether it is a token that the tokenizer calls special.
+    """
+
+    model_config = _FROZEN
+
+    id: int
+    text: str
+    kind: Kind
+    control: bool
+
+
+class Said(BaseModel):
+    """One message, shown without a tokenizer; its text may be shortened."""
+
+    model_config = _FROZEN
+
+    role: str
+    text: str
+    kind: Literal["trained", "untrained"]
+    left_out_characters: int = 0
+
+
+class Example(BaseModel):
+    """One example; either its tokens are shown, or its messages where no model was named.
+
+    `left_out_tokens` are the tokens in the middle of a long example that aren't shown, after the
+    first `left_out_after` of `tokens`; the totals count them.
+    """
+
+    model_config = _FROZEN
+
+    line: int
+    total_tokens: int | None = None
+    trained_tokens: int | None = None
+    cut_tokens: int | None = None
+    left_out_tokens: int = 0
+    left_out_after: int = 0
+    remarks: tuple[str, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    messages: tuple[Said, ...] = ()
+
+
+class Broken(BaseModel):
+    """A line that can't be shown, and why."""
+
+    model_config = _FROZEN
+
+    file: str
+    line: int
+    message: str
+    hint: str
+
+
+class Shown(BaseModel):
+    """Some examples of a dataset: `ftctl.data-show/1`.
+
+    `html` is the page that was written, if one was. `max_length` in tokens; None where no model
+    was named.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    schema_: Literal["ftctl.data-show/1"] = Field("ftctl.data-show/1", alias="schema")
+    file: str
+    source: Literal["chat", "prepared"]
+    model: str | None
+    max_length: int | None
+    html: str | None
+    examples: tuple[Example, ...]
+    broken: tuple[Broken, ...]
+
+
+def visible(text: str) -> str:
+    """Text in which nothing is hidden: control and direction characters stand as their code."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
