@@ -13,6 +13,7 @@ from ftctl.catalog.load import load_shipped
 from ftctl.catalog.types import Phase, Provider
 from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
+from ftctl.cli.providers import base_says, provider_prices
 from ftctl.fault_words import FaultWord
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -113,9 +114,36 @@ def provider(row: Provider) -> str:
     lines += [
         f"Residency: {row.residency.says} (as of {row.residency.as_of}: {row.residency.source})."
     ]
+    lines += [f"Answers: {row.serving.kind}. {served(row)}"]
     lines += [f"Afterwards: {row.after_closing}."] if row.after_closing else []
     lines += [f"Way out: {row.way_out}."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *tuned_bases(row), *prices(row)])
+
+
+def served(row: Provider) -> str:
+    """Where a tuned model answers and what that costs."""
+    serving = row.serving
+    hour = f"{serving.usd_per_gpu_hour:g} USD an hour; " if serving.usd_per_gpu_hour else ""
+    return f"{hour}{serving.note} (as of {serving.as_of}: {serving.source})."
+
+
+def tuned_bases(row: Provider) -> Iterator[str]:
+    """The models that it has tuned, as a table."""
+    pairs = [(model.name, t) for model in load_shipped().models for t in model.tunable]
+    found = [(name, tunable) for name, tunable in pairs if tunable.provider == row.name]
+    if found:
+        yield from ("", "| base | tuned by | as of | source |", "|---|---|---|---|")
+    for name, tunable in found:
+        yield f"| {name} | {base_says(tunable)} | {tunable.as_of} | {cell(tunable.source)} |"
+
+
+def prices(row: Provider) -> Iterator[str]:
+    """What training costs there, as a table."""
+    found = provider_prices(load_shipped(), row)
+    if found:
+        yield from ("", "| for | price | as of | source |", "|---|---|---|---|")
+    for what, says, fact in found:
+        yield f"| {what} | {says} | {fact.as_of}, {fact.confidence} | {cell(fact.source)} |"
 
 
 def starts(phase: Phase) -> str:

@@ -71,3 +71,13 @@ def test_models_table_has_price_source_and_date(monkeypatch: pytest.MonkeyPatch)
     assert "0.4, 1.6" in text
     assert "examples up to 65,536 tokens mirror of OpenAI's deprecations page" in text
     assert "Apache-2.0" in ask("models", "smollm2-135m-instruct", "--as-of", "2026-11-24").stdout
+
+
+def test_a_provider_names_the_bases_that_it_tunes_on_a_day(cli: Cli) -> None:
+    before = cli("providers", "openai", "--as-of", "2026-11-24", "--json").json()["providers"][0]
+    after = cli("providers", "openai", "--as-of", "2027-01-06", "--json").json()["providers"][0]
+    tuned = {row["model"]: row for row in before["bases"]}
+    assert tuned["gpt-4.1-mini"]["until"] == "2027-01-06"
+    assert tuned["gpt-4.1-mini"]["source"]
+    assert after["bases"] == []
+    assert "base gpt-4.1-mini" in cli("providers", "openai", "--as-of", "2026-11-24").stdout

@@ -85,11 +85,26 @@ def _show_one(
         ("limits", f"{', '.join(row.methods) or 'nothing'}; {_limits(row)}", row),
         ("afterwards", row.after_closing or "unknown", row),
         *([("answers may train", f"{terms.trainable}: {terms.says}", terms)] if terms else []),
-        *_prices(catalog, row),
+        *((f"base {name}", base_says(t), t) for name, t in bases(catalog, row, day)),
+        *provider_prices(catalog, row),
     ]
     table = [[what, says, fact.source, checked(fact, day)] for what, says, fact in parts]
     out.table(["what", "says", "source", "checked"], table)
     out.plain(f"way out: {row.way_out}")
+
+
+def bases(catalog: "Catalog", row: "Provider", day: date) -> "list[tuple[str, Tunable]]":
+    """The models that it tunes on a day, and each one's fact."""
+    pairs = [(model.name, tunable) for model in catalog.models for tunable in model.tunable]
+    return [(name, t) for name, t in pairs if t.provider == row.name and t.open_on(day)]
+
+
+def base_says(tunable: "Tunable") -> str:
+    """How a base can be tuned, until when, and how long the result answers."""
+    until = f", until {tunable.until}" if tunable.until else ""
+    serves = f", answers until {tunable.serves_until}" if tunable.serves_until else ""
+    only = ", existing customers only" if tunable.existing_only else ""
+    return f"{', '.join(tunable.methods)}{only}{until}{serves}"
 
 
 def _limits(row: "Provider") -> str:
@@ -98,7 +113,7 @@ def _limits(row: "Provider") -> str:
     return f"{row.min_rows}{most} examples{size}"
 
 
-def _prices(catalog: "Catalog", row: "Provider") -> "list[tuple[str, str, Fact]]":
+def provider_prices(catalog: "Catalog", row: "Provider") -> "list[tuple[str, str, Fact]]":
     """What it bills for training, besides serving."""
     parts: list[tuple[str, str, Fact]] = []
     for price in (price for price in catalog.training if price.provider == row.name):
@@ -130,6 +145,10 @@ def _document(
         **row.model_dump(mode="json"),
         "availability": state.model_dump(mode="json"),
         "old": stale(row.as_of, day) or stale(state.as_of, day),
+        "bases": [
+            {"model": name, **tunable.model_dump(mode="json"), "old": stale(tunable.as_of, day)}
+            for name, tunable in bases(catalog, row, day)
+        ],
         "training_prices": rows("training"),
         "fees": rows("fees"),
         "hardware": rows("hardware"),
