@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner, Result
+from command_line import Cli
 
 from ftctl.cli.models import command as models
 from ftctl.cli.providers import command as providers
