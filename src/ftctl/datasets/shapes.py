@@ -14,7 +14,11 @@ _SQL = re.compile(
 _OCCUPIED = 0.02  # share of the texts below which a length is a gap between two kinds of them
 _ALIKE_KEYS = 0.5  # share of their keys that two JSON objects of one task have in common
 
+_STRAY_SHARE = 0.05  # of the rows, and fewer than this many rows, make a stray and no task
+_STRAY_ROWS = 10
+
 TOOL_CALL = "tool-call"  # the form of an answer that isn't text
+OTHER = "other"  # the task of strays
 
 
 def shape_of(answer: str) -> str:
@@ -68,8 +72,18 @@ def tasks(counts: Mapping[str, int]) -> dict[str, str]:
     """The task that each form of answer belongs to, as far as form tells: form → task's name.
 
     JSON objects that share half of their keys are one task's, with fields left out now and then.
-    Texts are one task's over all lengths that follow one another without a gap.
+    Texts are one task's over all lengths that follow one another without a gap. What has hardly
+    any rows is `other`.
     """
+    named = _by_form(counts)
+    rows: Counter[str] = Counter()
+    for shape, task in named.items():
+        rows[task] += counts[shape]
+    enough = min(_STRAY_ROWS, _STRAY_SHARE * rows.total())
+    return {shape: task if rows[task] >= enough else OTHER for shape, task in named.items()}
+
+
+def _by_form(counts: Mapping[str, int]) -> dict[str, str]:
     named = {shape: shape for shape in counts}
     objects = sorted((s for s in counts if s.startswith("json:")), key=lambda s: (-counts[s], s))
     heads: list[str] = []

@@ -1,24 +1,31 @@
-"""Split a dataset into training, validation and test files that share no prompt."""
+"""Split a dataset into parts that share no prompt, or into a file for each task."""
 
 import hashlib
+import re
 from array import array
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.datasets.digest import file_sha256
-from ftctl.datasets.fingerprints import fingerprints
+from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example
+from ftctl.datasets.shapes import OTHER, TOOL_CALL, shape_of, tasks
 from ftctl.errors import DataInvalid, UsageError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+_SHAPES_KEPT = 10_000  # forms of answer told apart; rows of others are strays
+_NAME = 40  # characters of a task in a file's name
+_Key = TypeVar("_Key", bound=str)
 
 
 class SplitResult(BaseModel):
@@ -34,6 +41,15 @@ class SplitResult(BaseModel):
     rows: dict[Part, int]
     groups: int
     seed: int
+
+
+class TaskSplit(BaseModel):
+    """What a split by task wrote: `ftctl.data-split-tasks/1`; most rows first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: dict[str, Path]
+    rows: dict[str, int]
 
 
 def split(
@@ -71,19 +87,78 @@ def split(
             raise UsageError(f"{name} {share:g} is no share", hint=f"--{name} 0.1")
     if validation + test >= 1:
         raise UsageError("validation and test leave nothing to train on", hint="--test 0.1")
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
-    prompts = array("Q", (prompt for prompt, _ in _iter_rows(path)))
+    _must_be_readable_twice(path)
+    prompts = array("Q", (fingerprints(example).prompt for example, _ in _iter_rows(path)))
     assigned = _assign(prompts, validation, test, seed)
     asked: list[Part] = [part for part in PARTS if shares.get(part, 1) > 0]
     folder = out_dir if out_dir is not None else path.parent
     files = {part: folder / f"{path.stem}.{part}.jsonl" for part in asked}
-    rows = _write(path, assigned, files, force=force)
+
+    def part_of(example: Example) -> Part:
+        return assigned.get(fingerprints(example).prompt, "train")
+
+    rows = _write(path, part_of, files, force=force)
     return SplitResult(files=files, rows=rows, groups=len(assigned), seed=seed)
 
 
-def _iter_rows(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each row's prompt hash and bytes."""
+def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = False) -> TaskSplit:
+    """Write `<stem>.task-<task>.jsonl` for each task, as the form of the last answer tells it.
+
+    Each row is in one file, its bytes kept, in the order of the input.
+
+    Args:
+        path: OpenAI-format JSONL.
+        out_dir: Where the files go; beside the input when left out. Made if need be.
+        force: Replace files that hold something else.
+
+    Raises:
+        UsageError: the file can't be read, or the files can't be written or would replace others.
+        DataInvalid: a line isn't a chat example, or all answers have one form.
+    """
+    _must_be_readable_twice(path)
+    counts: Counter[str] = Counter()
+    for example, _ in _iter_rows(path):
+        shape = _shape(example)
+        if shape in counts or len(counts) < _SHAPES_KEPT:
+            counts[shape] += 1
+    named = tasks(counts)
+    sizes: Counter[str] = Counter()
+    for shape, task in named.items():
+        sizes[task] += counts[shape]
+    if len(sizes) < 2:
+        said = f"the {counts.total():,} answers have one form: there is no second task to tell"
+        raise DataInvalid(f"{path}: {said}", hint=f"ftctl data split {path}")
+    folder = out_dir if out_dir is not None else path.parent
+    names = _file_names([task for task, _ in sizes.most_common()])
+    files = {task: folder / f"{path.stem}.task-{name}.jsonl" for task, name in names.items()}
+    if len(counts) >= _SHAPES_KEPT:
+        files[OTHER] = folder / f"{path.stem}.task-{OTHER}.jsonl"
+    rows = _write(path, lambda example: named.get(_shape(example), OTHER), files, force=force)
+    return TaskSplit(files=files, rows=rows)
+
+
+def _shape(example: Example) -> str:
+    answer = answer_of(example)
+    return TOOL_CALL if answer is None else shape_of(answer)
+
+
+def _file_names(found: list[str]) -> dict[str, str]:
+    """What each task is called in a file's name; no two alike."""
+    names: dict[str, str] = {}
+    for task in found:
+        plain = re.sub(r"[^a-z0-9]+", "-", task.casefold()).strip("-")[:_NAME].strip("-") or "task"
+        taken = sum(name == plain or name.startswith(f"{plain}.") for name in names.values())
+        names[task] = f"{plain}.{taken + 1}" if taken else plain
+    return names
+
+
+def _must_be_readable_twice(path: Path) -> None:
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
+
+
+def _iter_rows(path: Path) -> Iterator[tuple[Example, bytes]]:
+    """Each row and its bytes."""
     with LineReader(path) as reader:
         if reader.oddity:
             raise _invalid(path, 1, f"the file is {reader.oddity}")
@@ -92,7 +167,7 @@ def _iter_rows(path: Path) -> Iterator[tuple[int, bytes]]:
             number = line.number
             if line.whole and not line.data.strip(b" \t\r"):
                 continue
-            yield fingerprints(_example(path, line)).prompt, line.data
+            yield _example(path, line), line.data
         if reader.damage:
             raise _invalid(path, max(number, 1), f"the compressed data is damaged: {reader.damage}")
 
@@ -156,19 +231,19 @@ def _rank(prompt: int, seed: int) -> bytes:
 
 
 def _write(
-    path: Path, assigned: dict[int, Part], files: dict[Part, Path], *, force: bool
-) -> dict[Part, int]:
+    path: Path, part_of: Callable[[Example], _Key], files: Mapping[_Key, Path], *, force: bool
+) -> dict[_Key, int]:
     """Write the parts beside their final names, and rename them once all are whole."""
     partial = {part: file.with_name(f"{file.name}.part") for part, file in files.items()}
     rows = dict.fromkeys(files, 0)
     try:
         next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            streams: dict[Part, BinaryIO] = {
+            streams: dict[_Key, BinaryIO] = {
                 part: stack.enter_context(file.open("wb")) for part, file in partial.items()
             }
-            for prompt, data in _iter_rows(path):
-                part = assigned.get(prompt, "train")
+            for example, data in _iter_rows(path):
+                part = part_of(example)
                 streams[part].write(data + b"\n")
                 rows[part] += 1
         for part, file in files.items():

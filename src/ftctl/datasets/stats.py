@@ -350,7 +350,7 @@ def _guidance(said: DataStats) -> Iterator[str]:
     if len(several) > 1:
         yield (
             f"answers have {len(several)} unlike forms, so this may be {len(several)} tasks: a "
-            f"model for each is smaller and easier to judge"
+            f"model for each is easier to judge (`ftctl data split {said.file} --by task`)"
         )
     if said.personal_data or said.secrets:
         yield (
