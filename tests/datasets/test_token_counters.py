@@ -20,6 +20,7 @@ from ftctl.datasets.tokens.bpe import BpeCounter
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.ranks import packaged_encoding
 from ftctl.datasets.tokens.types import count_example
+from ftctl.errors import UsageError
 
 pytestmark = pytest.mark.medium
 
@@ -132,6 +133,13 @@ def test_a_local_folder_counts_what_training_sees(tmp_path: Path) -> None:
     assert found.exact
     assert found.above_limit == sum(len(one.ids) > 30 for one in made)
     assert counter.count(["aé", "", "<|im_end|>"]) == [3, 0, 1]
+
+
+def test_a_damaged_gguf_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"GGUFjunk")
+    with pytest.raises(UsageError, match="no tokenizer could be read"):
+        counter_for(str(file))
 
 
 @pytest.mark.slow

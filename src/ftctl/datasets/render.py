@@ -56,7 +56,7 @@ class Rendered:
 
 
 def load_tokenizer(folder: Path | str, *, key: str | None = None) -> Tokenizer:
-    """Load the tokenizer of a model folder or hub id; no remote code is run.
+    """Load the tokenizer of a model folder, a `.gguf` file or a hub id; no remote code is run.
 
     Args:
         folder: The model.
@@ -71,9 +71,16 @@ def load_tokenizer(folder: Path | str, *, key: str | None = None) -> Tokenizer:
         from transformers import AutoTokenizer
     except ImportError:
         raise ExtraMissing("local", "reading a tokenizer") from None
+    file = Path(folder)
+    packed = {"gguf_file": file.name} if file.suffix == ".gguf" else {}
+    place = str(file.parent if packed else folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, token=key)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, token=key, **packed
+        )
+    except ImportError:
+        raise ExtraMissing("local", "reading a tokenizer out of a GGUF file") from None
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its readers fail in any way
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(
             f"{folder}: no tokenizer could be read ({first})",

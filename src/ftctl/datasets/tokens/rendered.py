@@ -8,14 +8,13 @@ from typing import Any
 
 from typing_extensions import override
 
-from ftctl.config import switch_off_telemetry
 from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.render import Rendered, Tokenizer, load_tokenizer, render
 from ftctl.datasets.rules.types import JsonObject, read_example
 from ftctl.datasets.tokens.pieces import is_trained, iter_pieces
 from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import Cut, ExampleTokens, LineTokens, TokenCounter, made_again
-from ftctl.errors import DataInvalid, ExtraMissing, UsageError
+from ftctl.errors import DataInvalid
 
 _ONE_AT_A_TIME = threading.Lock()  # tokenizers of transformers fail when two threads use them
 
@@ -112,7 +111,7 @@ class LocalCounter(RenderedCounter):
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        self._tokenizer = _of_gguf(place) if place.suffix == ".gguf" else load_tokenizer(place)
+        self._tokenizer = load_tokenizer(place)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -156,25 +155,3 @@ class LocalCounter(RenderedCounter):
     @override
     def _text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=True)
-
-
-def _of_gguf(file: Path) -> Tokenizer:
-    switch_off_telemetry()
-    try:
-        import gguf  # noqa: F401 - transformers needs it and would say so less plainly
-        from transformers import AutoTokenizer
-    except ImportError:
-        raise ExtraMissing("local", "reading a tokenizer out of a GGUF file") from None
-    try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-    except Exception as error:  # noqa: BLE001 - the reader fails in many ways on a damaged file
-        raise UsageError(
-            f"{file}: no tokenizer could be read ({type(error).__name__})",
-            hint="it may be cut off: download it again, or name a folder with tokenizer.json",
-        ) from None
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(
-            f"{file}: it has no chat template, so chat examples can't be rendered",
-            hint="use the GGUF file of an instruct model",
-        )
-    return tokenizer
