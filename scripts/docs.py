@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/cli.md from the parser, docs/providers.md from the catalog.
+"""Write the generated pages, from the parser, the catalog and the rule table.
 
 `make docs` writes them; with `--check` it only says which are out of date.
 """
@@ -14,15 +14,18 @@ from ftctl.catalog.types import Phase, Provider
 from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
 from ftctl.cli.providers import base_says, provider_prices
+from ftctl.datasets.rules.rule import COLUMNS, SOURCES, Rule
+from ftctl.datasets.rules.table import SECTIONS
 from ftctl.fault_words import FaultWord
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+COLUMN_HEADS = "Os Od Or Az M3 M7 M11 Hf Tg Fw Ge Br Lo"  # of `COLUMNS`, short
 EVERYWHERE = ("json", "quiet", "no_color", "verbose", "help")
 
 
 def main() -> None:
-    """Write both pages, or with `--check` exit 1 when one of them isn't what it would be."""
-    pages = {"cli.md": command_line(), "providers.md": providers()}
+    """Write the pages, or with `--check` exit 1 when one of them isn't what it would be."""
+    pages = {"cli.md": command_line(), "providers.md": providers(), "data-rules.md": data_rules()}
     for name, text in pages.items():
         path = DOCS / name
         if "--check" not in sys.argv:
@@ -157,6 +160,43 @@ def limits(row: Provider) -> str:
     most = f" to {row.max_rows:,}" if row.max_rows else " or more"
     size = f", files up to {row.max_file_mb:,.0f} MB" if row.max_file_mb else ""
     return f"{row.min_rows}{most} examples{size}"
+
+
+def data_rules() -> str:
+    """Every rule of `data check`: what it finds, who minds, where that is written."""
+    parts = [
+        "# Data rules",
+        "Written by `make docs` from the table that `ftctl data check` applies; `ftctl data rules` "
+        "prints it for the providers and the method that you name.",
+        "One letter a provider: E error, W warning, ? warning without a text of that provider's "
+        "that says so, - fine or not applicable. OpenAI has a column each for SFT, DPO and RFT, "
+        "Mistral one for each generation of its tokenizer: `--for mistral` means the strictest "
+        "that is still met, `--for mistral-v7` that one. The columns of Gemini and Bedrock (Nova) "
+        "mean the file after conversion. `data check --fix` mends what is marked *.",
+        "\n".join(
+            [
+                "| column | source |",
+                "|---|---|",
+                *(f"| {k} | {cell(v)} |" for k, v in SOURCES.items()),
+            ]
+        ),
+    ]
+    for title, rows in SECTIONS.items():
+        head = ["rule", "finds", "limit", *COLUMN_HEADS.split(), "to mend it", "source, as of"]
+        lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        lines += [data_rule(key, row) for key, row in rows.items()]
+        parts += [f"## {title}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def data_rule(key: str, rule: Rule) -> str:
+    """One rule as a row of a table."""
+    name, _, variant = key.partition("/")
+    shown = f"`{name}`" + (f" ({variant})" if variant else "") + (" *" if rule.certain else "")
+    source = f"{rule.source or 'as the columns'}, {rule.as_of}"
+    letters = [rule.letters[column] for column in COLUMNS]
+    cells = [shown, rule.checks, rule.limit, *letters, rule.hint, source]
+    return f"| {' | '.join(cell(text) for text in cells)} |"
 
 
 def cell(text: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
+from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_stats import stats_command
 from ftctl.cli.options import command as make_command
@@ -31,7 +32,10 @@ def command() -> None:
 @make_command("check", short_help="Apply every rule of the providers you name.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_FILE)
 @click.option(
-    "--for", "providers", metavar="P[,P]", help="Whose rules: openai, mistral, local; all if not."
+    "--for",
+    "providers",
+    metavar="P[,P]",
+    help="Whose rules, or all; openai, mistral, local if not. `ftctl data rules` lists them.",
 )
 @click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
@@ -78,10 +82,10 @@ def check_command(
     Example: ftctl data check train.jsonl --validation held-out.jsonl --for openai,local
     """
     from ftctl.datasets.check import LeftOff, check
-    from ftctl.datasets.rules.table import USUAL
+    from ftctl.datasets.rules.table import providers_named
     from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 
-    names = [name.strip() for name in providers.split(",")] if providers else USUAL
+    names = providers_named(providers)
     one = names[0] if len(names) == 1 else ""
     counter = counter_for(model, one) if model else None
     limit = max_example_tokens(model, one) if model else None
@@ -239,6 +243,7 @@ def _split_by_task(out: Output, file: Path, out_dir: Path | None, *, force: bool
 
 command.add_command(check_command)
 command.add_command(convert_command)
+command.add_command(rules_command)
 command.add_command(show_command)
 command.add_command(split_command)
 command.add_command(stats_command)

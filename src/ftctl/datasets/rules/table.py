@@ -52,6 +52,17 @@ class Ruling(NamedTuple):
     note: str = ""
 
 
+def providers_named(text: str | None) -> tuple[str, ...]:
+    """Whom a list such as `openai,local` names, known or not; `all` names everybody.
+
+    Args:
+        text: None for the usual ones.
+    """
+    if text is None:
+        return USUAL
+    return PROVIDERS if text.strip() == "all" else tuple(name.strip() for name in text.split(","))
+
+
 def letter_of(rule: Rule, provider: str, method: str = "sft") -> str:
     """How a provider takes what a rule is about: `E`, `W`, `?` or `-`.
 
