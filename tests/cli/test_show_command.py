@@ -1,9 +1,11 @@
 """`ftctl data show`: colours, marks, the page, the document, exit codes."""
 
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from command_line import Cli
 from tiny_model import write_model
@@ -165,3 +167,42 @@ def test_a_catalog_model_is_rendered_by_its_own_template(cli: Cli, rows: Path) -
     assert ran.returncode == 0, ran.stderr
     assert "[-<|im_start|>system" in ran.stdout
     assert "<|im_end|>+}" in ran.stdout
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    folder = tmp_path / "last_run_prepared" / "0a1b"
+    folder.mkdir(parents=True)
+    table = pa.table({"input_ids": [[10, 11, 1]], "labels": [[-100, 11, 1]]})
+    with pa.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    return folder
+
+
+def test_a_prepared_dataset_needs_no_chat_template(
+    cli: Cli, prepared: Path, rows: Path, model: Path, tmp_path: Path
+) -> None:
+    ids = cli("data", "show", prepared)
+    assert "[-10 -]{+11 1 +}" in ids.stdout
+    base = tmp_path / "base"
+    base.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (base / name).write_bytes((model / name).read_bytes())
+    document = cli("data", "show", prepared.parent, "--model", base, "--json").json()
+    assert (document["source"], document["max_length"]) == ("prepared", None)
+    assert document["file"] == str(prepared)
+    tokens = document["examples"][0]["tokens"]
+    assert [token["kind"] for token in tokens] == ["untrained", "trained", "trained"]
+    assert (tokens[-1]["text"], tokens[-1]["control"]) == ("<|im_end|>", True)
+    refused = cli("data", "show", rows, "--model", base)
+    assert refused.returncode == 2
+    assert "no chat template" in refused.stderr
+
+
+def test_without_pyarrow_the_extra_is_named(
+    cli: Cli, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    ran = cli("data", "show", prepared)
+    assert ran.returncode == 3
+    assert "pip install 'ftctl[arrow]'" in ran.stderr

@@ -81,7 +81,8 @@ def show_command(
         place = find_prepared(place)
     elif model and max_length is None:
         max_length = DEFAULT_MAX_LENGTH
-    look = Look(_tokenizer(model) if model else None, max_length, max_tokens)
+    tokenizer = _tokenizer(model, chat=not place.is_dir()) if model else None
+    look = Look(tokenizer, max_length, max_tokens)
     about = f"{place}, {f'tokens of {model}' if model else 'no model named'}"
     items = pick(_rows(place, line or 1, look), place, line=line, count=count or (1 if line else 3))
     with _page(html, place, about) as page:
@@ -136,7 +137,7 @@ def _rows(place: Path, first: int, look: "Look") -> "Iterator[Row]":
     return read(place, first, look)
 
 
-def _tokenizer(model: str) -> "Tokenizer":
+def _tokenizer(model: str, *, chat: bool) -> "Tokenizer":
     """The tokenizer that training would use; no weights are read."""
     from ftctl.config import load_settings
     from ftctl.datasets.render import load_tokenizer
@@ -144,12 +145,14 @@ def _tokenizer(model: str) -> "Tokenizer":
     from ftctl.datasets.tokens.rendered import LocalCounter
     from ftctl.local_backend.base_models import find_base, hub_key
 
+    if (folder := Path(model).expanduser()).is_dir():
+        return load_tokenizer(folder, chat=chat)
     counter = counter_for(model, "local")
     if isinstance(counter, LocalCounter):
         return counter.tokenizer
     home = load_settings().home
     base = find_base(model, home)
-    return load_tokenizer(base, key=hub_key(base, home))
+    return load_tokenizer(base, key=hub_key(base, home), chat=chat)
 
 
 def _tell(out: Output, item: "Broken") -> None:

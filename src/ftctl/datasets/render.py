@@ -55,12 +55,13 @@ class Rendered:
         return sum(self.mask)
 
 
-def load_tokenizer(folder: Path | str, *, key: str | None = None) -> Tokenizer:
+def load_tokenizer(folder: Path | str, *, key: str | None = None, chat: bool = True) -> Tokenizer:
     """Load the tokenizer of a model folder, a `.gguf` file or a hub id; no remote code is run.
 
     Args:
         folder: The model.
         key: For the hub; that of the environment when None.
+        chat: Whether it has to have a chat template.
 
     Raises:
         ExtraMissing: transformers isn't installed.
@@ -86,7 +87,7 @@ def load_tokenizer(folder: Path | str, *, key: str | None = None) -> Tokenizer:
             f"{folder}: no tokenizer could be read ({first})",
             hint="the folder needs tokenizer.json and tokenizer_config.json beside the weights",
         ) from None
-    if not tokenizer.chat_template:
+    if chat and not tokenizer.chat_template:
         raise UsageError(
             f"{folder}: the tokenizer has no chat template, so chat examples can't be rendered",
             hint="use an instruct model, or add chat_template.jinja to the folder",

@@ -17,7 +17,7 @@ from ftctl.datasets.show.types import Example, Said
 from ftctl.datasets.tokens.pieces import is_trained
 from ftctl.errors import DataInvalid
 
-LINE_CAP_BYTES = 4 * 2**20  # tokens of a longer line take hundreds of MB, and nobody reads them
+LINE_CAP_BYTES = 2 * 2**20  # tokens of a longer line take hundreds of MB, and nobody reads them
 _MOST_CHARACTERS = 10_000  # of a message, where no tokens are shown
 
 
