@@ -170,6 +170,7 @@ def _print_issues(out: Output, report: "Report", issues: list["Issue"], title: s
 @click.option("--validation", type=float, default=0.1, show_default=True, help="Share of rows.")
 @click.option("--test", type=float, default=0.1, show_default=True, help="Share of rows.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
+@click.option("--near", is_flag=True, help="Keep prompts together that say nearly the same.")
 @click.option(
     "--by", type=click.Choice(["task"]), help="A file for each task, by the form of its answers."
 )
@@ -184,6 +185,7 @@ def split_command(
     validation: float,
     test: float,
     seed: int,
+    near: bool,
     by: str | None,
     out_dir: Path | None,
     force: bool,
@@ -205,7 +207,15 @@ def split_command(
         _refuse_shares(context)
         _split_by_task(out, file, out_dir, force=force)
         return
-    result = split(file, validation=validation, test=test, seed=seed, out_dir=out_dir, force=force)
+    result = split(
+        file,
+        validation=validation,
+        test=test,
+        seed=seed,
+        near=near,
+        out_dir=out_dir,
+        force=force,
+    )
     if out.json:
         out.document({"schema": "ftctl.data-split/1", **result.model_dump(mode="json")})
         return
@@ -216,7 +226,7 @@ def split_command(
 def _refuse_shares(context: click.Context) -> None:
     given = [
         f"--{name}"
-        for name in ("validation", "test", "seed")
+        for name in ("validation", "test", "seed", "near")
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     if given:

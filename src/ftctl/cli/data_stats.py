@@ -30,8 +30,11 @@ _STYLE = (
 @make_command("stats", short_help="A dataset in numbers, with what to do about them.")
 @click.argument("file", type=_FILE)
 @click.option("--model", metavar="M", help="Whose tokens: a name, a folder, or a GGUF file.")
+@click.option("--near", is_flag=True, help="Look for near-duplicates, too: takes twice as long.")
 @click.option("--html", "page", type=_FILE, metavar="OUT", help="Write a page with charts, too.")
-def stats_command(out: Output, *, file: Path, model: str | None, page: Path | None) -> None:
+def stats_command(
+    out: Output, *, file: Path, model: str | None, near: bool, page: Path | None
+) -> None:
     """Show a dataset in numbers: tokens, turns, copies, labels, tasks, variety, personal data.
 
     Tokens are estimated, or counted with --model. Personal data and secrets are counted by kind
@@ -42,7 +45,7 @@ def stats_command(out: Output, *, file: Path, model: str | None, page: Path | No
     from ftctl.datasets.stats import stats
     from ftctl.datasets.tokens.choose import counter_for
 
-    found = stats(file, counter=counter_for(model) if model else None)
+    found = stats(file, counter=counter_for(model) if model else None, near=near)
     if page is not None:
         try:
             page.write_text(_page(found), encoding="utf-8")
@@ -72,11 +75,10 @@ def _facts(found: "DataStats") -> Iterator[tuple[str, str]]:
         f"median {tokens.median:,.0f}, 95 % up to {tokens.p95:,.0f}, longest "
         f"{tokens.longest:,} (line {tokens.longest_line})",
     )
-    yield (
-        "copies",
-        f"{found.copies.exact:,} exact, {found.copies.normalised:,} more but for case, spacing or "
-        "punctuation",
-    )
+    copies = found.copies
+    near = "" if copies.near is None else f", {copies.near:,} more with nearly the same words"
+    said = f"{copies.normalised:,} more but for case, spacing or punctuation"
+    yield "copies", f"{copies.exact:,} exact, {said}{near}"
     without = f", {found.without_system:,} rows without" * bool(found.without_system)
     yield "system prompts", f"{found.system_prompts:,} different{without}"
     yield "forms of answer", f"{found.output_families:.1f} in effect"

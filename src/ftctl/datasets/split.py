@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.fingerprints import answer_of, fingerprints
+from ftctl.datasets.near import near_rows
 from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
@@ -32,7 +33,7 @@ class SplitResult(BaseModel):
     """What a split wrote: `ftctl.data-split/1`.
 
     `files` and `rows` have one entry a part that was asked for; `groups` is how many different
-    prompts there are, which are never divided.
+    prompts there are, or clusters of them, which are never divided.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ def split(
     validation: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
+    near: bool = False,
     out_dir: Path | None = None,
     force: bool = False,
 ) -> SplitResult:
@@ -73,6 +75,8 @@ def split(
         validation: Share of the rows, 0 to 1; 0 writes no such file.
         test: Likewise.
         seed: Another seed gives another split.
+        near: Keep prompts together, too, whose users say nearly the same; that reads the file
+            twice more.
         out_dir: Where the parts go; beside the input when left out. Made if need be.
         force: Replace files that hold something else.
 
@@ -89,13 +93,16 @@ def split(
         raise UsageError("validation and test leave nothing to train on", hint="--test 0.1")
     _must_be_readable_twice(path)
     prompts = array("Q", (fingerprints(example).prompt for example, _ in _iter_rows(path)))
-    assigned = _assign(prompts, validation, test, seed)
+    heads = _heads(path, prompts) if near else {}
+    together = array("Q", (heads.get(prompt, prompt) for prompt in prompts))
+    assigned = _assign(together, validation, test, seed)
     asked: list[Part] = [part for part in PARTS if shares.get(part, 1) > 0]
     folder = out_dir if out_dir is not None else path.parent
     files = {part: folder / f"{path.stem}.{part}.jsonl" for part in asked}
 
     def part_of(example: Example) -> Part:
-        return assigned.get(fingerprints(example).prompt, "train")
+        prompt = fingerprints(example).prompt
+        return assigned.get(heads.get(prompt, prompt), "train")
 
     rows = _write(path, part_of, files, force=force)
     return SplitResult(files=files, rows=rows, groups=len(assigned), seed=seed)
@@ -135,6 +142,22 @@ def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = Fals
         files[OTHER] = folder / f"{path.stem}.task-{OTHER}.jsonl"
     rows = _write(path, lambda example: named.get(_shape(example), OTHER), files, force=force)
     return TaskSplit(files=files, rows=rows)
+
+
+def _heads(path: Path, prompts: "array[int]") -> dict[int, int]:
+    """For each prompt the least of those that it must stay with, whatever the order of lines."""
+    heads = {prompt: prompt for prompt in prompts}
+
+    def head(prompt: int) -> int:
+        while heads[prompt] != prompt:
+            heads[prompt] = heads[heads[prompt]]
+            prompt = heads[prompt]
+        return prompt
+
+    for place, first in enumerate(near_rows(path, ("user",))):
+        one, other = sorted((head(prompts[place]), head(prompts[first])))
+        heads[other] = one
+    return {prompt: head(prompt) for prompt in heads}
 
 
 def _shape(example: Example) -> str:

@@ -13,6 +13,7 @@ from ftctl.datasets.across import LABEL_SHARE, label_share, repeats
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import answer_of, fingerprints
+from ftctl.datasets.near import near_rows
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.types import Example
 from ftctl.datasets.scan import masked_text
@@ -79,6 +80,7 @@ class Copies(_Part):
 
     exact: int
     normalised: int = Field(description="the same but for case, spacing or punctuation")
+    near: int | None = Field(description="nearly the same words; null where nobody looked")
 
 
 class Labels(_Part):
@@ -126,23 +128,26 @@ class DataStats(_Part):
     guidance: list[str]
 
 
-def stats(path: Path, *, counter: TokenCounter | None = None, seed: int = 0) -> DataStats:
+def stats(
+    path: Path, *, counter: TokenCounter | None = None, near: bool = False, seed: int = 0
+) -> DataStats:
     """Look at every row of a dataset.
 
     Args:
         path: OpenAI-format JSONL. Lines that aren't chat examples are counted and left out.
         counter: What counts tokens; estimated when left out.
+        near: Whether to look for near-duplicates, too: that reads the file twice more.
         seed: Of the rows whose words are compared.
 
     Raises:
-        UsageError: the file can't be read.
+        UsageError: the file can't be read, or not as often as that takes.
         DataInvalid: no line of it is a chat example.
     """
     examples = ChatExamples(path)
     seen = _Seen(counter or EstimateCounter(_NO_MODEL), seed)
     for line, example in examples:
         seen.add(line.number, line.data, example)
-    return seen.stats(path, examples.unreadable)
+    return seen.stats(path, examples.unreadable, near_rows(path) if near else None)
 
 
 class _Seen:
@@ -194,7 +199,7 @@ class _Seen:
             asked = " ".join(text for _, m, text in example.iter_texts() if m.role == "user")
             self._sample[place : place + 1] = [(asked, answer or "")]
 
-    def stats(self, path: Path, unreadable: int) -> DataStats:
+    def stats(self, path: Path, unreadable: int, firsts: list[int] | None) -> DataStats:
         rows = len(self.numbers)
         said = DataStats(
             schema="ftctl.data-stats/1",
@@ -203,7 +208,7 @@ class _Seen:
             unreadable_rows=unreadable,
             tokens=self.tokens.stats(self.numbers),
             turns=dict(sorted(self.turns.items())),
-            copies=self._copies(),
+            copies=self._copies(firsts),
             labels=self._labels(),
             tasks=_shares(task_counts(self.shapes), rows, most=_KEPT),
             output_families=families(self.shapes),
@@ -216,10 +221,15 @@ class _Seen:
         )
         return said.model_copy(update={"guidance": list(_guidance(said))})
 
-    def _copies(self) -> Copies:
-        exact, _ = repeats(_column(self.exact))
-        normal, _ = repeats(_column(self.normal))
-        return Copies(exact=len(exact), normalised=len(set(normal.tolist()) - set(exact.tolist())))
+    def _copies(self, firsts: list[int] | None) -> Copies:
+        exact = set(repeats(_column(self.exact))[0].tolist())
+        normal = set(repeats(_column(self.normal))[0].tolist()) - exact
+        near = {place for place, first in enumerate(firsts or ()) if first != place}
+        return Copies(
+            exact=len(exact),
+            normalised=len(normal),
+            near=None if firsts is None else len(near - exact - normal),
+        )
 
     def _labels(self) -> Labels | None:
         import numpy as np
@@ -335,7 +345,7 @@ def _guidance(said: DataStats) -> Iterator[str]:
             f"{said.unreadable_rows:,} lines aren't chat examples and are counted nowhere else: "
             f"`ftctl data check {said.file}` names them"
         )
-    copies = said.copies.exact + said.copies.normalised
+    copies = said.copies.exact + said.copies.normalised + (said.copies.near or 0)
     if copies >= _COPIES_SHARE * said.rows:
         yield (
             f"{copies:,} rows say again what an earlier row said ({copies / said.rows:.0%}): drop "
