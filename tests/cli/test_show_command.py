@@ -68,6 +68,7 @@ def test_marks_tell_the_kinds_apart_without_colour(cli: Cli, rows: Path, model: 
     assert "[-<|im_start|>user↵\n2+2? <script>" in whole.stdout
     assert "\x1b" not in whole.stdout
     assert "\u202e" not in whole.stdout
+    assert whole.stderr == "{+trained on+}; [-not trained on-]; [xcutx]\n"
     total = cli(*args, "--json").json()["examples"][0]["total_tokens"]
     cut = cli(*args, "--max-length", str(total - 1))
     assert "{+4\\u001b[2J+}[x<|im_end|>x]" in cut.stdout
@@ -140,6 +141,9 @@ def test_without_a_model_it_shows_roles_and_what_is_trained_on(cli: Cli, rows: P
     assert "user (not trained on)" in ran.stdout
     assert "assistant (trained on)" in ran.stdout
     assert "tokens" not in ran.stdout
+    refused = cli("data", "show", rows, "--max-length", "9")
+    assert refused.returncode == 2
+    assert "add --model" in refused.stderr
 
 
 def test_a_broken_line_is_named_and_passed_over(cli: Cli, rows: Path) -> None:

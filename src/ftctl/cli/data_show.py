@@ -9,6 +9,7 @@ import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.datasets.render import Tokenizer
@@ -81,6 +82,8 @@ def show_command(
         place = find_prepared(place)
     elif model and max_length is None:
         max_length = DEFAULT_MAX_LENGTH
+    elif max_length and not model:
+        raise UsageError("--max-length counts tokens: whose?", hint="add --model M")
     tokenizer = _tokenizer(model, chat=not place.is_dir()) if model else None
     look = Look(tokenizer, max_length, max_tokens)
     about = f"{place}, {f'tokens of {model}' if model else 'no model named'}"
@@ -119,8 +122,16 @@ def _go_through(
         if isinstance(item, Broken):
             _tell(out, item)
         elif page is None and not out.json:
+            if shown == 1 and item.tokens:
+                out.note(_legend(marked=not out.colored))
             _print(out, item)
     return shown, kept
+
+
+def _legend(*, marked: bool) -> str:
+    if not marked:
+        return "green: trained on; red: not trained on; grey: cut"
+    return "; ".join(f"{a}{_SAID[kind]}{b}" for kind, (a, b) in _MARKS.items())
 
 
 def _page(html: Path | None, place: Path, about: str) -> "AbstractContextManager[Page | None]":
