@@ -17,12 +17,14 @@ import datetime
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import data_rows
 
@@ -32,6 +34,7 @@ CHECK = (
     "import sys; from pathlib import Path; from ftctl.datasets.check import check\n"
     "report = check([Path(sys.argv[1])], {})\n"
 )
+PEERS = ("together 1.5.35", "cookbook (stand-in)")
 BARE = "duplicates=False, scan=False, tokens=False"
 DECODE = """
 import gc, sys
@@ -109,17 +112,32 @@ def measure(folder: Path, size: int, rounds: int, together: str | None) -> None:
     }
     if together:
         programs["together 1.5.35"] = (together, TOGETHER, ("plain", "real"))
-    taken: dict[tuple[str, str], list[float]] = {}
+    taken: dict[tuple[str, str], list[Speed]] = {}
     for _ in range(rounds):
         for name, (python, program, which) in programs.items():
             for file in which:
-                seconds = seconds_of([python, "-c", program, str(files[file])])
-                speed = files[file].stat().st_size / 1e6 / seconds
-                taken.setdefault((name, file), []).append(speed)
-    speeds = {key: statistics.median(values) for key, values in taken.items()}
+                found = speed_of([python, "-c", program, str(files[file])], files[file])
+                taken.setdefault((name, file), []).append(found)
+    speeds = {
+        key: Speed(*map(statistics.median, zip(*found, strict=True)))
+        for key, found in taken.items()
+    }
     print_table(speeds, list(programs), list(files), rounds)
-    print_ratios(speeds)
+    print_ratios({key: speed.wall for key, speed in speeds.items()}, "by the clock")
+    # What it would be on cores of one's own: peers have use for one, we for all.
+    cores = len(os.sched_getaffinity(0))
+    alone = {
+        key: speed.processor * (1 if key[0] in PEERS else cores) for key, speed in speeds.items()
+    }
+    print_ratios(alone, "by processor time")
     print_memory(rows, data_rows.make(folder / "larger.jsonl", 4 * size, seed=1))
+
+
+class Speed(NamedTuple):
+    """MB a second, by the clock and of processor time."""
+
+    wall: float
+    processor: float
 
 
 def without_tools(file: Path, to: Path) -> Path:
@@ -129,36 +147,44 @@ def without_tools(file: Path, to: Path) -> Path:
     return to
 
 
-def seconds_of(command: list[str]) -> float:
-    """Wall time of one run, in seconds."""
+def speed_of(command: list[str], file: Path) -> Speed:
+    """How fast one run is, with all processes that it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     quiet = {**os.environ, "TOGETHER_NO_BANNER": "1"}
     subprocess.run(command, check=True, capture_output=True, env=quiet)
-    return time.perf_counter() - started
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    size = file.stat().st_size / 1e6
+    return Speed(size / wall, size / processor)
 
 
 def print_table(
-    speeds: dict[tuple[str, str], float], names: list[str], files: list[str], rounds: int
+    speeds: dict[tuple[str, str], Speed], names: list[str], files: list[str], rounds: int
 ) -> None:
-    """MB/s of each candidate on each file."""
+    """MB/s of each candidate on each file, by the clock and of processor time."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
     load = os.getloadavg()[0]
     print(
         f"{today}, ftctl {ftctl.__version__}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores, load {load:.1f}, medians of {rounds}, MB/s"
+        f"{os.cpu_count()} cores, load {load:.1f}, medians of {rounds}, "
+        "MB/s by the clock (of processor time)"
     )
     print(f"| | {' | '.join(files)} |")
     print(f"|---|{'---|' * len(files)}")
     for name in names:
         cells = [speeds.get((name, file)) for file in files]
-        print(f"| {name} | {' | '.join('' if c is None else f'{c:.0f}' for c in cells)} |")
+        told = ("" if c is None else f"{c.wall:.0f} ({c.processor:.0f})" for c in cells)
+        print(f"| {name} | {' | '.join(told)} |")
 
 
-def print_ratios(speeds: dict[tuple[str, str], float]) -> None:
+def print_ratios(speeds: dict[tuple[str, str], float], how: str) -> None:
     """What is asked of the speeds, and what they are."""
-    rules, peers = "check, rules only", ("together 1.5.35", "cookbook (stand-in)")
+    print(f"Ratios {how}:")
+    rules = "check, rules only"
     for file in ("plain", "real"):
-        fastest = max(speeds.get((peer, file), 0.0) for peer in peers)
+        fastest = max(speeds.get((peer, file), 0.0) for peer in PEERS)
         ratio = speeds[rules, file] / fastest
         print(f"{file}: {ratio:.1f} x the fastest peer (asked: 5)")
     for file in ("rows", "plain", "real"):
