@@ -1,11 +1,8 @@
 """A whole file from one format to another: a line at a time, whole or not at all."""
 
 import hashlib
-import json
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -17,12 +14,11 @@ from ftctl.datasets.convert.report import Collector, Conversion
 from ftctl.datasets.convert.rows import Row, RowReader
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.formats import detect
-from ftctl.datasets.rules.types import JsonObject
+from ftctl.datasets.write import beside, encoded, unwritable
 from ftctl.errors import UsageError
 
 _ROWS_LOOKED_AT = 20
 _PROGRESS_LINES = 1000
-_ESCAPED = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 OnProgress = Callable[[int, int], None]
 
@@ -61,7 +57,7 @@ def convert(file: Path, out: Path, wish: Wish | None = None) -> Conversion:
         UsageError: a file can't be read or written, or a format isn't known.
     """
     wish = wish or Wish()
-    with _beside(out, mode=0o666) as (stream, partial):
+    with beside(out, mode=0o666) as (stream, partial):
         done = _Pass(file, wish)
         sha256 = done.run(stream)
         ok = done.collector.ok and not (wish.strict and done.collector.dropped)
@@ -84,8 +80,8 @@ def convert_into(folder: Path, file: Path, wish: Wish) -> Conversion:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from None
-    with _beside(folder / "converted.jsonl", mode=0o600) as (stream, partial):
+        raise unwritable(folder, error) from None
+    with beside(folder / "converted.jsonl", mode=0o600) as (stream, partial):
         done = _Pass(file, wish)
         sha256 = done.run(stream)
         wanted = done.collector.ok and not done.same
@@ -167,7 +163,7 @@ class _Pass:
         if written is None:
             return b""
         self.collector.written += 1
-        return _encoded(written)
+        return encoded(written)
 
     def report(self, *, ok: bool, out: Path | None, sha256: str) -> Conversion:
         """What was done."""
@@ -178,30 +174,3 @@ class _Pass:
             out=None if out is None else str(out),
             sha256=None if out is None else sha256,
         )
-
-
-def _encoded(row: JsonObject) -> bytes:
-    """A row as a line; what some programs take for a line end is escaped."""
-    text = json.dumps(row, ensure_ascii=False)
-    for character, escape in _ESCAPED.items():
-        text = text.replace(character, escape)
-    return text.encode() + b"\n"
-
-
-@contextmanager
-def _beside(out: Path, *, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file beside another, to be renamed to it once it is whole; else it is gone."""
-    partial = out.with_name(f".{out.name}.{secrets.token_hex(8)}.part")
-    try:
-        number = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(number, "wb") as stream:
-            yield stream, partial
-    except OSError as error:
-        raise _unwritable(out, error) from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _unwritable(out: Path, error: OSError) -> UsageError:
-    said = f"{out} can't be written: {error.strerror or error}"
-    return UsageError(said, hint="-o names another file")
