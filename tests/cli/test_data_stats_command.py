@@ -63,3 +63,21 @@ def test_a_page_that_cant_be_written_is_a_usage_error(cli: Cli, file: Path, tmp_
 
 def test_a_missing_file_is_a_usage_error(cli: Cli, tmp_path: Path) -> None:
     assert cli("data", "stats", tmp_path / "no.jsonl").returncode == 2
+
+
+def test_near_duplicates_are_counted_and_named_on_request(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "near.jsonl"
+    words = [f"word{i}" for i in range(60)]
+    lines = [
+        [
+            {"role": "user", "content": " ".join([*words[:30], f"no{i}", *words[30:]])},
+            {"role": "assistant", "content": "yes"},
+        ]
+        for i in range(2)
+    ]
+    path.write_text("".join(json.dumps({"messages": line}) + "\n" for line in lines))
+    shown = " ".join(cli("data", "stats", path, "--near").stdout.split())
+    assert "1 more with nearly the same words" in shown
+    checked = cli("data", "check", path, "--near", "--json")
+    rules = [(issue["rule"], issue["line"]) for issue in json.loads(checked.stdout)["issues"]]
+    assert ("near-duplicate", 2) in rules

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftctl.datasets.check import check
 from ftctl.datasets.near import near_firsts
 from ftctl.datasets.split import split
 from ftctl.datasets.stats import stats
@@ -127,3 +128,32 @@ def test_stats_count_near_duplicates_apart_from_copies(
     copies = stats(file, near=True).copies
     assert (copies.exact, copies.normalised, copies.near) == (1, 1, 2)
     assert stats(file).copies.near is None
+
+
+def test_check_names_near_duplicates_and_near_overlap_with_their_lines(
+    tmp_path: Path, clusters: list[list[str]]
+) -> None:
+    one, two, three = clusters[:3]
+    train = written(tmp_path / "train.jsonl", ["b", one[0], two[0], one[1]])
+    with train.open("a", encoding="utf-8") as more:
+        more.write("{\n" + train.read_text("utf-8").splitlines()[2] + "\n")
+    held_out = written(tmp_path / "held-out.jsonl", [three[0], one[2], two[0]])
+    found = [
+        (Path(issue.file).name, issue.line, issue.rule, issue.message)
+        for issue in check([train], validation=held_out, near=True).issues
+        if "nearly" in issue.message
+    ]
+    said = "this prompt, in nearly the same words, is also"
+    assert sorted(found) == [
+        ("held-out.jsonl", 2, "train-val-overlap", f"{said} train.jsonl:2"),
+        ("train.jsonl", 2, "train-val-overlap", f"{said} held-out.jsonl:2"),
+        ("train.jsonl", 4, "near-duplicate", "nearly the words of line 2"),
+    ]
+    plain = check([train], validation=held_out).issues
+    assert not any("nearly" in issue.message for issue in plain)
+
+
+def test_near_finds_nothing_in_a_file_without_chat_examples(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"text": "a"}\n{"text": "a"}\n')
+    assert not any("nearly" in issue.message for issue in check([file], near=True).issues)

@@ -1,6 +1,8 @@
 """`ftctl data`: check, convert and split datasets."""
 
 import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.datasets.report import Issue, Report, TokenEstimate
+    from ftctl.datasets.tokens.types import TokenCounter
 
 _FILE = click.Path(path_type=Path)
 
@@ -52,6 +55,7 @@ def command() -> None:
     is_flag=True,
     help="Don't compare examples: no duplicates, conflicting answers, label balance, overlap.",
 )
+@click.option("--near", is_flag=True, help="Look for examples with nearly the same words, too.")
 @click.option("--no-scan", is_flag=True, help="Don't look for personal data and secrets.")
 @click.option("--no-tokens", is_flag=True, help="Don't estimate tokens.")
 @click.pass_context
@@ -66,6 +70,7 @@ def check_command(
     model: str | None,
     max_errors: int,
     no_duplicates: bool,
+    near: bool,
     no_scan: bool,
     no_tokens: bool,
 ) -> None:
@@ -83,18 +88,10 @@ def check_command(
     """
     from ftctl.datasets.check import LeftOff, check
     from ftctl.datasets.rules.table import providers_named
-    from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 
     names = providers_named(providers)
-    one = names[0] if len(names) == 1 else ""
-    counter = counter_for(model, one) if model else None
-    limit = max_example_tokens(model, one) if model else None
-    with out.progress(of_bytes=True) as progress:
-        task = progress.add_task("checking", total=None, note="")
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    counter, limit = _counting(model, names)
+    with _shown(out) as show:
         try:
             report = check(
                 files,
@@ -105,6 +102,7 @@ def check_command(
                 limit=limit,
                 max_errors=max_errors,
                 duplicates=not no_duplicates,
+                near=near,
                 scan=not no_scan,
                 tokens=not no_tokens,
                 on_progress=show,
@@ -119,6 +117,30 @@ def check_command(
     if not report.complete:
         context.exit(130)
     context.exit(0 if report.ok else 1)
+
+
+def _counting(
+    model: str | None, providers: Sequence[str]
+) -> "tuple[TokenCounter | None, int | None]":
+    """What counts a model's tokens, and how many of them an example may have."""
+    from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
+
+    if not model:
+        return None, None
+    one = providers[0] if len(providers) == 1 else ""
+    return counter_for(model, one), max_example_tokens(model, one)
+
+
+@contextmanager
+def _shown(out: Output) -> Iterator[Callable[[int, int], None]]:
+    """Progress by bytes, while files are checked."""
+    with out.progress(of_bytes=True) as progress:
+        task = progress.add_task("checking", total=None, note="")
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield show
 
 
 def _print_report(out: Output, report: "Report") -> None:

@@ -16,6 +16,7 @@ from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
 from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.methods import ROWS
+from ftctl.datasets.near import near_findings, near_overlaps
 from ftctl.datasets.read import Line, LineReader, joined, ranges
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
 from ftctl.datasets.rules import rft
@@ -50,6 +51,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     grader: str | None = None,
     max_errors: int = 50,
     duplicates: bool = True,
+    near: bool = False,
     scan: bool = True,
     tokens: bool = True,
     counter: TokenCounter | None = None,
@@ -69,6 +71,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         grader: What will give the reward, as JSON text; for rft only.
         max_errors: How many issues are kept of each rule and severity; all are counted.
         duplicates: Whether examples are compared: duplicates, conflicting answers, labels, overlap.
+        near: Whether chat examples with nearly the same words are looked for, too.
         scan: Whether personal data and secrets are looked for.
         tokens: Whether tokens are estimated, or counted.
         counter: Counts them as the model's tokenizer does; estimated when left out.
@@ -115,12 +118,22 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         if file_check.lines_readable and file_check.examples:
             file_check.add_whole(example_count(file_check.examples, method))
     _add_overlaps(checked, collector)
+    if near:
+        _add_near([one for one in checked if one.examples], collector)
     if validation is not None:
         _add_validation(checked[-1], training)
     if method == "rft":
         _add_graded(checked, grader, no_validation=validation is None)
     told = _total_tokens(training, counter, limit, asked=tokens)
     return collector.report(_examples(training), told)
+
+
+def _add_near(checked: Sequence["_FileCheck"], collector: Collector) -> None:
+    for one in checked:
+        one.add(near_findings(one.file))
+    for one, other in combinations(checked, 2):
+        for file, number, finding in near_overlaps(one.file, other.file):
+            collector.add(file, number, finding)
 
 
 def _add_overlaps(checked: Sequence["_FileCheck"], collector: Collector) -> None:

@@ -8,12 +8,16 @@ import itertools
 import string
 import unicodedata
 import zlib
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftctl.datasets.across import At, repeats
 from ftctl.datasets.features import ChatExamples
-from ftctl.errors import UsageError
+from ftctl.datasets.fingerprints import fingerprints
+from ftctl.datasets.rules.types import Finding
+from ftctl.errors import DataInvalid, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,14 +53,78 @@ def near_rows(path: Path, roles: Collection[str] = ("user", "assistant")) -> lis
         UsageError: the file can't be read, or not twice.
         DataInvalid: no line of it is a chat example.
     """
+    _must_be_readable_twice(path)
+    return near_firsts(lambda: _texts(path, roles))
+
+
+def near_findings(path: Path) -> Iterator[At]:
+    """`near-duplicate`: examples with nearly the words of an earlier one, but for those told apart.
+
+    Exact copies, and copies but for case and punctuation, are found without this.
+
+    Raises:
+        UsageError: the file can't be read, or not as often as that takes.
+    """
+    import numpy as np
+
+    _must_be_readable_twice(path)
+    numbers, _, normal = _columns(path)
+    if not numbers:
+        return
+    copies = set(repeats(np.frombuffer(normal, dtype=np.uint64))[0].tolist())
+    for place, first in enumerate(near_rows(path)):
+        if first != place and place not in copies:
+            said = f"nearly the words of line {numbers[first]}"
+            yield numbers[place], Finding("near-duplicate", "", said)
+
+
+def near_overlaps(file: Path, other: Path) -> Iterator[tuple[Path, int, Finding]]:
+    """`train-val-overlap`: prompts that are in both files in nearly the same words.
+
+    Prompts that are the same but for case and punctuation are found without this.
+
+    Raises:
+        UsageError: a file can't be read, or not as often as that takes.
+    """
+    for path in (file, other):
+        _must_be_readable_twice(path)
+    numbers, prompts, _ = _columns(file)
+    more_numbers, more_prompts, _ = _columns(other)
+    if not numbers or not more_numbers:
+        return
+    same = set(prompts)
+    roles = ("user",)
+    firsts = near_firsts(lambda: itertools.chain(_texts(file, roles), _texts(other, roles)))
+    for place, first in enumerate(firsts[len(numbers) :]):
+        if first < len(numbers) and more_prompts[place] not in same:
+            here, there = numbers[first], more_numbers[place]
+            said = "this prompt, in nearly the same words, is also"
+            yield file, here, Finding("train-val-overlap", "", f"{said} {other.name}:{there}")
+            yield other, there, Finding("train-val-overlap", "", f"{said} {file.name}:{here}")
+
+
+def _must_be_readable_twice(path: Path) -> None:
     if path.exists() and not path.is_dir() and not path.is_file():
         raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
 
-    def texts() -> Iterator[str]:
-        for _, example in ChatExamples(path):
-            yield "\n".join(text for _, m, text in example.iter_texts() if m.role in roles)
 
-    return near_firsts(texts)
+def _texts(path: Path, roles: Collection[str]) -> Iterator[str]:
+    for _, example in ChatExamples(path):
+        yield "\n".join(text for _, m, text in example.iter_texts() if m.role in roles)
+
+
+def _columns(path: Path) -> "tuple[array[int], array[int], array[int]]":
+    """Each example's line, its prompt's print, and its own; nothing where a file has none."""
+    numbers, prompts, normal = array("Q"), array("Q"), array("Q")
+    try:
+        for line, example in ChatExamples(path):
+            prints = fingerprints(example)
+            numbers.append(line.number)
+            prompts.append(prints.prompt)
+            normal.append(prints.normal)
+    except DataInvalid:
+        pass
+    return numbers, prompts, normal
 
 
 def near_firsts(texts: Callable[[], Iterable[str]]) -> list[int]:
