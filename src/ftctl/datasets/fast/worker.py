@@ -46,6 +46,7 @@ def main() -> None:
         pickle.dump(task.done(), results, protocol=pickle.HIGHEST_PROTOCOL)
         results.flush()
         gc.collect()
+        gc.freeze()  # what is alive now stays: the next look needn't go through it
 
 
 if __name__ == "__main__":
