@@ -2,6 +2,8 @@
 
 Each test here is at least as strict as the rules that it spares (`datasets/rules`); tests hold it
 to that on generated rows.
+
+A new rule that could find something in such a row needs its test here or its mark in `screen`.
 """
 
 import re
