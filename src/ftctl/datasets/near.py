@@ -134,7 +134,7 @@ def near_firsts(texts: Callable[[], Iterable[str]]) -> list[int]:
     It takes 200 bytes a text, and the runs of those that are compared.
 
     Args:
-        texts: Gives the same texts each time that it is called: it is, twice.
+        texts: Gives the same texts each time that it is called, which may be twice.
     """
     import numpy as np
 
@@ -143,6 +143,8 @@ def near_firsts(texts: Callable[[], Iterable[str]]) -> list[int]:
         return []
     keys = np.concatenate(blocks)
     groups = list(_groups(keys))
+    if not groups:
+        return list(range(len(keys)))
     wanted = np.zeros(len(keys), dtype=np.bool_)
     for group in groups:
         wanted[group] = True
