@@ -10,6 +10,7 @@ import click
 
 from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
+from ftctl.cli.data_fix import fixed_copy, fixed_document, print_fixed
 from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_stats import stats_command
@@ -42,6 +43,7 @@ def command() -> None:
 )
 @click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
+@click.option("--fix", "new", type=_FILE, metavar="OUT", help="Write a corrected copy, check it.")
 @click.option("--model", metavar="M", help="Whose tokens: a name, a folder, or a GGUF file.")
 @click.option(
     "--max-errors",
@@ -67,6 +69,7 @@ def check_command(
     providers: str | None,
     method: str,
     validation: Path | None,
+    new: Path | None,
     model: str | None,
     max_errors: int,
     no_duplicates: bool,
@@ -81,6 +84,9 @@ def check_command(
     tokenizer does, and says what is cut of an example that is too long; else it estimates them.
     Ctrl-C prints what is known so far.
 
+    With --fix it writes OUT, in which all is mended that those who are named mind and that has
+    but one mend, lists the changes, and checks OUT: what it names then is left for you.
+
     The rules alone are checked at the speed of the disk: with --no-duplicates, --no-scan and
     --no-tokens. `ftctl submit` asks for everything.
 
@@ -90,11 +96,12 @@ def check_command(
     from ftctl.datasets.rules.table import providers_named
 
     names = providers_named(providers)
+    fixed = fixed_copy(files, new, names, method, max_errors) if new else None
     counter, limit = _counting(model, names)
     with _shown(out) as show:
         try:
             report = check(
-                files,
+                [new] if new else files,
                 providers=names,
                 method=method,
                 validation=validation,
@@ -111,8 +118,11 @@ def check_command(
             report = left.report
     if out.json:
         left_off = {} if report.complete else {"complete": False}
-        out.document(report.model_dump(mode="json") | left_off)
+        mended = fixed_document(fixed) if fixed else {}
+        out.document(report.model_dump(mode="json") | left_off | mended)
     else:
+        if new and fixed:
+            print_fixed(out, fixed, new)
         _print_report(out, report)
     if not report.complete:
         context.exit(130)

@@ -1,7 +1,6 @@
 """Check dataset files against every rule of the providers asked for, in one pass."""
 
 import contextlib
-import difflib
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, combinations, islice
@@ -15,7 +14,7 @@ from ftctl.datasets.fast.processes import Done, cores, here
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
 from ftctl.datasets.graded import grader_findings
-from ftctl.datasets.methods import ROWS
+from ftctl.datasets.methods import require_method
 from ftctl.datasets.near import near_findings, near_overlaps
 from ftctl.datasets.read import Line, LineReader, joined, ranges
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
@@ -23,11 +22,11 @@ from ftctl.datasets.rules import rft
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.limits import example_count, file_name, file_size, validation_count
 from ftctl.datasets.rules.over_lines import beginning
-from ftctl.datasets.rules.table import GENERATIONS, PROVIDERS, USUAL
+from ftctl.datasets.rules.table import USUAL, known_providers
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.tokens.types import TokenCounter
-from ftctl.errors import Unsupported, UsageError
+from ftctl.errors import UsageError
 
 _FIRST_LINES = 20
 
@@ -85,12 +84,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         Unsupported: a method of which no rules are known.
         LeftOff: Ctrl-C; it holds what was found so far.
     """
-    providers = _known(providers)
-    if method not in ("sft", *ROWS):
-        raise Unsupported(
-            f"data for {method} can't be checked; for sft, {', '.join(ROWS)} they can",
-            hint="--method sft",
-        )
+    providers = known_providers(providers)
+    require_method(method)
     if not files:
         raise UsageError("no file to check", hint="ftctl data check FILE")
     every = [*files, validation] if validation is not None else list(files)
@@ -172,20 +167,6 @@ def _collector_off() -> Iterator[None]:
 
 def _examples(checks: Sequence["_FileCheck"]) -> int:
     return sum(file_check.examples for file_check in checks)
-
-
-def _known(providers: Sequence[str]) -> tuple[str, ...]:
-    for name in providers:
-        if name not in PROVIDERS + GENERATIONS:
-            near = difflib.get_close_matches(name.lower(), PROVIDERS, n=1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(
-                f"no rules are known for the provider {name!r}",
-                hint=f"{meant}known: {', '.join(PROVIDERS + GENERATIONS)}",
-            )
-    if not providers:
-        raise UsageError("no provider to check for", hint=f"--for {','.join(PROVIDERS)}")
-    return tuple(dict.fromkeys(providers))
 
 
 def _require_different(files: Sequence[Path]) -> None:

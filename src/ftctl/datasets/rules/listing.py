@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftctl.datasets.rules.rule import READ, SOURCES, Rule
-from ftctl.datasets.rules.table import GENERATIONS, PROVIDERS, SECTIONS, letter_of
+from ftctl.datasets.rules.table import PROVIDERS, SECTIONS, known_providers, letter_of
 from ftctl.errors import UsageError
 
 METHODS = ("sft", "dpo", "rft")
@@ -62,12 +62,7 @@ def rules_for(providers: Sequence[str] = PROVIDERS, method: str | None = None) -
     Raises:
         UsageError: a provider or a method is unknown.
     """
-    for name in providers:
-        if name not in PROVIDERS + GENERATIONS:
-            known = ", ".join(PROVIDERS + GENERATIONS)
-            raise UsageError(
-                f"no rules are known for the provider {name!r}", hint=f"known: {known}"
-            )
+    providers = known_providers(providers)
     if method is not None and method not in METHODS:
         known = ", ".join(METHODS)
         raise UsageError(f"no rules are known for the method {method!r}", hint=f"known: {known}")

@@ -1,5 +1,7 @@
 """Who applies which rule at which severity: the one table, and what it says of a finding."""
 
+import difflib
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from ftctl.datasets.rules import (
@@ -11,6 +13,7 @@ from ftctl.datasets.rules import (
     table_tools,
 )
 from ftctl.datasets.rules.rule import Rule
+from ftctl.errors import UsageError
 
 Severity = Literal["error", "warning"]
 
@@ -61,6 +64,26 @@ def providers_named(text: str | None) -> tuple[str, ...]:
     if text is None:
         return USUAL
     return PROVIDERS if text.strip() == "all" else tuple(name.strip() for name in text.split(","))
+
+
+def known_providers(names: Sequence[str]) -> tuple[str, ...]:
+    """The same names, each once.
+
+    Raises:
+        UsageError: there are none, or one that the table doesn't have; names the nearest.
+    """
+    known = PROVIDERS + GENERATIONS
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name.lower(), known, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(
+                f"no rules are known for the provider {name!r}",
+                hint=f"{meant}known: {', '.join(known)}",
+            )
+    if not names:
+        raise UsageError("no provider to check for", hint=f"--for {','.join(USUAL)}")
+    return tuple(dict.fromkeys(names))
 
 
 def letter_of(rule: Rule, provider: str, method: str = "sft") -> str:
