@@ -217,12 +217,12 @@ class _Fix:
             pieces = _objects(data.decode())
             self._changed(number, Mend(finding.key, "", f"{len(pieces)} objects", "a line each"))
             return pieces
-        trimmed = data.rstrip(b" \t\r")
+        trimmed = data.rstrip(_BLANK)
         if finding.key == "json" and trimmed.endswith(b","):
             shorter = parse_line(trimmed[:-1])
             if shorter.valid and isinstance(shorter.value, dict):
                 self._changed(number, Mend("json", "", "a comma after the object", ""))
-                return [trimmed[:-1]]
+                return [trimmed[:-1].rstrip(_BLANK)]
         return [data]
 
     def _unrolled(self, number: int, data: bytes, parsed: Parsed) -> list[bytes]:

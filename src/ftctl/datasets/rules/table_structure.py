@@ -84,7 +84,7 @@ ROWS: dict[str, Rule] = {
         ERROR,
         "a role that nobody knows",
         "use system, user, assistant or tool, in lower case",
-        "mended: case, spaces, human, gpt, model, bot",
+        "mended: case, spaces, human, gpt, model",
         certain=True,
     ),
     "role/developer": Rule(
