@@ -3,6 +3,7 @@
 Severities by provider; who isn't named doesn't mind.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from rule_rows import (
     who,
 )
 
+from ftctl.datasets.check import check
+from ftctl.datasets.report import Issue
 from ftctl.datasets.rules.limits import example_count, file_name, file_size, validation_count
 from ftctl.datasets.rules.table import (
     GENERATIONS,
@@ -161,6 +164,52 @@ def test_a_rule_is_minded_by_those_who_have_it(
 ) -> None:
     assert who(issues(tmp_path, bad), rule, path) == minded
     assert who(issues(tmp_path, good), rule, path) == {}
+
+
+def gemini(*turns: object) -> Row:
+    return {"contents": list(turns)}
+
+
+def turn(role: str, *parts: object, key: str = "parts") -> Row:
+    return {"role": role, key: list(parts) or [{"text": "a"}]}
+
+
+def nova(*turns: object, version: object = "bedrock-conversation-2024") -> Row:
+    return {"schemaVersion": version, "system": [{"text": "Be brief."}], "messages": list(turns)}
+
+
+ASKS, TELLS = turn("user", key="content"), turn("assistant", key="content")
+OWN: list[tuple[str, str, Row]] = [
+    ("gemini", "contents", gemini()),
+    ("gemini", "contents[1]", gemini(turn("user"), "a")),
+    ("gemini", "contents[1].role", gemini(turn("user"), turn("assistant"))),
+    ("gemini", "contents[0].role", gemini(turn("model"))),
+    ("gemini", "contents[2].role", gemini(turn("user"), turn("model"), turn("user"))),
+    ("gemini", "contents[0].parts", gemini({"role": "user", "parts": "a"}, turn("model"))),
+    ("gemini", "contents[0].parts[0]", gemini(turn("user", {"txt": "a"}), turn("model"))),
+    ("gemini", "contents[0].parts[0].text", gemini(turn("user", {"text": 1}), turn("model"))),
+    ("bedrock", "schemaVersion", nova(ASKS, TELLS, version=1)),
+    ("bedrock", "messages[0].content", nova({"role": "user", "content": "a"}, TELLS)),
+    ("bedrock", "messages[1].role", nova(ASKS, ASKS, TELLS)),
+]
+
+
+@pytest.mark.parametrize(("provider", "path", "row"), OWN)
+def test_a_vendors_own_shape_is_checked_for_that_vendor(
+    provider: str, path: str, row: Row, tmp_path: Path
+) -> None:
+    good = nova(ASKS, TELLS) if provider == "bedrock" else gemini(turn("user"), turn("model"))
+    found = own_issues(tmp_path, [good, row])
+    told = {(issue.line, issue.path): issue.providers for issue in found}
+    assert told[2, path] == (provider,)
+    assert {line for line, _ in told} == {2}
+
+
+def own_issues(folder: Path, rows: list[Row]) -> list[Issue]:
+    file = folder / "x.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    report = check([file], providers=PROVIDERS)
+    return [issue for issue in report.issues if issue.rule in ("gemini-row", "bedrock-row")]
 
 
 @pytest.mark.parametrize(

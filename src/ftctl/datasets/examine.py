@@ -13,7 +13,7 @@ from ftctl.datasets.fingerprints import (
 )
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.rules import content, messages, nova, structure, trl
+from ftctl.datasets.rules import content, messages, nova, own_shapes, structure, trl
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
@@ -122,7 +122,8 @@ def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
         return Examined(told, True, None, None, -(-len(data) // 4))
     found = format_of(row)
     if found is not None and found.name != CHAT:
-        told = (*parsed.findings, *trl.values(row), *private)
+        own = own_shapes.values(found.key, row)
+        told = (*parsed.findings, *own, *trl.values(row), *private)
         return Examined(told, True, found, None, -(-len(data) // 4))
     findings = parsed.findings
     if other := second_format(row):

@@ -79,6 +79,18 @@ ROWS: dict[str, Rule] = {
         "Bedrock's own format",
         'write chat examples: {"messages": [...]}',
     ),
+    "gemini-row": Rule(
+        "---- --- - -- E- -",
+        "a row in Gemini's own format that isn't as its page has it",
+        'write {"contents": [{"role": "user" or "model", "parts": [{"text": ...}]}, ...]}, '
+        "user and model in turn, the model last",
+    ),
+    "bedrock-row": Rule(
+        "---- --- - -- -E -",
+        "a row in Bedrock's own format that isn't as its page has it",
+        'write {"schemaVersion": "bedrock-conversation-2024", "messages": [{"role": ..., '
+        '"content": [{"text": ...}]}, ...]}, user and assistant in turn, the assistant last',
+    ),
     "format-two": Rule(ERROR, "two formats in one file or row", "keep one format in a file"),
     "role": Rule(
         ERROR,
