@@ -154,16 +154,20 @@ def _legacy(talk: _Talk, minded: Minded) -> Iterator[Mend]:
             pending = ""
 
 
+def _tool_list(talk: _Talk, minded: Minded) -> Iterator[Mend]:
+    tools, path = talk.beside.get("tools", []), f"{talk.prefix}tools"
+    if not minded("tools-type/shape"):
+        return
+    if tools is None:
+        del talk.beside["tools"]
+        yield Mend("tools-type/shape", path, "null", "")
+    elif isinstance(tools, str) and (found := decoded_tools(tools)) is not None:
+        talk.beside["tools"] = found
+        yield Mend("tools-type/shape", path, shown(tools), "a list")
+
+
 def _tools(talk: _Talk, minded: Minded) -> Iterator[Mend]:
     path = f"{talk.prefix}tools"
-    if minded("tools-type/shape") and "tools" in talk.beside:
-        tools = talk.beside["tools"]
-        if tools is None:
-            del talk.beside["tools"]
-            yield Mend("tools-type/shape", path, "null", "")
-        elif isinstance(tools, str) and (found := decoded_tools(tools)) is not None:
-            talk.beside["tools"] = found
-            yield Mend("tools-type/shape", path, shown(tools), "a list")
     tools = talk.beside.get("tools")
     for i, tool in enumerate(tools if isinstance(tools, list) else []):
         if isinstance(tool, dict) and is_flat(tool) and minded("tools-type/shape"):
@@ -179,17 +183,18 @@ def _tools(talk: _Talk, minded: Minded) -> Iterator[Mend]:
             yield Mend("tool-parameters", f"{path}[{i}].function.parameters", "", "{} of no keys")
 
 
+def _no_calls(talk: _Talk, minded: Minded) -> Iterator[Mend]:
+    for said in talk.messages:
+        calls = said.fields.get("tool_calls", "none")
+        if said.is_answer and calls in (None, []) and minded("tool-calls-empty"):
+            del said.fields["tool_calls"]
+            yield Mend("tool-calls-empty", f"{said.path}.tool_calls", shown(calls), "")
+
+
 def _calls(talk: _Talk, minded: Minded) -> Iterator[Mend]:
     for said in talk.messages:
         path, calls = f"{said.path}.tool_calls", said.fields.get("tool_calls")
-        if not said.is_answer or "tool_calls" not in said.fields:
-            continue
-        if calls is None or calls == []:
-            if minded("tool-calls-empty"):
-                del said.fields["tool_calls"]
-                yield Mend("tool-calls-empty", path, shown(calls), "")
-            continue
-        for i, call in enumerate(calls if isinstance(calls, list) else []):
+        for i, call in enumerate(calls if said.is_answer and isinstance(calls, list) else []):
             if isinstance(call, dict):
                 yield from _call(call, f"{path}[{i}]", minded)
 
@@ -308,4 +313,4 @@ def _trailing(row: JsonObject, minded: Minded) -> Iterator[Mend]:
     del messages[kept:]
 
 
-_STEPS = (_roles, _legacy, _tools, _calls, _ids, _content, _weights)
+_STEPS = (_roles, _no_calls, _tool_list, _legacy, _tools, _calls, _ids, _content, _weights)
