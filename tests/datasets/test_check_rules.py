@@ -10,6 +10,7 @@ import pytest
 from rule_rows import (
     CALLS,
     ERROR,
+    RESULT,
     SAYS,
     TOOL,
     TYPELESS,
@@ -164,6 +165,28 @@ def test_a_rule_is_minded_by_those_who_have_it(
 ) -> None:
     assert who(issues(tmp_path, bad), rule, path) == minded
     assert who(issues(tmp_path, good), rule, path) == {}
+
+
+def test_what_only_nova_minds_is_found_on_lines_that_are_clean_for_others(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    rows = [
+        chat({**USER, "content": f"What is {i}?"}, {**SAYS, "content": text})
+        for i, text in enumerate(["4", "User: 4", "4", "[EOS]", "so \\u0055ser: 4"])
+    ]
+    rows.append(chat(USER, CALLS, RESULT, SAYS, tools=[TOOL]))
+    lines = "\n".join(map(json.dumps, rows)).replace("\\\\u", "\\u")
+    file.write_text(lines + "\n", encoding="utf-8")
+    ways = [
+        [(i.line, i.path, i.rule) for i in report.issues if i.severity == ERROR]
+        for report in (check([file], providers=["bedrock"], fast=fast) for fast in (True, False))
+    ]
+    assert ways[0] == ways[1]
+    assert [place for place in ways[0] if place[2] != "min-examples"] == [
+        (2, "messages[1].content", "reserved-string"),
+        (4, "messages[1].content", "reserved-string"),
+        (5, "messages[1].content", "reserved-string"),
+        (6, "tools", "tools-unsupported"),
+    ]
 
 
 def gemini(*turns: object) -> Row:

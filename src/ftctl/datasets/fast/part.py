@@ -37,6 +37,7 @@ from ftctl.datasets.fingerprints import (
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import Line
 from ftctl.datasets.rules.huge_line import huge, of_outline
+from ftctl.datasets.rules.nova import RESERVED
 from ftctl.datasets.rules.types import Finding, read_example
 from ftctl.datasets.scan import has_long_number
 from ftctl.datasets.shapes import is_data
@@ -221,6 +222,7 @@ class _Block:
         self._before = part.lines_read + 1
         self._last_open = -1 if ended else len(lines) - 1
         self._wary = screen.careful_lines(data)
+        self._nova = self._asked.nova
         self._scan = self._asked.scan
         self._private = screen.private_lines(data) if self._scan else set()
         self.rows = list(map(_decoded, lines))
@@ -287,6 +289,8 @@ class _Block:
             row = decode_tools(line)
         except (ValueError, RecursionError):
             return False
+        if self._nova and row.tools is not UNSET:
+            return False
         talk = clean.talk(row, line, nine=self._nine)
         if talk is None or not self._harmless(i, talk.texts):
             return False
@@ -344,6 +348,8 @@ class _Block:
     def _harmless(self, i: int, said: list[str]) -> bool:
         """Whether nothing hides in the line, and nothing private that is asked for."""
         if i in self._wary and not clean.nothing_hidden(said, self._lines[i]):
+            return False
+        if self._nova and any(map(RESERVED.search, said)):
             return False
         if not self._scan:
             return True

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ftctl.datasets.rules.types import Example, Finding
 
-_RESERVED = re.compile(
+RESERVED = re.compile(
     r"\b(?:System|SYSTEM|User|USER|Bot|BOT|Assistant|ASSISTANT|Thought):"
     r"|\[EOS\]|<image>|<video>|<unk>"
 )
@@ -17,7 +17,7 @@ _RESERVED = re.compile(
 def reserved(example: Example) -> Iterator[Finding]:
     """`reserved-string`: what Nova's own template is made of."""
     for path, _, text in example.iter_texts():
-        if found := _RESERVED.search(text):
+        if found := RESERVED.search(text):
             yield Finding("reserved-string", path, f"the reserved string {found[0]}")
 
 
