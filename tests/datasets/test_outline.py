@@ -38,7 +38,8 @@ def shortened(whole: Any, cut: Any) -> bool:
     return bool(whole == cut)
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32))]))
+ALWAYS_KEPT = [*map(chr, range(32)), "\x7f"]  # control characters, wherever they stand
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=ALWAYS_KEPT))
 values = st.recursive(
     texts | st.integers() | st.none(),
     lambda inner: (

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -79,7 +79,7 @@ def check_command(
 ) -> None:
     """Check training files against the rules of one or more providers.
 
-    Says for every problem where it is (line and JSON path), who minds it and how to mend it.
+    Says for every problem where it is, who minds it and how to mend it.
     Exits 0 when no provider has an error, else 1. With --model it counts tokens as that model's
     tokenizer does, and says what is cut of an example that is too long; else it estimates them.
     Ctrl-C prints what is known so far.
@@ -92,30 +92,25 @@ def check_command(
 
     Example: ftctl data check train.jsonl --validation held-out.jsonl --for openai,local
     """
-    from ftctl.datasets.check import LeftOff, check
     from ftctl.datasets.rules.table import providers_named
 
     names = providers_named(providers)
     fixed = fixed_copy(files, new, names, method, max_errors) if new else None
     counter, limit = _counting(model, names)
-    with _shown(out) as show:
-        try:
-            report = check(
-                [new] if new else files,
-                providers=names,
-                method=method,
-                validation=validation,
-                counter=counter,
-                limit=limit,
-                max_errors=max_errors,
-                duplicates=not no_duplicates,
-                near=near,
-                scan=not no_scan,
-                tokens=not no_tokens,
-                on_progress=show,
-            )
-        except LeftOff as left:
-            report = left.report
+    report = _checked(
+        out,
+        [new] if new else files,
+        providers=names,
+        method=method,
+        validation=validation,
+        counter=counter,
+        limit=limit,
+        max_errors=max_errors,
+        duplicates=not no_duplicates,
+        near=near,
+        scan=not no_scan,
+        tokens=not no_tokens,
+    )
     if out.json:
         left_off = {} if report.complete else {"complete": False}
         mended = fixed_document(fixed) if fixed else {}
@@ -124,9 +119,22 @@ def check_command(
         if new and fixed:
             print_fixed(out, fixed, new)
         _print_report(out, report)
-    if not report.complete:
-        context.exit(130)
-    context.exit(0 if report.ok else 1)
+    context.exit((0 if report.ok else 1) if report.complete else 130)
+
+
+def _checked(
+    out: Output,
+    files: Sequence[Path],
+    **options: Any,  # noqa: ANN401 - of `check`
+) -> "Report":
+    """The report, or on Ctrl-C as much of it as is known."""
+    from ftctl.datasets.check import LeftOff, check
+
+    with _shown(out) as show:
+        try:
+            return check(files, on_progress=show, **options)
+        except LeftOff as left:
+            return left.report
 
 
 def _counting(

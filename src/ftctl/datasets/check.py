@@ -3,6 +3,8 @@
 import contextlib
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain, combinations, islice
 from pathlib import Path
 
@@ -63,17 +65,15 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
 
     Args:
         files: OpenAI-format JSONL.
-        providers: Whose rules to apply: of `rules.table.PROVIDERS`, or a generation of Mistral's
-            tokenizer.
+        providers: Whose rules to apply: of `rules.table.PROVIDERS`, or `mistral-v3` and the like.
         method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
         grader: What will give the reward, as JSON text; for rft only.
         max_errors: How many issues are kept of each rule and severity; all are counted.
-        duplicates: Whether examples are compared: duplicates, conflicting answers, labels, overlap.
+        duplicates, scan, tokens: Whether examples are compared, personal data and secrets looked
+            for, tokens told.
         near: Whether chat examples with nearly the same words are looked for, too.
-        scan: Whether personal data and secrets are looked for.
-        tokens: Whether tokens are estimated, or counted.
-        counter: Counts them as the model's tokenizer does; estimated when left out.
+        counter: Counts tokens as the model's tokenizer does; estimated when left out.
         limit: How many tokens of an example the model keeps; with a counter only.
         process_count: How many processes look at a file; None for as many as help.
         fast: False to apply every rule to every line; what is found is the same.
@@ -84,43 +84,63 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         Unsupported: a method of which no rules are known.
         LeftOff: Ctrl-C; it holds what was found so far.
     """
-    providers = known_providers(providers)
     require_method(method)
+    every = _all_of(files, validation)
+    collector = Collector(every, known_providers(providers), max_errors, method)
+    progress = _Progress(every, on_progress)
+    counting = counter if tokens and counter is not None and counter.encoding else None
+    asked = Asked(method, duplicates=duplicates, scan=scan, tokens=tokens and counting is None)
+    options = Options(asked, max_errors, fast=fast, counter=counting, limit=limit)
+    minding = _minding(options, collector)
+    checked = [_FileCheck(file, minding, collector, progress) for file in every]
+    training = checked[: len(files)]
+    tell = partial(_total_tokens, training, counter, limit, asked=tokens)
+    try:
+        _run(checked, process_count)
+    except KeyboardInterrupt:
+        raise LeftOff(collector.report(_examples(training), tell(), complete=False)) from None
+    _add_counts(training, method)
+    _add_overlaps(checked, collector, near=near)
+    _add_held_out(checked, training, method, grader)
+    return collector.report(_examples(training), tell())
+
+
+def _run(checked: Sequence["_FileCheck"], process_count: int | None) -> None:
+    with _collector_off():
+        for file_check in checked:
+            file_check.run(process_count)
+
+
+def _all_of(files: Sequence[Path], validation: Path | None) -> list[Path]:
     if not files:
         raise UsageError("no file to check", hint="ftctl data check FILE")
     every = [*files, validation] if validation is not None else list(files)
     _require_different(every)
-    collector = Collector(every, providers, max_errors, method)
-    progress = _Progress(every, on_progress)
+    return every
+
+
+def _minding(options: Options, collector: Collector) -> Options:
+    """Look as well for what only some providers mind, where one of them is asked about."""
     nova = collector.minded("reserved-string")
-    counting = counter if tokens and counter is not None and counter.encoding else None
-    estimated = tokens and counting is None
-    asked = Asked(method, duplicates=duplicates, scan=scan, tokens=estimated, nova=nova)
-    nine = collector.minded("tool-call-id-format")
-    options = Options(
-        asked, max_errors, nine=nine, fast=fast and not nova, counter=counting, limit=limit
+    return replace(
+        options,
+        asked=replace(options.asked, nova=nova),
+        nine=collector.minded("tool-call-id-format"),
     )
-    checked = [_FileCheck(file, options, collector, progress) for file in every]
-    training = checked[: len(files)]
-    try:
-        with _collector_off():
-            for file_check in checked:
-                file_check.run(process_count)
-    except KeyboardInterrupt:
-        told = _total_tokens(training, counter, limit, asked=tokens)
-        raise LeftOff(collector.report(_examples(training), told, complete=False)) from None
-    for file_check in training:
-        if file_check.lines_readable and file_check.examples:
-            file_check.add_whole(example_count(file_check.examples, method))
-    _add_overlaps(checked, collector)
+
+
+def _add_counts(training: Sequence["_FileCheck"], method: str) -> None:
+    for one in training:
+        if one.lines_readable and one.examples:
+            one.add_whole(example_count(one.examples, method))
+
+
+def _add_overlaps(checked: Sequence["_FileCheck"], collector: Collector, *, near: bool) -> None:
+    for one, other in combinations(checked, 2):
+        for file, number, finding in overlaps(one.file, one.lines, other.file, other.lines):
+            collector.add(file, number, finding)
     if near:
         _add_near([one for one in checked if one.examples], collector)
-    if validation is not None:
-        _add_validation(checked[-1], training)
-    if method == "rft":
-        _add_graded(checked, grader, no_validation=validation is None)
-    told = _total_tokens(training, counter, limit, asked=tokens)
-    return collector.report(_examples(training), told)
 
 
 def _add_near(checked: Sequence["_FileCheck"], collector: Collector) -> None:
@@ -131,10 +151,17 @@ def _add_near(checked: Sequence["_FileCheck"], collector: Collector) -> None:
             collector.add(file, number, finding)
 
 
-def _add_overlaps(checked: Sequence["_FileCheck"], collector: Collector) -> None:
-    for one, other in combinations(checked, 2):
-        for file, number, finding in overlaps(one.file, one.lines, other.file, other.lines):
-            collector.add(file, number, finding)
+def _add_held_out(
+    checked: Sequence["_FileCheck"],
+    training: Sequence["_FileCheck"],
+    method: str,
+    grader: str | None,
+) -> None:
+    validation = checked[len(training) :]
+    for one in validation:
+        _add_validation(one, training)
+    if method == "rft":
+        _add_graded(checked, grader, no_validation=not validation)
 
 
 def _add_validation(held_out: "_FileCheck", training: Sequence["_FileCheck"]) -> None:
