@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rule_rows import (
     CALLS,
     ERROR,
@@ -29,7 +31,27 @@ from rule_rows import (
 
 from ftctl.datasets.check import check
 from ftctl.datasets.graded import grader_findings
-from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.rules import dpo, own_shapes, rft
+from ftctl.datasets.rules import nova as nova_rules
+from ftctl.datasets.rules.table import PROVIDERS, RULES
+from ftctl.datasets.rules.types import Finding, read_example
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=5,
+)
+KEYS = "role content parts text candidates score completion tool_calls id weight preferenceLabel"
+objects = st.dictionaries(st.sampled_from(KEYS.split()), values | st.lists(values), max_size=4)
+nested = st.lists(objects | values, max_size=3)
+ROW_KEYS = (
+    "messages input preferred_output non_preferred_output contents completions chosen rejected "
+    "tools schemaVersion reference_answer"
+)
+odd_rows = st.dictionaries(
+    st.sampled_from(ROW_KEYS.split()),
+    values | nested | st.fixed_dictionaries({"messages": nested | values}),
+)
 
 PAIRS: list[tuple[str, str, dict[str, str], Row, Row]] = [
     ("dpo-shape", "input", EVERY, {k: v for k, v in pair().items() if k != "input"}, pair()),
@@ -306,3 +328,18 @@ def test_a_prompt_file_alone_is_told_that_a_validation_file_is_wanted(tmp_path: 
     both = check([train], providers=["openai", "azure"], method="rft", validation=held)
     assert "rft-validation" in alone.rule_counts
     assert "rft-validation" not in both.rule_counts
+
+
+@pytest.mark.medium
+@settings(max_examples=300, deadline=None)
+@given(row=odd_rows)
+def test_no_row_is_too_odd_to_be_judged(row: Row) -> None:
+    for finding in (*dpo.pair(row), *rft.prompt(row), *own(row)):
+        assert finding.key in RULES
+        assert finding.message
+
+
+def own(row: Row) -> list[Finding]:
+    keys = ("format/gemini", "format/bedrock")
+    found = [finding for key in keys for finding in own_shapes.values(key, row)]
+    return [*found, *(f for rule in nova_rules.RULES for f in rule(read_example(row)))]
