@@ -1,4 +1,4 @@
-"""`ftctl data check --fix`: a corrected copy, the list of changes, and what is left to do."""
+"""`ftctl data check --fix`: a corrected copy, the list of changes, what is left; `--grader`."""
 
 import json
 from collections.abc import Callable
@@ -82,3 +82,17 @@ def test_one_file_at_a_time(cli: Cli, rows: Path) -> None:
 
 def test_without_fix_the_document_has_no_such_key(cli: Cli, rows: Path) -> None:
     assert "fixed" not in json.loads(cli("data", "check", rows, "--json").stdout)
+
+
+def test_a_grader_is_read_from_a_file(cli: Cli, tmp_path: Path) -> None:
+    prompts, grader = tmp_path / "prompts.jsonl", tmp_path / "grader.json"
+    rows = [{"messages": [{"role": "user", "content": f"{i}?"}], "answer": i} for i in range(12)]
+    prompts.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    check = ("data", "check", prompts, "--method", "rft", "--for", "openai", "--grader", grader)
+    grader.write_text(json.dumps({"reference": "{{item.answer}}"}))
+    assert cli(*check).returncode == 0
+    grader.write_text(json.dumps({"reference": "{{item.reply}}"}))
+    issues = json.loads(cli(*check, "--json").stdout)["issues"]
+    assert ("rft-grader-field", 12, "reply") in {(i["rule"], i["line"], i["path"]) for i in issues}
+    grader.unlink()
+    assert cli(*check).returncode == 2

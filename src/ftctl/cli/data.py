@@ -10,7 +10,7 @@ import click
 
 from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
-from ftctl.cli.data_fix import fixed_copy, fixed_document, print_fixed
+from ftctl.cli.data_fix import fixed_copy, fixed_document, grader_text, print_fixed
 from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_stats import stats_command
@@ -19,6 +19,7 @@ from ftctl.cli.render import Output
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from ftctl.datasets.fix import Fixed
     from ftctl.datasets.report import Issue, Report, TokenEstimate
     from ftctl.datasets.tokens.types import TokenCounter
 
@@ -43,6 +44,9 @@ def command() -> None:
 )
 @click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
+@click.option(
+    "--grader", callback=grader_text, metavar="FILE", help="For rft: the fields that it reads."
+)
 @click.option("--fix", "new", type=_FILE, metavar="OUT", help="Write a corrected copy, check it.")
 @click.option("--model", metavar="M", help="Whose tokens: a name, a folder, or a GGUF file.")
 @click.option(
@@ -69,6 +73,7 @@ def check_command(
     providers: str | None,
     method: str,
     validation: Path | None,
+    grader: str | None,
     new: Path | None,
     model: str | None,
     max_errors: int,
@@ -103,6 +108,7 @@ def check_command(
         providers=names,
         method=method,
         validation=validation,
+        grader=grader,
         counter=counter,
         limit=limit,
         max_errors=max_errors,
@@ -111,14 +117,7 @@ def check_command(
         scan=not no_scan,
         tokens=not no_tokens,
     )
-    if out.json:
-        left_off = {} if report.complete else {"complete": False}
-        mended = fixed_document(fixed) if fixed else {}
-        out.document(report.model_dump(mode="json") | left_off | mended)
-    else:
-        if new and fixed:
-            print_fixed(out, fixed, new)
-        _print_report(out, report)
+    _told(out, report, fixed, new)
     context.exit((0 if report.ok else 1) if report.complete else 130)
 
 
@@ -135,6 +134,17 @@ def _checked(
             return check(files, on_progress=show, **options)
         except LeftOff as left:
             return left.report
+
+
+def _told(out: Output, report: "Report", fixed: "Fixed | None", new: Path | None) -> None:
+    if out.json:
+        left_off = {} if report.complete else {"complete": False}
+        mended = fixed_document(fixed) if fixed else {}
+        out.document(report.model_dump(mode="json") | left_off | mended)
+        return
+    if new and fixed:
+        print_fixed(out, fixed, new)
+    _print_report(out, report)
 
 
 def _counting(

@@ -1,14 +1,31 @@
-"""`ftctl data check --fix`: what was mended, for people and programs."""
+"""What `ftctl data check` takes and says beside its report: a grader, and what was mended."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ftctl.cli.render import Output
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.datasets.fix import Fixed
+
+
+def grader_text(context: click.Context, option: click.Parameter, file: str | None) -> str | None:
+    """What `--grader FILE` holds; None where it isn't given.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    del context, option
+    try:
+        return None if file is None else Path(file).expanduser().read_text("utf-8")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"--grader {file}: can't be read ({error})", hint="--grader FILE"
+        ) from None
 
 
 def fixed_copy(
