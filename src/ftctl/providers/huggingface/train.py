@@ -178,7 +178,7 @@ def train(order: dict[str, Any]) -> Path:
     from peft import LoraConfig
     from transformers import AutoTokenizer
     from transformers.trainer_callback import PrinterCallback
-    from trl import (  # type: ignore[import-not-found]
+    from trl import (
         DPOConfig,
         DPOTrainer,
         SFTConfig,
