@@ -232,5 +232,5 @@ def test_what_other_trainers_read_is_refused_before_a_worker_starts(
 ) -> None:
     row = data.read_text(encoding="utf-8").splitlines()[0]
     data.write_text(text.format(row=row) * 12, encoding="utf-8")
-    told(submit(cli, data, "--model", model), 1, f"{data}:1", "ftctl data check")
+    told(submit(cli, data, "--model", model), 1, f"{data}:1", "ftctl data convert")
     assert no_job_was_made()

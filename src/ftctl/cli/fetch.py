@@ -28,7 +28,7 @@ def command(out: Output, job_id: str, folder: Path) -> None:
     """
     from ftctl.api.job_handle import get_job
 
-    job = get_job(job_id).refresh()
+    job = get_job(job_id)
     with out.progress(of_bytes=True) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -38,7 +38,7 @@ def command(out: Output, job_id: str, folder: Path) -> None:
             bars.update(tasks[name], completed=done, total=total)
 
         try:
-            tuned = job.fetch(folder, tell)
+            tuned = job.refresh().fetch(folder, tell)
         except KeyboardInterrupt:
             again = f"ftctl fetch {job_id} -o {folder}"
             raise Interrupted("left off; what has come is kept", hint=again) from None
