@@ -1,6 +1,7 @@
 """What keeps the package small, quick to start, and its parts apart."""
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
@@ -48,6 +49,7 @@ HEAVY = {*OWNERS, "datasets", "httpx", "httpx2", "jsonschema", "msgspec", "numpy
 HEAVY |= {"rich", "tokenizers"}
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -23,6 +23,8 @@ from ftctl.store import Store
 from ftctl.watcher import adopt
 from ftctl.watching import FEW, Pace, watch_jobs
 
+pytestmark = pytest.mark.medium
+
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNNING = Snapshot(state=JobState.RUNNING, provider_status="running")
 DONE = Snapshot(state=JobState.SUCCEEDED, provider_status="succeeded", fine_tuned_model="model-1")

@@ -18,6 +18,8 @@ PLUGIN = """
 from dataclasses import replace
 from ftctl.providers.fake import FakeProvider
 
+pytestmark = pytest.mark.medium
+
 class Mistralish(FakeProvider):
     name = "mistralish"
     capabilities = replace(

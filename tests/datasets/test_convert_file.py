@@ -16,6 +16,8 @@ from ftctl.datasets.convert.dialects import converted_for
 from ftctl.datasets.convert.rows import RowReader
 from ftctl.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 
 def chat(n: int = 0, **more: object) -> str:
     messages = [

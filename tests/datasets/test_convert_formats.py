@@ -24,6 +24,8 @@ from ftctl.datasets.examine import examine
 from ftctl.datasets.rules.table import rule_on
 from ftctl.datasets.rules.types import JsonObject
 
+pytestmark = pytest.mark.medium
+
 TOOLS = Says(tools=True, several_calls=True, own_ids=True, text_beside_calls=True)
 TEXTS = Says()
 # What each chat format can say; a conversation of it comes back as it was.

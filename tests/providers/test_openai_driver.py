@@ -23,6 +23,8 @@ from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_documents import nulls_while_running, without_model
 from ftctl.testing.openai_vendor import OpenAIVendor
 
+pytestmark = pytest.mark.medium
+
 JOBS = "POST /fine_tuning/jobs"
 ONE_JOB = "GET /fine_tuning/jobs/*"
 

@@ -13,6 +13,8 @@ from ftctl.providers.openai.profiles import NEBIUS, OPENAI
 from ftctl.testing.loopback import Fault, Request
 from ftctl.testing.openai_vendor import OpenAIVendor
 
+pytestmark = pytest.mark.medium
+
 
 class Small(OpenAIProvider):
     profile = replace(OPENAI, largest_file=100, part_bytes=64)

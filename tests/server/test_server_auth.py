@@ -15,6 +15,8 @@ from ftctl.api.server_token import find_token, make_token
 from ftctl.config import load_settings
 from ftctl.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 TOKEN = "a-token-of-the-tests"
 
 
