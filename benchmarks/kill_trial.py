@@ -171,6 +171,8 @@ class _Vendor:
         """One moment of one request."""
         step = f"{plain(request.route)} {moment}"
         with self.lock:
+            if self.pid <= 0:  # the end of an earlier child's request; and 0 would name us all
+                return
             self.seen[step] += 1
             self.steps.append((time.monotonic(), step))
             if self.kill is None:

@@ -19,6 +19,7 @@ def test_no_kill_at_any_step_loses_doubles_or_breaks_and_the_control_does(tmp_pa
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # what it kills, it kills in a group of its own
     )
     assert ran.returncode == 0, ran.stdout[-30_000:] + ran.stderr[-8000:]
     figures = json.loads(file.read_text("utf-8"))
