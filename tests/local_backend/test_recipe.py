@@ -25,6 +25,12 @@ from ftctl.local_backend.train import Interrupted, Watch, train
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
 
 
+@pytest.fixture(autouse=True)
+def one_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the CPU has fast bf16 the choice is timed; runs that are compared may not differ in it."""
+    monkeypatch.setattr("ftctl.local_backend.hardware._FAST_BF16_FLAGS", ())
+
+
 def settings(**values: Any) -> Hyperparameters:
     known = {"max_steps": 6, "batch_size": 8, "learning_rate": 5e-3, "checkpoint_steps": 2}
     return Hyperparameters(**{**known, **values})
