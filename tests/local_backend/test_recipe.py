@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
 
 @pytest.fixture(autouse=True)
 def one_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the CPU has fast bf16 the choice is timed; runs that are compared may not differ in it."""
+    """Where a CPU has fast bf16 the choice is timed; runs that are compared must share it."""
     monkeypatch.setattr("ftctl.local_backend.hardware._FAST_BF16_FLAGS", ())
 
 
