@@ -13,12 +13,12 @@ from ftctl.api.migrating import migrate
 from ftctl.datasets.check import check
 from ftctl.errors import PrivacyForbids
 
+pytestmark = pytest.mark.medium
+
 # Mistral's own doors are closed; somebody else may still speak its dialect.
 PLUGIN = """
 from dataclasses import replace
 from ftctl.providers.fake import FakeProvider
-
-pytestmark = pytest.mark.medium
 
 class Mistralish(FakeProvider):
     name = "mistralish"
