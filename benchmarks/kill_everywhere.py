@@ -35,7 +35,7 @@ from kill_verbs import VERBS, Case, WrongError, run_again  # noqa: E402
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 VARIANTS = {"fetch into a folder": "fetch"}  # killed where it differs
 LEAST_BROKEN = 10  # jobs that the control must double
-TRIES = 3  # a child may come to its end before an answer's kill arrives
+TRIES = 12  # a child may come to its end before an answer's kill arrives
 
 
 @dataclass(frozen=True)
