@@ -3,17 +3,14 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hosted import HostedUnderTest
 from typing_extensions import override
 
-from ftctl.config import load_settings
-from ftctl.datasets.digest import file_sha256
-from ftctl.job import JobSpec
-from ftctl.providers.base import Provider
-from ftctl.providers.huggingface.driver import HuggingFaceProvider
 from ftctl.testing import hub
-from ftctl.testing.http_contract import HttpContract, HttpUnderTest
+from ftctl.testing.http_contract import HttpContract
 from ftctl.testing.hub import Hub
 from ftctl.testing.hub_repos import HubRepo
 from ftctl.testing.loopback import Fault, Json
@@ -46,41 +43,15 @@ SPACE_ROUTES: dict[Verb, str] = {
 }
 
 
-class HubUnderTest(HttpUnderTest):
+class HubUnderTest(HostedUnderTest):
+    asked: Mapping[str, Any] = {"provider": "huggingface", "model": "qwen2.5-0.5b-instruct"}
+    verb_routes = ROUTES
+    done = "COMPLETED"
+    documents = hub
+
     def __init__(self, vendor: Hub, folder: Path) -> None:
-        super().__init__(vendor, ROUTES)
-        data = folder / "train.jsonl"
-        data.write_text('{"messages": []}\n' * 10, "utf-8")
-        self._hub = vendor
-        self._spec = JobSpec(
-            provider="huggingface",
-            model="qwen2.5-0.5b-instruct",
-            data=data,
-            data_sha256=file_sha256(data),
-            name="n",
-            base_url=vendor.base_url,
-        )
-
-    @property
-    def hub(self) -> Hub:
-        return self._hub
-
-    @property
-    @override
-    def spec(self) -> JobSpec:
-        return self._spec
-
-    @override
-    def driver(self) -> Provider:
-        return HuggingFaceProvider(load_settings(), self._hub.base_url)
-
-    @override
-    def finish(self, remote_id: str) -> None:
-        self._hub.move(remote_id, "COMPLETED")
-
-    @override
-    def made(self) -> int:
-        return len(self._hub.jobs)
+        super().__init__(vendor, folder)
+        self.hub = vendor
 
     @override
     def with_status(self, document: Json, word: str) -> Json:
@@ -91,13 +62,9 @@ class HubUnderTest(HttpUnderTest):
         return self.with_status(document, "COMPLETED")
 
     @override
-    def troubled(self, document: Json) -> Json:
-        return hub.trouble_while_running(document)
-
-    @override
     def succeeded_in_part(self, document: Json) -> Json:
-        self._hub.push(document)
-        return hub.succeeded_in_part(document)
+        self.hub.push(document)
+        return super().succeeded_in_part(document)
 
     @property
     def weights_route(self) -> str:
@@ -113,9 +80,9 @@ class HubUnderTest(HttpUnderTest):
         return True
 
     def _repo(self, remote_id: str) -> HubRepo:
-        job = self._hub.jobs[remote_id.rpartition("/")[2]]
+        job = self.hub.jobs[remote_id.rpartition("/")[2]]
         order = json.loads(job["environment"]["FTCTL_ORDER"])
-        return self._hub.repos.by_id["model", order["repo"]]
+        return self.hub.repos.by_id["model", order["repo"]]
 
 
 class TestHuggingFace(HttpContract):
@@ -143,16 +110,16 @@ class SpaceUnderTest(HubUnderTest):
 
     @override
     def finish(self, remote_id: str) -> None:
-        self._hub.end_space(remote_id)
+        self.hub.end_space(remote_id)
 
     @override
     def made(self) -> int:
-        return len(self._hub.spaces.started())
+        return len(self.hub.spaces.started())
 
     @override
     def show(self, remote_id: str, change: Callable[[Json], Json]) -> None:
         route = f"GET /api/{remote_id}/runtime"
-        self._hub.faults.append(Fault(route, "changed", times=None, change=change))
+        self.hub.faults.append(Fault(route, "changed", times=None, change=change))
 
     @override
     def with_status(self, document: Json, word: str) -> Json:
@@ -160,7 +127,7 @@ class SpaceUnderTest(HubUnderTest):
 
     @override
     def without_model(self, document: Json) -> Json:
-        (space,) = self._hub.spaces.by_id.values()
+        (space,) = self.hub.spaces.by_id.values()
         space.titles.append("Your training has finished successfully")
         return document | {"stage": "PAUSED"}
 
@@ -170,8 +137,8 @@ class SpaceUnderTest(HubUnderTest):
 
     @override
     def succeeded_in_part(self, document: Json) -> Json:
-        (space,) = self._hub.spaces.by_id.values()
-        self._hub.push_order(json.loads(space.variables["FTCTL_ORDER"]))
+        (space,) = self.hub.spaces.by_id.values()
+        self.hub.push_order(json.loads(space.variables["FTCTL_ORDER"]))
         return document | {"stage": "PAUSED", "errorMessage": TROUBLE}
 
 

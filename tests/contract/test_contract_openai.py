@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosted import HostedUnderTest
 from openai.types.fine_tuning.job_create_params import JobCreateParams
 from pydantic import TypeAdapter
 from typing_extensions import override
 
-from ftctl.config import CREDENTIAL_VARIABLES, load_settings
-from ftctl.datasets.digest import file_sha256
-from ftctl.job import JobSpec
-from ftctl.providers.base import Provider
+from ftctl.config import CREDENTIAL_VARIABLES
 from ftctl.providers.openai.driver import (
     AzureProvider,
     BedrockProvider,
@@ -22,7 +20,7 @@ from ftctl.providers.openai.driver import (
 )
 from ftctl.testing import openai_dialects as dialects
 from ftctl.testing import openai_documents as documents
-from ftctl.testing.http_contract import HttpContract, HttpUnderTest
+from ftctl.testing.http_contract import HttpContract
 from ftctl.testing.loopback import Json
 from ftctl.testing.openai_vendor import OpenAIVendor
 from ftctl.testing.under_test import Verb
@@ -50,62 +48,21 @@ def require_sdks_own(asked: Json) -> None:
     assert json.loads(_REQUEST.dump_json(taken)) == asked
 
 
-class OpenAIUnderTest(HttpUnderTest):
-    make: type[OpenAIProvider] = OpenAIProvider
-    asked: Mapping[str, Any] = {"model": "gpt-4o-mini-2024-07-18"}
-
-    def __init__(self, vendor: OpenAIVendor, folder: Path) -> None:
-        super().__init__(vendor, ROUTES)
-        data = folder / "train.jsonl"
-        data.write_text('{"messages": []}\n' * 10, "utf-8")
-        self._vendor = vendor
-        self._spec = JobSpec(
-            provider=self.make.name,
-            data=data,
-            data_sha256=file_sha256(data),
-            name="n",
-            base_url=vendor.base_url,
-            **self.asked,
-        )
-
-    @property
-    @override
-    def spec(self) -> JobSpec:
-        return self._spec
-
-    @override
-    def driver(self) -> Provider:
-        return self.make(load_settings(), self._vendor.base_url)
-
-    @override
-    def finish(self, remote_id: str) -> None:
-        self._vendor.move(remote_id, "succeeded")
-
-    @override
-    def made(self) -> int:
-        return len(self._vendor.jobs)
-
-    @override
-    def with_status(self, document: Json, word: str) -> Json:
-        return document | {"status": word}
+class OpenAIUnderTest(HostedUnderTest):
+    asked: Mapping[str, Any] = {"provider": "openai", "model": "gpt-4o-mini-2024-07-18"}
+    verb_routes = ROUTES
+    done = "succeeded"
+    documents = documents
 
     @override
     def without_model(self, document: Json) -> Json:
-        self._vendor.jobs[document["id"]].checkpoints.clear()
-        return documents.without_model(document)
-
-    @override
-    def troubled(self, document: Json) -> Json:
-        return documents.trouble_while_running(document)
-
-    @override
-    def succeeded_in_part(self, document: Json) -> Json:
-        return documents.succeeded_in_part(document)
+        self._holds.jobs[document["id"]].checkpoints.clear()
+        return super().without_model(document)
 
 
 class AzureUnderTest(OpenAIUnderTest):
-    make = AzureProvider
     asked: Mapping[str, Any] = {
+        "provider": "azure",
         "model": "gpt-4.1-mini",
         "method": "dpo",
         "options": {"tier": "developer", "beta": "0.1"},
@@ -113,8 +70,8 @@ class AzureUnderTest(OpenAIUnderTest):
 
 
 class BedrockUnderTest(OpenAIUnderTest):
-    make = BedrockProvider
     asked: Mapping[str, Any] = {
+        "provider": "bedrock",
         "model": "gpt-oss-20b",
         "method": "rft",
         "options": {"grader": "arn:aws:lambda:us-west-2:123456789012:function:reward"},
@@ -123,8 +80,11 @@ class BedrockUnderTest(OpenAIUnderTest):
 
 class NebiusUnderTest(OpenAIUnderTest):
     vendor: OpenAIVendor
-    make = NebiusProvider
-    asked: Mapping[str, Any] = {"model": "llama-3.1-8b-instruct", "options": {"packing": "false"}}
+    asked: Mapping[str, Any] = {
+        "provider": "nebius",
+        "model": "llama-3.1-8b-instruct",
+        "options": {"packing": "false"},
+    }
 
     @property
     def weights_route(self) -> str:
