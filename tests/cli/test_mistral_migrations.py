@@ -1,6 +1,5 @@
 """A job leaves a gateway of Mistral's wire for another vendor, and comes to one from elsewhere."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,6 @@ from ftctl.testing.together_vendor import TogetherVendor
 
 pytestmark = pytest.mark.medium
 DAY = ("--as-of", "2026-11-24")
-
-
-@pytest.fixture
-def mistral(monkeypatch: pytest.MonkeyPatch) -> Iterator[MistralVendor]:
-    monkeypatch.setenv("MISTRAL_API_KEY", "m-1")
-    with MistralVendor("m-1") as vendor:
-        yield vendor
-
-
-@pytest.fixture
-def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[TogetherVendor]:
-    monkeypatch.setenv("TOGETHER_API_KEY", "tgp-1")
-    with TogetherVendor("tgp-1") as vendor:
-        yield vendor
 
 
 def test_rate_and_epochs_move_both_ways_and_what_isnt_taken_is_dropped(

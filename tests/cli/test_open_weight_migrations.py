@@ -1,6 +1,5 @@
 """A job moves to an open-weight vendor: its rate in absolute terms, its rows and adapter kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,27 +16,6 @@ from ftctl.testing.together_vendor import TogetherVendor
 
 pytestmark = pytest.mark.medium
 DAY = ("--as-of", "2026-11-24")
-
-
-@pytest.fixture
-def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIVendor]:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
-    with OpenAIVendor("sk-1") as vendor:
-        yield vendor
-
-
-@pytest.fixture
-def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[TogetherVendor]:
-    monkeypatch.setenv("TOGETHER_API_KEY", "tgp-1")
-    with TogetherVendor("tgp-1") as vendor:
-        yield vendor
-
-
-@pytest.fixture
-def fireworks(monkeypatch: pytest.MonkeyPatch) -> Iterator[FireworksVendor]:
-    monkeypatch.setenv("FIREWORKS_API_KEY", "fw-1")
-    with FireworksVendor("fw-1") as vendor:
-        yield vendor
 
 
 def test_openais_multiplier_becomes_togethers_absolute_rate(
