@@ -27,9 +27,9 @@ from contract.test_contract_openai import (
     OpenAIUnderTest,
 )
 from contract.test_contract_together import TogetherUnderTest
+from specimens import spec_on_ten_rows
 
-from ftctl.datasets.digest import file_sha256
-from ftctl.job import JobSpec, JobState
+from ftctl.job import JobState
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.providers.base import Provider
 from ftctl.providers.local import LocalProvider
@@ -119,14 +119,10 @@ class LocalUnderTest:
 
     def __init__(self, folder: Path) -> None:
         self._home = folder / "home"
-        data = folder / "train.jsonl"
-        data.write_text('{"messages": []}\n' * 10, "utf-8")
-        self.spec = JobSpec(
+        self.spec = spec_on_ten_rows(
+            folder,
             provider="local",
             model=str(folder),
-            data=data,
-            data_sha256=file_sha256(data),
-            name="n",
         )
 
     def driver(self) -> Provider:

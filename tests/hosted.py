@@ -5,10 +5,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
+from specimens import spec_on_ten_rows
 from typing_extensions import override
 
 from ftctl.config import load_settings
-from ftctl.datasets.digest import file_sha256
 from ftctl.job import JobSpec
 from ftctl.providers.base import Provider
 from ftctl.providers.registry import get_provider
@@ -44,12 +44,8 @@ class HostedUnderTest(HttpUnderTest):
     def __init__(self, vendor: Loopback, folder: Path) -> None:
         super().__init__(vendor, self.verb_routes)
         self._holds = cast("Holds", vendor)
-        data = folder / "train.jsonl"
-        data.write_text('{"messages": []}\n' * 10, "utf-8")
-        self._spec = JobSpec(
-            data=data,
-            data_sha256=file_sha256(data),
-            name="n",
+        self._spec = spec_on_ten_rows(
+            folder,
             base_url=vendor.base_url,
             **self.asked,
         )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ftctl.job import Hyperparameters
+from ftctl.datasets.digest import file_sha256
+from ftctl.job import Hyperparameters, JobSpec
 from ftctl.local_backend.run_folder import WorkerConfig
 
 
@@ -21,6 +22,13 @@ def write_chats(file: Path, answer: str = "Yes.") -> Path:
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return file
+
+
+def spec_on_ten_rows(folder: Path, **fields: Any) -> JobSpec:
+    """A job on a file of ten rows that nobody looks into."""
+    data = folder / "train.jsonl"
+    data.write_text('{"messages": []}\n' * 10, "utf-8")
+    return JobSpec(data=data, data_sha256=file_sha256(data), **{"name": "n", **fields})
 
 
 def worker_config(folder: Path, **changes: Any) -> WorkerConfig:

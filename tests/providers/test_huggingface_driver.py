@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from specimens import spec_on_ten_rows
 from typing_extensions import override
 
 from ftctl.config import load_settings
@@ -55,13 +56,10 @@ def driver(hub: Hub) -> Driver:
 
 @pytest.fixture
 def spec(hub: Hub, tmp_path: Path) -> JobSpec:
-    data = tmp_path / "train.jsonl"
-    data.write_text('{"messages": []}\n' * 10, "utf-8")
-    return JobSpec(
+    return spec_on_ten_rows(
+        tmp_path,
         provider="huggingface",
         model="qwen2.5-0.5b-instruct",
-        data=data,
-        data_sha256=file_sha256(data),
         name="My job",
         base_url=hub.base_url,
     )

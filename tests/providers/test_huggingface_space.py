@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from specimens import spec_on_ten_rows
 
 from ftctl.config import load_settings
-from ftctl.datasets.digest import file_sha256
 from ftctl.errors import Unavailable, Unsupported
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.providers.huggingface.driver import HuggingFaceProvider
@@ -35,13 +35,10 @@ def driver(hub: Hub) -> HuggingFaceProvider:
 
 @pytest.fixture
 def spec(hub: Hub, tmp_path: Path) -> JobSpec:
-    data = tmp_path / "train.jsonl"
-    data.write_text('{"messages": []}\n' * 10, "utf-8")
-    return JobSpec(
+    return spec_on_ten_rows(
+        tmp_path,
         provider="huggingface",
         model="qwen2.5-0.5b-instruct",
-        data=data,
-        data_sha256=file_sha256(data),
         name="My job",
         engine="autotrain-space",
         options={"flavor": "a10g-large"},

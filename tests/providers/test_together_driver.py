@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from specimens import spec_on_ten_rows
 
 from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
@@ -48,13 +49,10 @@ def driver(vendor: TogetherVendor, waited: list[float]) -> TogetherProvider:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> JobSpec:
-    data = tmp_path / "train.jsonl"
-    data.write_text('{"messages": []}\n' * 10, "utf-8")
-    return JobSpec(
+    return spec_on_ten_rows(
+        tmp_path,
         provider="together",
         model="llama-3.1-8b-instruct",
-        data=data,
-        data_sha256=file_sha256(data),
         name="colours",
         hyperparameters=Hyperparameters(epochs=2, learning_rate=2e-4),
     )
