@@ -12,6 +12,7 @@ from ftctl.errors import NotFound, Unavailable, UsageError
 from ftctl.providers.fireworks.wire import Named, Page, Row
 from ftctl.providers.transport.documents import Document
 from ftctl.providers.transport.http_connection import HttpConnection, segment
+from ftctl.providers.transport.http_errors import no_answer
 
 ACCOUNT = "FIREWORKS_ACCOUNT_ID"
 PAGE = 200  # rows; the most it gives
@@ -94,10 +95,7 @@ class Fireworks:
             try:
                 rows = [row.model_validate(each) for each in page.rows(kind)]
             except (ValidationError, TypeError):
-                raise Unavailable(
-                    f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-                    hint="is this the base URL of its API? ftctl config show",
-                ) from None
+                raise no_answer(self._who, doing) from None
             yield from rows
             token = page.next_page_token or ""
             if not token:

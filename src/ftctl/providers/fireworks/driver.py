@@ -27,6 +27,7 @@ from ftctl.providers.fireworks import wire as wire
 from ftctl.providers.fireworks.connection import PAGE, Fireworks
 from ftctl.providers.fireworks.files import OURS, FireworksDatasets
 from ftctl.providers.fireworks.results import card_of, record_of, without_folder
+from ftctl.providers.transport.documents import moment
 
 BASE_URL = "https://api.fireworks.ai"
 _MOST_METRICS = 16 << 20  # bytes
@@ -103,7 +104,7 @@ class FireworksProvider:
         """
         if model is not None:
             self._model(model)
-        made = [wire.moment(job.create_time).date() for job in islice(self._jobs(), PAGE)]
+        made = [moment(job.create_time).date() for job in islice(self._jobs(), PAGE)]
         return Probe(has_jobs=bool(made), last_job=max(made, default=None))
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:

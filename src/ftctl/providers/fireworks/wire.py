@@ -6,14 +6,14 @@ Shapes and words: the official SDK, fireworks-ai 1.2.30; three words of reinforc
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Words
+from ftctl.providers.transport.documents import Document, Words, moment
 
 _PREFIX = "JOB_STATE_"
 # Every state word, without its prefix, and what it means; UNSPECIFIED means nothing.
@@ -59,7 +59,6 @@ _HINTS = {
     "invalid_argument": "mend the data or the settings: ftctl data check FILE",
     "resource_exhausted": "raise the account's quota at the vendor, then ftctl resume",
 }
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _KINDS = ("supervisedFineTuningJobs", "dpoJobs")
 SFT, DPO = _KINDS
 
@@ -230,13 +229,6 @@ class Link(Camel):
     """A signed link."""
 
     signed_url: str | None = None
-
-
-def moment(at: datetime | None) -> datetime:
-    """A time in UTC; the beginning of time where none is said."""
-    if at is None:
-        return _EPOCH
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def snapshot_of(job: Job) -> Snapshot:

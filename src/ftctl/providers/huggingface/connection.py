@@ -30,7 +30,7 @@ from ftctl.providers.transport.http_connection import (
     require_key,
     require_url,
 )
-from ftctl.providers.transport.http_errors import connection_error, status_error
+from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
 from ftctl.providers.transport.signed_links import hide_signatures, require_safe_link
 
 if TYPE_CHECKING:
@@ -126,10 +126,8 @@ class HubConnection:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # What came isn't what huggingface_hub reads: a page of a proxy, half a document.
             _log.info("%s: %s: unreadable (%s)", self._who, doing, type(error).__name__)
-            raise Unavailable(
-                f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-                hint="is this the address of a hub? ftctl config show",
-            ) from None
+            hint = "is this the address of a hub? ftctl config show"
+            raise no_answer(self._who, doing, hint) from None
         finally:
             _asking.reset(token)
 

@@ -1,11 +1,11 @@
 """What a job that speaks Mistral's wire leaves at home: never weights."""
 
 import json
-from collections.abc import Iterable
 
 from ftctl import __version__
 from ftctl.job import JobEvent
 from ftctl.providers.mistral.wire import Job
+from ftctl.providers.transport.documents import lines_of
 
 _CARD = """# {name}
 
@@ -25,10 +25,6 @@ def files_of(job: Job, events: list[JobEvent], base_url: str) -> dict[str, bytes
     return {
         "README.md": card.encode(),
         "job.json": json.dumps(record, indent=1, sort_keys=True).encode(),
-        "events.jsonl": _lines(event for event in events if event.kind != "metrics"),
-        "metrics.jsonl": _lines(event for event in events if event.kind == "metrics"),
+        "events.jsonl": lines_of(event for event in events if event.kind != "metrics"),
+        "metrics.jsonl": lines_of(event for event in events if event.kind == "metrics"),
     }
-
-
-def _lines(events: Iterable[JobEvent]) -> bytes:
-    return b"".join(event.model_dump_json().encode() + b"\n" for event in events)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ftctl.config import direct_mounts, switch_off_telemetry
+from ftctl.config import switch_off_telemetry
 from ftctl.errors import ExtraMissing, ProviderError, Unavailable, UsageError
 from ftctl.providers.transport.http_connection import (
-    CONNECT_TIMEOUT_S,
     TIMEOUT_S,
+    open_client,
     require_key,
     require_url,
 )
-from ftctl.providers.transport.http_errors import connection_error, status_error
+from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
 
 if TYPE_CHECKING:
     from mistralai.client import Mistral
@@ -104,10 +104,7 @@ class MistralSdk:
         )
 
     def _no_answer(self, doing: str) -> Unavailable:
-        return Unavailable(
-            f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-            hint="is this the base URL of its API? ftctl config show",
-        )
+        return no_answer(self._who, doing)
 
     @functools.cached_property
     def _client(self) -> "Mistral":
@@ -117,17 +114,7 @@ class MistralSdk:
         from mistralai.client import Mistral
         from mistralai.client.utils.logger import NoOpLogger
 
-        try:
-            http = httpx2.Client(
-                follow_redirects=False,
-                timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                mounts=direct_mounts(self._base_url),
-            )
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"no connection can be set up: a proxy or certificate variable is wrong ({error})",
-                hint="ftctl doctor",
-            ) from None
+        http = open_client(httpx2.Client, self._base_url)
         weakref.finalize(self, http.close)
         return Mistral(
             api_key=require_key("mistral", self._who).key,

@@ -4,16 +4,14 @@ Shapes and words: the OpenAPI file that still had the job paths in 2026-07, and 
 the last SDK with them. What an event's `data` holds stands in neither, so it is read leniently.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words
+from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment
 from ftctl.providers.transport.http_errors import printable
 
 VALIDATED = "VALIDATED"
@@ -178,14 +176,6 @@ class Files(Document):
     data: tuple[File, ...] = ()
 
 
-def moment(stamp: float | None) -> datetime:
-    """A time in UTC from Unix seconds; the beginning of time where none is said."""
-    try:
-        return datetime.fromtimestamp(stamp or 0.0, UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)
-
-
 def snapshot_of(job: Job) -> Snapshot:
     """What a job's document shows; an unknown status is an observation without a state."""
     state, error, message = job.state, None, job.trouble
@@ -259,7 +249,7 @@ def events_of(job: Job) -> list[JobEvent]:
 
 def _line_of(line: Event, seen: Counter[str]) -> JobEvent:
     return JobEvent(
-        source_id=_id_of(f"{line.created_at}{line.name}{line.data}", seen),
+        source_id=id_of(f"{line.created_at}{line.name}{line.data}", seen),
         at=moment(line.created_at),
         level="error" if line.reason else "info",
         message=line.text or "event",
@@ -280,15 +270,9 @@ def _measured(row: Checkpoint, seen: Counter[str]) -> JobEvent:
     data = {name: value for name, value in _numbers_of(row).items() if value is not None}
     said = ", ".join(f"{name}={value:.4g}" for name, value in data.items())
     return JobEvent(
-        source_id=_id_of(f"{row.created_at}{sorted(data.items())}", seen),
+        source_id=id_of(f"{row.created_at}{sorted(data.items())}", seen),
         at=moment(row.created_at),
         kind="metrics",
         message=said or "checkpoint",
         data=data,
     )
-
-
-def _id_of(content: str, seen: Counter[str]) -> str:
-    digest = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:20]
-    seen[digest] += 1
-    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"

@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from ftctl.config import NETWORK_VARIABLES, direct_mounts
 from ftctl.errors import ExtraMissing, NotFound, Unavailable, UsageError
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.transport.documents import Document, Item
 from ftctl.providers.transport.http_connection import (
     CONNECT_TIMEOUT_S,
     TIMEOUT_S,
+    open_client,
     require_key,
     require_url,
 )
-from ftctl.providers.transport.http_errors import connection_error, status_error, vendor_words
+from ftctl.providers.transport.http_errors import (
+    connection_error,
+    no_answer,
+    status_error,
+    vendor_words,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -182,27 +187,15 @@ class Connection:
             ) from None
 
     def _no_answer(self, doing: str) -> Unavailable:
-        return Unavailable(
-            f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-            hint="is this the base URL of an API that speaks OpenAI's wire? ftctl doctor",
-        )
+        hint = "is this the base URL of an API that speaks OpenAI's wire? ftctl doctor"
+        return no_answer(self._who, doing, hint)
 
     @functools.cached_property
     def _client(self) -> "OpenAI":
         self.require()
         from openai import DefaultHttpxClient, OpenAI
 
-        try:
-            http = DefaultHttpxClient(
-                follow_redirects=False,
-                timeout=timeout(TIMEOUT_S),
-                mounts=direct_mounts(self._base_url),
-            )
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"no connection can be set up: a proxy or certificate variable is wrong ({error})",
-                hint=f"ftctl doctor shows {', '.join(NETWORK_VARIABLES[:3])} and the others",
-            ) from None
+        http = open_client(DefaultHttpxClient, self._base_url)
         weakref.finalize(self, http.close)
         return OpenAI(
             api_key=require_key(self._provider, self._who).key,

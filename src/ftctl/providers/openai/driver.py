@@ -33,6 +33,7 @@ from ftctl.providers.openai.results import (
     steps_of,
 )
 from ftctl.providers.openai.weights import last_with_weights, weights_of
+from ftctl.providers.transport.documents import lines_of, moment
 
 _log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ class OpenAIProvider:
         made_at = None if newest is None else newest.created_at
         return Probe(
             has_jobs=newest is not None,
-            last_job=None if made_at is None else wire.moment(made_at).date(),
+            last_job=None if made_at is None else moment(made_at).date(),
         )
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
@@ -236,10 +237,7 @@ class OpenAIProvider:
         files: dict[str, bytes | Download] = {
             "README.md": card_of(job, tuned, self._base_url, weights=self.profile.returns_weights),
             "job.json": record_of(job, checkpoints),
-            "events.jsonl": b"".join(
-                event.model_dump_json().encode() + b"\n"
-                for event in self._events.read(remote_id, 0, lambda: ())
-            ),
+            "events.jsonl": lines_of(self._events.read(remote_id, 0, lambda: ())),
         }
         last = last_with_weights(checkpoints)
         if self.profile.returns_weights and last is not None:

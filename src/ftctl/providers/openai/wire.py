@@ -8,13 +8,13 @@ SDK, openai 3.57; `paused` stands in OpenAI's OpenAPI description only (2026-08-
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words
+from ftctl.providers.transport.documents import Document, Item, Words, moment
 
 MARKER = "ftctl_marker"
 NAME = "ftctl_name"
@@ -265,14 +265,6 @@ def measured_event(row: Measured, *, not_before: float) -> JobEvent:
         message=f"Step {row.values.get('step', 0):g}: {values}",
         data=_measured(dict(row.values)),
     )
-
-
-def moment(seconds: float) -> datetime:
-    """A Unix time of the vendor's as ours."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):  # no time at all: NaN, or after the year 9999
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _measured(data: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ftctl.providers.together import request as asking
 from ftctl.providers.together import results as results
 from ftctl.providers.together import wire as wire
 from ftctl.providers.together.files import OURS, TogetherFiles
-from ftctl.providers.transport.documents import Document
+from ftctl.providers.transport.documents import Document, lines_of, moment
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
 
 BASE_URL = "https://api.together.ai/v1"
@@ -100,7 +100,7 @@ class TogetherProvider:
         """
         if model is not None:
             self._limits(model)
-        made = [wire.moment(job.created_at).date() for job in self._jobs()]
+        made = [moment(job.created_at).date() for job in self._jobs()]
         return Probe(has_jobs=bool(made), last_job=max(made, default=None))
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
@@ -148,7 +148,7 @@ class TogetherProvider:
 
     def list_jobs(self) -> Iterator[Mapping[str, Snapshot]]:
         """Every job, newest first, at once: the list has one page."""
-        newest_first = sorted(self._jobs(), key=lambda j: wire.moment(j.created_at), reverse=True)
+        newest_first = sorted(self._jobs(), key=lambda j: moment(j.created_at), reverse=True)
         yield {job.id: wire.snapshot_of(job) for job in newest_first}
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
@@ -197,8 +197,8 @@ class TogetherProvider:
         ours = {
             "README.md": results.card_of(job, self._base_url),
             "job.json": results.record_of(job, self._checkpoints(remote_id)),
-            "events.jsonl": results.lines_of(e for e in events if e.kind != "metrics"),
-            "metrics.jsonl": results.lines_of(e for e in events if e.kind == "metrics"),
+            "events.jsonl": lines_of(e for e in events if e.kind != "metrics"),
+            "metrics.jsonl": lines_of(e for e in events if e.kind == "metrics"),
         }
         write_unpacked(folder, ours, archive, who=self._who, extra=self.name, progress=progress)
         return tuned.model_copy(update={"folder": folder})

@@ -1,12 +1,11 @@
 """What a job at Together leaves at home beside its weights."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pydantic import ValidationError
 
 from ftctl import __version__
-from ftctl.job import JobEvent
 from ftctl.providers.together.wire import Checkpoints, Job
 from ftctl.providers.transport.documents import Document, Item
 
@@ -40,11 +39,6 @@ def record_of(job: Job, checkpoints: Checkpoints) -> bytes:
         "checkpoints": [row.model_dump(mode="json") for row in checkpoints.data],
     }
     return json.dumps(record, indent=1, sort_keys=True).encode()
-
-
-def lines_of(events: Iterable[JobEvent]) -> bytes:
-    """Events as JSON lines."""
-    return b"".join(event.model_dump_json().encode() + b"\n" for event in events)
 
 
 def models_in(answer: bytes) -> Iterator[Item]:

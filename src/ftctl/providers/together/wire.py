@@ -4,17 +4,16 @@ Shapes, words and limits: the official SDK, together 3.1.1. `user_error` and the
 stand in its older types only; a job's suffix only in lists and in what a create answers.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words
+from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment
 
 # Every status word, and what it means.
 STATUS: dict[str, JobState] = {
@@ -89,7 +88,6 @@ LEVELS: dict[str, Level] = {
 }
 
 _NANODOLLARS = 1e9  # a job's `total_price` counts them
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Event(Document):
@@ -255,13 +253,6 @@ class Price(Document):
     user_limit: float | None = None
 
 
-def moment(at: datetime | None) -> datetime:
-    """A time in UTC; the beginning of time where none is said."""
-    if at is None:
-        return _EPOCH
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
 def snapshot_of(job: Job) -> Snapshot:
     """What a job's document shows; an unknown status is an observation without a state."""
     state, error = job.state, None
@@ -318,7 +309,7 @@ def _line_of(line: Event, seen: Counter[str]) -> JobEvent:
     data = {"type": line.type, "step": line.step, "total_steps": line.total_steps}
     data["checkpoint"] = line.checkpoint_path
     return JobEvent(
-        source_id=_id_of(line.hash or f"{line.created_at}{line.type}{line.message}", seen),
+        source_id=id_of(line.hash or f"{line.created_at}{line.type}{line.message}", seen),
         at=moment(line.created_at),
         level=line.severity,
         message=line.text,
@@ -332,22 +323,9 @@ def _metrics_of(row: dict[str, float | None], seen: Counter[str]) -> JobEvent:
     data: dict[str, Any] = {key: row[name] for key, name in ours.items() if name in row}
     said = ", ".join(f"{name}={value:.4g}" for name, value in data.items() if value is not None)
     return JobEvent(
-        source_id=_id_of(repr(sorted(row.items(), key=str)), seen),
-        at=_from_nanoseconds(row.pop("timestamp", None)),
+        source_id=id_of(repr(sorted(row.items(), key=str)), seen),
+        at=moment((row.pop("timestamp", None) or 0.0) / 1e9),
         kind="metrics",
         message=said or "measured",
         data=row | data,
     )
-
-
-def _id_of(content: str, seen: Counter[str]) -> str:
-    digest = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:20]
-    seen[digest] += 1
-    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-
-
-def _from_nanoseconds(stamp: float | None) -> datetime:
-    try:
-        return datetime.fromtimestamp((stamp or 0.0) / 1e9, UTC)
-    except (ValueError, OverflowError, OSError):
-        return _EPOCH

@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +27,7 @@ from ftctl.config import (
 )
 from ftctl.errors import CredentialsMissing, Unavailable, UsageError
 from ftctl.providers.transport.documents import Document
-from ftctl.providers.transport.http_errors import connection_error, status_error
+from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +38,7 @@ UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer
 _LARGEST_ANSWER = 64 << 20  # bytes of a JSON document; files are streamed elsewhere
 
 _Doc = TypeVar("_Doc", bound=Document)
+_Client = TypeVar("_Client")
 
 
 class HttpConnection:
@@ -190,31 +191,47 @@ class HttpConnection:
             ) from None
 
     def _no_answer(self, doing: str) -> Unavailable:
-        return Unavailable(
-            f"asked to {doing}, {self._who} sent something that isn't the API's answer",
-            hint="is this the base URL of its API? ftctl config show",
-        )
+        return no_answer(self._who, doing)
 
     @functools.cached_property
     def _client(self) -> "httpx2.Client":
         self.require()
         import httpx2
 
-        try:
-            client = httpx2.Client(
-                base_url=self._base_url,
-                headers={"Authorization": f"Bearer {require_key(self._provider, self._who).key}"},
-                follow_redirects=False,
-                timeout=_timeout(TIMEOUT_S),
-                mounts=direct_mounts(self._base_url),
-            )
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"no connection can be set up: a proxy or certificate variable is wrong ({error})",
-                hint=f"ftctl doctor shows {', '.join(NETWORK_VARIABLES[:3])} and the others",
-            ) from None
+        key = require_key(self._provider, self._who).key
+        client = open_client(
+            httpx2.Client,
+            self._base_url,
+            base_url=self._base_url,
+            headers={"Authorization": f"Bearer {key}"},
+        )
         weakref.finalize(self, client.close)
         return client
+
+
+def open_client(make: Callable[..., _Client], url: str, **options: Any) -> _Client:  # noqa: ANN401 - of `make`
+    """An HTTP client for a URL that repeats nothing and follows no redirect.
+
+    Args:
+        make: The client's class.
+        url: What it will ask: this machine is asked without a proxy.
+        options: What else it is made with.
+
+    Raises:
+        UsageError: a proxy or certificate variable is wrong.
+    """
+    try:
+        return make(
+            follow_redirects=False,
+            timeout=_timeout(TIMEOUT_S),
+            mounts=direct_mounts(url),
+            **options,
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no connection can be set up: a proxy or certificate variable is wrong ({error})",
+            hint=f"ftctl doctor shows {', '.join(NETWORK_VARIABLES[:3])} and the others",
+        ) from None
 
 
 def segment(text: str) -> str:

@@ -108,6 +108,14 @@ def retry_after_s(value: str | None) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
+def no_answer(
+    who: str, doing: str, hint: str = "is this the base URL of its API? ftctl config show"
+) -> Unavailable:
+    """The error for an answer that can't be read: a proxy's page, half a document."""
+    said = f"asked to {doing}, {who} sent something that isn't the API's answer"
+    return Unavailable(said, hint=hint)
+
+
 def connection_error(*, who: str, doing: str, url: str, error: BaseException) -> Unavailable:
     """The error for a request that got no whole answer: what broke, and what to do about it.
 
