@@ -90,3 +90,15 @@ def test_a_quote_without_key_or_network_tells_serving_from_training(
     ran = cli(*asked, *DAY)
     assert ran.returncode == 0, ran.stderr
     assert f"always on at {hour} USD an hour" in " ".join(ran.stdout.split())
+
+
+def test_a_vendor_is_asked_for_its_limits_once_a_submit(
+    cli: Cli, together: TogetherVendor, tmp_path: Path
+) -> None:
+    data = write_chats(tmp_path / "train.jsonl")
+    ran = cli(
+        *("submit", "--provider", "together", "--base-url", together.base_url, "--data", data),
+        *("--model", "qwen3-8b", *DAY),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert len(together.asked("GET */models/limits")) == 1

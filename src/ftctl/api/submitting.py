@@ -37,6 +37,7 @@ from ftctl.job import (
     Tuning,
 )
 from ftctl.notification import check_target
+from ftctl.providers.base import Provider
 from ftctl.providers.prices import QuotingProvider
 from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.submission import Patience, intention_of
@@ -119,10 +120,8 @@ def submit_job(
     """Like `submit`, with a whole spec, and with what was said of rows that shouldn't leave."""
     settings = settings or load_settings()
     consents = consents or Consents(settings)
-    quoted = preflight(
-        spec, settings=settings, as_of=as_of, consent=consents.of(spec), on_step=on_step
-    )
-    driver = get_provider(spec.provider, settings, spec.base_url)
+    # One driver for all: what the vendor said of its limits isn't asked again.
+    driver, quoted = _cleared(spec, settings, as_of, consents.of(spec), on_step)
     with open_store(settings) as store:
         if rows_leave(spec, driver.capabilities):
             consents.keep(store)
@@ -240,6 +239,17 @@ def preflight(
         DataInvalid: the data breaks the provider's rules.
         UsageError: an unknown provider or model.
     """
+    return _cleared(spec, settings, as_of, consent, on_step)[1]
+
+
+def _cleared(
+    spec: JobSpec,
+    settings: Settings,
+    as_of: date | None,
+    consent: Consent,
+    on_step: OnStep | None,
+) -> tuple[Provider, Quote]:
+    """The driver and the quote of a spec that every gate lets pass; raises as `preflight`."""
     tell = on_step or (lambda _: None)
     if spec.notify is not None:
         check_target(spec.notify)
@@ -252,7 +262,7 @@ def preflight(
     require_clean(spec, provider.capabilities, consent)
     quoted = quote_for(spec, report, as_of=as_of)
     require_affordable(spec, quoted, vendor_says=isinstance(provider, QuotingProvider))
-    return quoted
+    return provider, quoted
 
 
 def may_create(spec: JobSpec, *, settings: Settings, as_of: date | None = None) -> MayCreate:
