@@ -102,7 +102,7 @@ def steps_of(driver: str, verb: str) -> list[str]:
 def run_trial(trial: Trial) -> Result:
     """Kill, run again and judge."""
     _warm_up(trial.driver)
-    for _ in range(TRIES):
+    for tried in range(1, TRIES + 1):
         folder = _folder()
         try:
             with DRIVERS[trial.driver].open(folder) as under_test:
@@ -111,7 +111,9 @@ def run_trial(trial: Trial) -> Result:
             shutil.rmtree(folder, ignore_errors=True)
         if result.outcome != "missed":
             break
-        trial = replace(trial, kill=replace(trial.kill, held=True))
+        # A step that came twice when it was written down, under load, may come but once now.
+        nth = trial.kill.nth if tried < TRIES // 2 else 1
+        trial = replace(trial, kill=replace(trial.kill, held=True, nth=nth))
     return result
 
 
@@ -256,7 +258,7 @@ def main() -> int:
     plan, results, control = run_all(options)
     show(plan, results)
     for result in results:
-        if result.outcome not in ("whole", "missed"):
+        if result.outcome != "whole":
             print(json.dumps(asdict(result)), file=sys.stderr)
     figures, code = judge(plan, results, control, options.least)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
