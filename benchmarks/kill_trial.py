@@ -32,7 +32,7 @@ _FILES = {
     "os.mkdir": "making folder",
 }
 _OTHERS = {"subprocess.Popen": "starting a process", "os.killpg": "signalling a process group"}
-_RANDOM = re.compile(r"[^/.]*job-\w{10}|(?=[^/.]*\d)[^/.]{6,}")  # our id, another, a hash
+_RANDOM = re.compile(r"[^/.]*job-\w{10,}|(?=[^/.]*\d)[^/.]{6,}")  # our id, another, a hash
 _LONGEST_S = 60.0
 
 
