@@ -49,9 +49,21 @@ def test_the_page_holds_charts_and_no_markup_of_the_data(
     text = page.read_text("utf-8")
     assert "&lt;b&gt;yes&lt;/b&gt;" in text
     assert "<b>" not in text
-    assert "http" not in text
-    assert text.count('class="bar"') >= 4
+    assert "://" not in text
+    assert "default-src 'none'" in text
+    assert text.count("<svg role") == text.count("<details>") == 6
+    assert text.count("<rect") >= 10
+    assert "Labels</title>" in text
     HTMLParser().feed(text)
+    assert cli("data", "stats", file, "--html", page).returncode == 0  # ours is replaced
+
+
+def test_a_page_never_takes_the_place_of_something_else(cli: Cli, file: Path) -> None:
+    before = file.read_bytes()
+    done = cli("data", "stats", file, "--html", file)
+    assert done.returncode == 2
+    assert "holds something else" in done.stderr
+    assert file.read_bytes() == before
 
 
 def test_a_page_that_cant_be_written_is_a_usage_error(cli: Cli, file: Path, tmp_path: Path) -> None:

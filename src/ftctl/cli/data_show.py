@@ -174,7 +174,7 @@ def _tell(out: Output, item: "Broken") -> None:
 
 def _print(out: Output, example: "Example") -> None:
     from ftctl.datasets.show.html import counts_said
-    from ftctl.datasets.show.types import visible
+    from ftctl.pages.text import visible
 
     head = f": {counts_said(example)}" if example.total_tokens is not None else ""
     out.styled((f"line {example.line}", "bold"), head)
@@ -209,7 +209,7 @@ def _runs(example: "Example", *, marked: bool) -> "Iterator[str | tuple[str, str
 
 def _token(token: "Token", place: int, *, marked: bool) -> str | tuple[str, str]:
     """One token; where colours are, every other one is underlined, and control tokens are bold."""
-    from ftctl.datasets.show.types import visible
+    from ftctl.pages.text import visible
 
     text = visible(token.text).replace("\n", "↵\n")
     if marked:

@@ -1,6 +1,5 @@
 """What is shown of an example: the document of `ftctl data show --json`."""
 
-import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 Kind = Literal["trained", "untrained", "cut"]
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
-# What could move a cursor, or write text in another order than it stands.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 class Token(BaseModel):
@@ -89,8 +86,3 @@ class Shown(BaseModel):
     html: str | None
     examples: tuple[Example, ...]
     broken: tuple[Broken, ...]
-
-
-def visible(text: str) -> str:
-    """Text in which nothing is hidden: control and direction characters stand as their code."""
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,1 @@
+"""Pages that a person keeps: one file each, which needs nothing else."""
