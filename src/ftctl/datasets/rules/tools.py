@@ -150,12 +150,23 @@ def _schema_problem(schema: bytes) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema ships no types
-    from jsonschema import Draft7Validator
-    from jsonschema.validators import extend
     from referencing import Registry
 
     if not schema or _schema_problem(schema):
         return None
+    # An empty registry: a `$ref` never makes us fetch anything.
+    return _timely()(msgspec.json.decode(schema), registry=Registry())
+
+
+@functools.cache
+def _timely() -> Any:  # noqa: ANN401
+    """Draft 7 without patterns: one of `^(a+)+$` keeps Python's engine busy for years.
+
+    One class for all schemas: what attrs writes for a class is kept for good.
+    """
+    from jsonschema import Draft7Validator
+    from jsonschema.validators import extend
+
     original = Draft7Validator.VALIDATORS["additionalProperties"]
 
     def nothing(*_: object) -> tuple[()]:
@@ -165,13 +176,10 @@ def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema ships no type
         # Which properties are additional is told by the patterns beside it.
         return () if "patternProperties" in within else original(validator, value, instance, within)
 
-    # Patterns are left out: one of `^(a+)+$` keeps Python's engine busy for years.
-    timely = extend(
+    return extend(
         Draft7Validator,
         {"pattern": nothing, "patternProperties": nothing, "additionalProperties": additional},
     )
-    # An empty registry: a `$ref` never makes us fetch anything.
-    return timely(msgspec.json.decode(schema), registry=Registry())
 
 
 RULES = (shape, names, definitions)
