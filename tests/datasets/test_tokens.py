@@ -90,6 +90,10 @@ def test_the_new_code_points_are_27_ranges_of_4699() -> None:
     assert len(RANGES) == 27
     assert sum(high - low + 1 for low, high in RANGES) == 4_699
     assert with_new_code_points(["a", "é", "\u088f", "x\U000323b0", "\U0001f600"]) == [2, 3]
+    new = [chr(code) for low, high in RANGES for code in range(low, high + 1)]
+    assert all(with_new_code_points(["é🙂तэ字", one]) == [1] for one in new)
+    near = "".join(chr(code) for low, high in RANGES for code in (low - 1, high + 1))
+    assert with_new_code_points([near]) == []
 
 
 def test_a_chat_adds_three_tokens_a_message_one_a_name_and_three_for_the_reply() -> None:

@@ -1,12 +1,13 @@
 """Counters of chats whose texts are tokenized one by one: OpenAI's encodings, and the estimate."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain
-from operator import add, attrgetter, mul, sub
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plain
@@ -27,10 +28,9 @@ from ftctl.datasets.tokens.types import Cut, LineTokens, TokenCounter, made_agai
 
 _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula of its cookbook"
 
-
 _REMEMBERED = 1000  # roles and lists of tools: few in a file, as a rule
-_CONTENT = attrgetter("content")
-_ROLES: Mapping[type, str] = {System: "system", User: "user", Answer: "assistant"}
+_ROLES = ("system", "user", "assistant")
+_ROLE_OF: dict[type, int] = {System: 0, User: 1, Answer: 2}
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -64,7 +64,6 @@ class TextCounter(TokenCounter):
 
     def __init__(self) -> None:
         self._decode_named = msgspec.json.Decoder(_NamedRow).decode
-        self._opening_tokens: dict[type, int] = {}
         self._role_tokens: dict[str, int] = {}
         self._tools_tokens: dict[bytes, tuple[int, bool]] = {}
 
@@ -72,19 +71,20 @@ class TextCounter(TokenCounter):
     def count_lines(
         self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
     ) -> LineTokens:
-        if not self._opening_tokens:
-            self._opening_tokens = {kind: self._opening(role) for kind, role in _ROLES.items()}
         rows = rows or list(map(plain_row, lines))
         plain = [row.messages for row in rows if row is not None and row.messages]
+        total, trained = self._count_plain(plain)
         if len(plain) == len(lines):
-            return self._count_plain(plain)
+            return LineTokens(total.tolist(), trained.tolist(), 0)
         batch = _Batch()
-        for line, row in zip(lines, rows, strict=True):
-            if row is not None and row.messages:
-                self._add_plain(batch, row.messages)
-            elif not self._add_named(batch, line):
-                self._add_other(batch, line)
-        return batch.tokens(self.count(batch.texts))
+        others = [i for i, row in enumerate(rows) if row is None or not row.messages]
+        for i in others:
+            if not self._add_named(batch, lines[i]):
+                self._add_other(batch, lines[i])
+        places = [i - before for before, i in enumerate(others)]  # among the plain ones
+        counted = batch.tokens(self.count(batch.texts))
+        total, trained = map(np.insert, (total, trained), (places, places), counted)
+        return LineTokens(total.tolist(), trained.tolist(), batch.inexact)
 
     @override
     def cut(self, row: JsonObject, limit: int) -> Cut:
@@ -109,21 +109,17 @@ class TextCounter(TokenCounter):
         """How many characters of a text its first tokens hold."""
         raise NotImplementedError
 
-    def _count_plain(self, rows: list[list[System | User | Answer]]) -> LineTokens:
-        """What `_add_plain` counts row by row, column by column: most files are nothing else."""
+    def _count_plain(
+        self, rows: list[list[System | User | Answer]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Total and trained tokens of each row, column by column: most files are nothing else."""
         messages = list(chain.from_iterable(rows))
-        counts = self.count(list(map(_CONTENT, messages)))
-        kinds = list(map(type, messages))
-        ends = list(accumulate(map(len, rows)))
-        total = _between(ends, map(add, counts, map(self._opening_tokens.__getitem__, kinds)))
-        trained = _between(ends, map(mul, counts, [kind is Answer for kind in kinds]))
-        return LineTokens([PER_REPLY + tokens for tokens in total], list(trained), 0)
-
-    def _add_plain(self, batch: "_Batch", messages: list[System | User | Answer]) -> None:
-        kinds = list(map(type, messages))
-        batch.texts += [message.content for message in messages]
-        batch.trained += [kind is Answer for kind in kinds]
-        batch.end(PER_REPLY + sum(map(self._opening_tokens.__getitem__, kinds)), exact=True)
+        counts = np.array(self.count([message.content for message in messages]), np.int64)
+        kinds = np.fromiter(map(_ROLE_OF.__getitem__, map(type, messages)), np.int8, len(messages))
+        openings = np.array([self._opening(role) for role in _ROLES])
+        ends = np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))
+        total = PER_REPLY + _between(ends, counts + openings[kinds])
+        return total, _between(ends, counts * (kinds == _ROLE_OF[Answer]))
 
     def _add_named(self, batch: "_Batch", line: bytes) -> bool:
         try:
@@ -297,11 +293,11 @@ class _Batch:
     """The texts of many examples in one list, and which belong together."""
 
     def __init__(self) -> None:
+        self.inexact = 0  # examples
         self.texts: list[str] = []
         self.trained: list[bool] = []
         self._ends: list[int] = []
         self._added: list[int] = []
-        self._inexact = 0
 
     def add(self, text: str, *, trained: bool) -> None:
         """One more text of the example at hand."""
@@ -313,20 +309,18 @@ class _Batch:
         self._ends.append(len(self.texts))
         self._added.append(added)
         if not exact:
-            self._inexact += 1
+            self.inexact += 1
 
-    def tokens(self, counts: list[int]) -> LineTokens:
-        """Tokens of each line, given those of each text."""
-        total = map(add, self._added, _between(self._ends, counts))
-        trained = _between(self._ends, map(mul, counts, self.trained))
-        return LineTokens(list(total), list(trained), self._inexact)
+    def tokens(self, counts: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Total and trained tokens of each line, given those of each text."""
+        of_texts, ends = np.array(counts, np.int64), np.array(self._ends)
+        trained = _between(ends, of_texts * np.array(self.trained, np.bool_))
+        return self._added + _between(ends, of_texts), trained
 
 
-def _between(ends: list[int], counts: Iterable[int]) -> Iterator[int]:
+def _between(ends: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The sum of the counts up to each end, from the one before."""
-    until = list(accumulate(counts, initial=0))
-    at_ends = [until[end] for end in ends]
-    return map(sub, at_ends, [0, *at_ends])
+    return np.diff(np.append(0, np.cumsum(counts))[ends], prepend=0)
 
 
 def plain_row(line: bytes) -> PlainRow | None:
