@@ -1,6 +1,7 @@
 """`ftctl data`: check, convert and split datasets."""
 
-import shlex
+import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from ftctl.cli.data_convert import convert_command
 from ftctl.cli.data_fix import fixed_copy, fixed_document, grader_text, print_fixed
 from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
+from ftctl.cli.data_split import split_command
 from ftctl.cli.data_stats import stats_command
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
@@ -26,6 +28,30 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
+def _named(
+    context: click.Context, argument: click.Parameter, given: tuple[Path, ...]
+) -> list[Path]:
+    """The files that are meant; a pattern that no shell has filled in is filled in here.
+
+    Raises:
+        UsageError: a pattern fits no file.
+    """
+    del context, argument
+    return [file for path in given for file in ([path] if _is_file(path) else _fitting(path))]
+
+
+def _is_file(path: Path) -> bool:
+    return not glob.has_magic(str(path)) or os.path.lexists(path)
+
+
+def _fitting(pattern: Path) -> list[Path]:
+    found = sorted(glob.glob(str(pattern.expanduser()), recursive=True))  # noqa: PTH207 - absolute
+    if not found:
+        said = f"no file fits {pattern}"
+        raise UsageError(said, hint="name a JSONL file, or a pattern that fits one")
+    return [Path(file) for file in found]
+
+
 @click.group("data", short_help="Check, convert and split datasets.")
 def command() -> None:
     """Check, convert and split datasets.
@@ -35,7 +61,7 @@ def command() -> None:
 
 
 @make_command("check", short_help="Apply every rule of the providers you name.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_FILE)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_FILE, callback=_named)
 @click.option(
     "--for",
     "providers",
@@ -69,7 +95,7 @@ def check_command(
     context: click.Context,
     out: Output,
     *,
-    files: tuple[Path, ...],
+    files: list[Path],
     providers: str | None,
     method: str,
     validation: Path | None,
@@ -87,7 +113,9 @@ def check_command(
     Says for every problem where it is, who minds it and how to mend it.
     Exits 0 when no provider has an error, else 1. With --model it counts tokens as that model's
     tokenizer does, and says what is cut of an example that is too long; else it estimates them.
-    Ctrl-C prints what is known so far.
+    Ctrl-C prints what is known so far, and exits 130.
+
+    FILE may be packed (.jsonl.gz, .jsonl.zst), a pattern in quotes, or - for standard input.
 
     With --fix it writes OUT, in which all is mended that those who are named mind and that has
     but one mend, lists the changes, and checks OUT: what it names then is left for you.
@@ -166,7 +194,7 @@ def _shown(out: Output) -> Iterator[Callable[[int, int], None]]:
         task = progress.add_task("checking", total=None, note="")
 
         def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            progress.update(task, completed=done, total=total or None)  # a pipe tells none
 
         yield show
 
@@ -213,92 +241,6 @@ def _print_issues(out: Output, report: "Report", issues: list["Issue"], title: s
         for issue in issues
     ]
     out.table(("Line", "Path", "Rule", "For", "What", "How to mend it"), rows, title)
-
-
-@make_command("split", short_help="Disjoint files: training and held-out, or one for each task.")
-@click.argument("file", type=_FILE)
-@click.option("--validation", type=float, default=0.1, show_default=True, help="Share of rows.")
-@click.option("--test", type=float, default=0.1, show_default=True, help="Share of rows.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another split.")
-@click.option("--near", is_flag=True, help="Keep prompts together that say nearly the same.")
-@click.option(
-    "--by", type=click.Choice(["task"]), help="A file for each task, by the form of its answers."
-)
-@click.option("-o", "--out", "out_dir", type=_FILE, metavar="DIR", help="Where the files go.")
-@click.option("--force", is_flag=True, help="Replace files that hold something else.")
-@click.pass_context
-def split_command(
-    context: click.Context,
-    out: Output,
-    *,
-    file: Path,
-    validation: float,
-    test: float,
-    seed: int,
-    near: bool,
-    by: str | None,
-    out_dir: Path | None,
-    force: bool,
-) -> None:
-    """Split a dataset so that no prompt is on two sides, or into one file for each task.
-
-    The same file and seed give the same split, whatever the order of the lines. Rows are kept
-    byte for byte.
-
-    With --by task, where unrelated tasks share a file, each goes to a file of its own: JSON by its
-    keys, SQL, code, tool calls, text by its length. Forms with hardly any rows go to `other`. Split
-    those files again for held-out rows.
-
-    Example: ftctl data split examples.jsonl --validation 0.1 --test 0.1 -o parts
-    """
-    from ftctl.datasets.split import split
-
-    if by is not None:
-        _refuse_shares(context)
-        _split_by_task(out, file, out_dir, force=force)
-        return
-    result = split(
-        file,
-        validation=validation,
-        test=test,
-        seed=seed,
-        near=near,
-        out_dir=out_dir,
-        force=force,
-    )
-    if out.json:
-        out.document({"schema": "ftctl.data-split/1", **result.model_dump(mode="json")})
-        return
-    for part, path in result.files.items():
-        out.line(f"{part}: {result.rows[part]:,} rows → {path}")
-
-
-def _refuse_shares(context: click.Context) -> None:
-    given = [
-        f"--{name}"
-        for name in ("validation", "test", "seed", "near")
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        hint = "split by task first, then each of the files"
-        raise UsageError(f"--by task doesn't go with {', '.join(given)}", hint=hint)
-
-
-def _split_by_task(out: Output, file: Path, out_dir: Path | None, *, force: bool) -> None:
-    from ftctl.datasets.split import split_by_task
-
-    result = split_by_task(file, out_dir=out_dir, force=force)
-    submit = {
-        task: f"ftctl submit --provider PROVIDER --data {shlex.quote(str(path))}"
-        for task, path in result.files.items()
-    }
-    if out.json:
-        tasks = {"schema": "ftctl.data-split-tasks/1", **result.model_dump(mode="json")}
-        out.document({**tasks, "submit": submit})
-        return
-    for task, path in result.files.items():
-        out.line(f"{task}: {result.rows[task]:,} rows → {path}")
-        out.line(f"  {submit[task]}")
 
 
 command.add_command(check_command)

@@ -38,9 +38,11 @@ def fixed_copy(
         DataInvalid: the file can't be copied whole.
     """
     from ftctl.datasets.fix import fix
+    from ftctl.datasets.read import must_be_readable_twice
 
     if len(files) != 1:
         raise UsageError("--fix mends one file at a time", hint="ftctl data check FILE --fix NEW")
+    must_be_readable_twice(files[0])
     return fix(files[0], new, providers=providers, method=method, most=most)
 
 

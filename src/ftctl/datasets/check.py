@@ -18,16 +18,24 @@ from ftctl.datasets.formats import format_of
 from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.methods import require_method
 from ftctl.datasets.near import near_findings, near_overlaps
-from ftctl.datasets.read import Line, LineReader, joined, ranges
+from ftctl.datasets.read import (
+    STDIN,
+    Line,
+    LineReader,
+    joined,
+    must_be_readable_twice,
+    ranges,
+)
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
 from ftctl.datasets.rules import rft
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.limits import example_count, file_name, file_size, validation_count
+from ftctl.datasets.rules.limits import example_count, validation_count
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.table import USUAL, known_providers
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.tokens.types import TokenCounter
+from ftctl.datasets.whole_file import whole_file
 from ftctl.errors import UsageError
 
 _FIRST_LINES = 20
@@ -64,7 +72,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     """Check training files, and what they share with each other and a validation file.
 
     Args:
-        files: OpenAI-format JSONL.
+        files: OpenAI-format JSONL, as it is or packed (gzip, zstd); `-` is standard input.
         providers: Whose rules to apply: of `rules.table.PROVIDERS`, or `mistral-v3` and the like.
         method: How the model will be tuned.
         validation: A held-out file, checked by the same rules but for its number of examples.
@@ -77,7 +85,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
         limit: How many tokens of an example the model keeps; with a counter only.
         process_count: How many processes look at a file; None for as many as help.
         fast: False to apply every rule to every line; what is found is the same.
-        on_progress: Called now and then with bytes read and bytes to read.
+        on_progress: Called now and then with bytes read and bytes to read; 0 where a pipe doesn't
+            say how many there will be.
 
     Raises:
         UsageError: a file can't be read, no file is given, or a provider's name is unknown.
@@ -86,6 +95,8 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     """
     require_method(method)
     every = _all_of(files, validation)
+    for file in every if near or grader is not None else ():
+        must_be_readable_twice(file)
     collector = Collector(every, known_providers(providers), max_errors, method)
     progress = _Progress(every, on_progress)
     counting = counter if tokens and counter is not None and counter.encoding else None
@@ -196,8 +207,10 @@ def _examples(checks: Sequence["_FileCheck"]) -> int:
     return sum(file_check.examples for file_check in checks)
 
 
-def _require_different(files: Sequence[Path]) -> None:
+def _require_different(files: list[Path]) -> None:
     seen: set[tuple[int, int]] = set()
+    if files.count(STDIN) > 1:
+        raise UsageError("standard input is given twice", hint="name each file once")
     for file in files:
         with contextlib.suppress(OSError, ValueError):  # reading it tells what is wrong
             found = file.stat()
@@ -289,7 +302,7 @@ class _FileCheck:
 
     def _read(self, reader: LineReader, process_count: int | None) -> None:
         self.size_bytes = reader.size_bytes
-        self.add_whole(_whole_file(reader))
+        self.add_whole(whole_file(reader))
         self.lines_readable = not reader.oddity
         lines = iter(reader)
         head, opening = beginning(lines)
@@ -363,25 +376,3 @@ def _likely_format(first: Iterable[Line]) -> str | None:
         if found is not None:
             return found.name
     return None
-
-
-def _whole_file(reader: LineReader) -> Iterator[Finding]:
-    """What is odd about a file before its first line."""
-    if reader.oddity.startswith("UTF"):
-        yield Finding("encoding", "", f"the file is {reader.oddity}, not UTF-8")
-    elif reader.oddity:
-        yield Finding("compressed/unread", "", f"the file is compressed ({reader.oddity})")
-    named_gz = reader.path.suffix.lower() == ".gz"
-    if reader.gzipped and named_gz:
-        yield Finding("compressed", "", "the file is compressed (gzip)")
-    elif reader.gzipped:
-        said = "the file is compressed (gzip), whatever its name says"
-        yield Finding("compressed/misnamed", "", said)
-    elif named_gz and not reader.oddity:
-        yield Finding("compressed/not", "", "the name says gzip, the file is plain text")
-    if reader.bom:
-        yield Finding("bom", "", "a byte order mark at the start")
-    if reader.cr_only:
-        yield Finding("line-ends", "", "lines end in CR alone")
-    yield from file_name(reader.path.name, reader.path.suffix)
-    yield from file_size(reader.size_bytes)

@@ -155,7 +155,7 @@ class _Fix:
 
     def _plain(self, reader: LineReader) -> Iterator[bytes]:
         for found, mend in (
-            (reader.gzipped, Mend("compressed", "", "gzip", "plain text")),
+            (reader.packed, Mend("compressed", "", reader.packed, "plain text")),
             (reader.bom, Mend("bom", "", "a byte order mark", "")),
             (reader.cr_only, Mend("line-ends", "", "CR", "LF")),
         ):

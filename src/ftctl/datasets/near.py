@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from ftctl.datasets.across import At, repeats
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import fingerprints
+from ftctl.datasets.read import must_be_readable_twice
 from ftctl.datasets.rules.types import Finding
-from ftctl.errors import DataInvalid, UsageError
+from ftctl.errors import DataInvalid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ def near_rows(path: Path, roles: Collection[str] = ("user", "assistant")) -> lis
         UsageError: the file can't be read, or not twice.
         DataInvalid: no line of it is a chat example.
     """
-    _must_be_readable_twice(path)
+    must_be_readable_twice(path)
     return near_firsts(lambda: _texts(path, roles))
 
 
@@ -67,7 +68,7 @@ def near_findings(path: Path) -> Iterator[At]:
     """
     import numpy as np
 
-    _must_be_readable_twice(path)
+    must_be_readable_twice(path)
     numbers, _, normal = _columns(path)
     if not numbers:
         return
@@ -87,7 +88,7 @@ def near_overlaps(file: Path, other: Path) -> Iterator[tuple[Path, int, Finding]
         UsageError: a file can't be read, or not as often as that takes.
     """
     for path in (file, other):
-        _must_be_readable_twice(path)
+        must_be_readable_twice(path)
     numbers, prompts, _ = _columns(file)
     more_numbers, more_prompts, _ = _columns(other)
     if not numbers or not more_numbers:
@@ -101,11 +102,6 @@ def near_overlaps(file: Path, other: Path) -> Iterator[tuple[Path, int, Finding]
             said = "this prompt, in nearly the same words, is also"
             yield file, here, Finding("train-val-overlap", "", f"{said} {other.name}:{there}")
             yield other, there, Finding("train-val-overlap", "", f"{said} {file.name}:{here}")
-
-
-def _must_be_readable_twice(path: Path) -> None:
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
 
 
 def _texts(path: Path, roles: Collection[str]) -> Iterator[str]:

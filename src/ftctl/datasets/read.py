@@ -6,17 +6,20 @@ the cap comes with its head, its outline and its size, and the rules decide what
 
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 from ftctl.datasets.outline import Outline
+from ftctl.datasets.unzstd import UnzstdReader, zstd_readable
 from ftctl.errors import UsageError
 
+STDIN = Path("-")  # the name that stands for standard input
 LINE_CAP_BYTES = 32 * 2**20
 HEAD_BYTES = 64 * 2**10
 CHUNK_BYTES = 2**20
@@ -26,12 +29,13 @@ BLOCK_BYTES = 2**19  # of whole lines looked at together; a line longer than tha
 
 # What a file that can't be read as lines begins with. Source: the Unicode standard (marks), and
 # each format's specification.
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (_ZSTD, "zstd"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"PK\x03\x04", "zip"),
 )
@@ -68,15 +72,16 @@ class Line(NamedTuple):
 class LineReader:
     """A file's lines, read once from first to last; close it, or use it in a `with`.
 
-    A byte order mark is taken off, gzip is unpacked on the way, CRLF counts as LF, and a file
-    that only has CR is split there. A file with an `oddity` yields no lines.
+    A byte order mark is taken off, gzip and zstd are unpacked on the way, CRLF counts as LF, and a
+    file that only has CR is split there. A file with an `oddity` yields no lines: without the
+    package zstandard, zstd is one.
 
     Attributes:
-        path: The file.
+        path: The file; `STDIN` for what comes in there.
         size_bytes: Size on disk; 0 of a pipe.
         oddity: An encoding or compression that isn't read, such as `UTF-16`; "" when none.
         bom: Whether a UTF-8 byte order mark came first.
-        gzipped: Whether the lines come out of gzip.
+        packed: What the lines come out of, gzip or zstd; "" when they stand there as they are.
         cr_only: Whether lines end in CR alone.
         damage: What broke while unpacking, known once all lines are read; "" when nothing did.
 
@@ -89,9 +94,9 @@ class LineReader:
         self.damage = ""
         self._cap_bytes = cap_bytes
         self._file = _open(path)
-        self.size_bytes = path.stat().st_size
-        self.gzipped = self._file.peek(2).startswith(b"\x1f\x8b")
-        self._stream = gzip.GzipFile(fileobj=self._file) if self.gzipped else self._file
+        self.size_bytes = os.fstat(self._file.fileno()).st_size
+        self.packed = _packed(self._file.peek(4)[:4])
+        self._stream = _unpacked(self._file, self.packed)
         self._first = self._read()
         self.bom = self._first.startswith(b"\xef\xbb\xbf")
         if self.bom:
@@ -139,7 +144,8 @@ class LineReader:
     @property
     def plain(self) -> bool:
         """Whether lines may be read from the file as they stand in it, from any place on."""
-        return not (self.gzipped or self.cr_only or self.oddity) and self._file.seekable()
+        odd = self.packed or self.cr_only or self.oddity or self.path == STDIN
+        return not odd and self._file.seekable()
 
     def _chunks(self) -> Iterator[bytes]:
         chunk = self._first
@@ -160,6 +166,31 @@ class LineReader:
             return b""
         except OSError as error:
             raise _unreadable(self.path, error) from None
+
+
+def must_be_readable_twice(path: Path) -> None:
+    """Refuse a pipe, of which nothing is left once it is read.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if path == STDIN or (path.exists() and not path.is_dir() and not path.is_file()):
+        name = "standard input" if path == STDIN else path
+        raise UsageError(f"{name} can't be read twice", hint="save it to a file first")
+
+
+def _packed(magic: bytes) -> Literal["gzip", "zstd", ""]:
+    if magic.startswith(b"\x1f\x8b"):
+        return "gzip"
+    return "zstd" if magic == _ZSTD and zstd_readable() else ""
+
+
+def _unpacked(
+    file: BufferedReader, packed: Literal["gzip", "zstd", ""]
+) -> gzip.GzipFile | UnzstdReader | BufferedReader:
+    if packed == "gzip":
+        return gzip.GzipFile(fileobj=file)
+    return UnzstdReader(file) if packed else file
 
 
 def _oddity(first: bytes) -> str:
@@ -303,6 +334,8 @@ class _Growing:
 
 
 def _open(path: Path) -> BufferedReader:
+    if path == STDIN:
+        return open(0, "rb", closefd=False)
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file", hint=f"ls {path}/*.jsonl")
     try:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.near import near_rows
-from ftctl.datasets.read import Line, LineReader
+from ftctl.datasets.read import Line, LineReader, must_be_readable_twice
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example
@@ -91,7 +91,7 @@ def split(
             raise UsageError(f"{name} {share:g} is no share", hint=f"--{name} 0.1")
     if validation + test >= 1:
         raise UsageError("validation and test leave nothing to train on", hint="--test 0.1")
-    _must_be_readable_twice(path)
+    must_be_readable_twice(path)
     prompts = array("Q", (fingerprints(example).prompt for example, _ in _iter_rows(path)))
     heads = _heads(path, prompts) if near else {}
     together = array("Q", (heads.get(prompt, prompt) for prompt in prompts))
@@ -122,7 +122,7 @@ def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = Fals
         UsageError: the file can't be read, or the files can't be written or would replace others.
         DataInvalid: a line isn't a chat example, or all answers have one form.
     """
-    _must_be_readable_twice(path)
+    must_be_readable_twice(path)
     counts: Counter[str] = Counter()
     for example, _ in _iter_rows(path):
         shape = _shape(example)
@@ -173,11 +173,6 @@ def _file_names(found: list[str]) -> dict[str, str]:
         taken = sum(name == plain or name.startswith(f"{plain}.") for name in names.values())
         names[task] = f"{plain}.{taken + 1}" if taken else plain
     return names
-
-
-def _must_be_readable_twice(path: Path) -> None:
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise UsageError(f"{path} can't be read twice", hint="save it to a file first")
 
 
 def _iter_rows(path: Path) -> Iterator[tuple[Example, bytes]]:

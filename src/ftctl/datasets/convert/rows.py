@@ -51,7 +51,7 @@ class RowReader:
 
     def __init__(self, path: Path) -> None:
         self._lines = LineReader(path)
-        self.reframed = self._lines.gzipped or self._lines.bom or self._lines.cr_only
+        self.reframed = bool(self._lines.packed) or self._lines.bom or self._lines.cr_only
         self.size_bytes = self._lines.size_bytes
 
     def __enter__(self) -> Self:

@@ -106,10 +106,10 @@ class HuggingFaceProvider:
         self._at.require()
         for file in filter(None, (spec.data, spec.validation)):
             with LineReader(file) as lines:
-                if lines.gzipped:
+                if lines.packed:
                     raise Unsupported(
                         f"{file} is packed, and a job there reads plain lines",
-                        hint=f"gunzip -k {file}",
+                        hint=f"{'gunzip' if lines.packed == 'gzip' else 'unzstd'} -k {file}",
                     )
         plan = plan_of(spec)
         beta_of(spec)
