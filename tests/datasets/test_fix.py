@@ -293,8 +293,10 @@ def test_another_file_is_never_overwritten(tmp_path: Path) -> None:
         '{"a": 1}'.encode("utf-16-le"),
         b"\xff\xfe\x00\xd8",
         b"[\n" + GOOD[0] + b",\n1]\n",
+        b"\n\xff\xfea\x00",
+        b"\n \na\rb\rc",
     ],
-    ids=["zstd", "cut-gzip", "no-mark", "not-utf-16", "list-of-odd-things"],
+    ids=["zstd", "cut-gzip", "no-mark", "not-utf-16", "list-of-odd-things", "late-mark", "late-cr"],
 )
 def test_what_cannot_be_copied_whole_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataInvalid):

@@ -106,6 +106,7 @@ def fix(
             stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+        _require_plain(file, partial)
         if out.exists() and (not out.is_file() or file_sha256(out) != digest.hexdigest()):
             raise UsageError(f"{out} exists and holds something else", hint="--fix NEW-FILE")
         partial.replace(out)
@@ -307,6 +308,20 @@ def _objects(text: str) -> list[bytes]:
         found.append(text[at:end].encode())
         at = after_spaces(text, end)
     return found
+
+
+def _require_plain(file: Path, new: Path) -> None:
+    """Refuse odd lines that, now that they are first, would make the file another kind of file.
+
+    Raises:
+        DataInvalid: it would be read as something else than lines of UTF-8.
+    """
+    with LineReader(new) as reader:
+        if reader.oddity or reader.packed or reader.cr_only or reader.bom:
+            raise DataInvalid(
+                f"{file}: without its first lines it would no longer be read line by line",
+                hint=f"ftctl data check {file}",
+            )
 
 
 def _marked(file: Path) -> str | None:
