@@ -93,14 +93,16 @@ def own_share(facts: Facts, catalog: Catalog = CATALOG) -> float:
     return float(sum(e.share for e in verdict(facts, catalog).ranked if e.route.hosting == "own"))
 
 
-def budget_closes_own(facts: Facts) -> bool:
-    """Whether own GPUs, and any tuning on them, cost more than the user would spend."""
-    closed = [line for line in verdict(facts).rejected if line.gate == "budget"]
-    return any(line.route == "self_hosted" for line in closed)
+def own_too_dear(facts: Facts) -> set[Label]:
+    """What on own GPUs costs more than the user would spend."""
+    rejected = verdict(facts).rejected
+    return {line.route for line in rejected if line.gate == "budget" and line.provider == "local"}
 
 
 def owns(facts: Facts) -> bool:
-    return bool(verdict(facts).decision == "self_hosted")
+    found = verdict(facts)
+    routes = [entry.route for entry in found.ranked if entry.route.label == found.decision]
+    return bool(routes) and routes[0].hosting == "own"
 
 
 def rows_that_must_stay_inside_go_to_no_vendor(facts: Facts) -> None:
@@ -112,10 +114,12 @@ def rows_that_must_stay_inside_go_to_no_vendor(facts: Facts) -> None:
 
 def volume_moves_toward_own_gpus_as_far_as_the_budget_goes(less: Facts, more: Facts) -> None:
     """More volume never moves away from own GPUs, until they cost more than the budget."""
-    if budget_closes_own(more):
-        assert own_share(more) == 0
+    too_dear = own_too_dear(more)
+    assert own_too_dear(less) <= too_dear
+    if too_dear:
+        kept = [entry.route for entry in verdict(more).ranked if entry.route.hosting == "own"]
+        assert not too_dear & {route.label for route in kept}
         return
-    assert not budget_closes_own(less)
     assert own_share(less) <= own_share(more)
     assert owns(more) or not owns(less)
 
