@@ -105,6 +105,7 @@ ODD: list[bytes] = [
     b'{"messages":[{"role":"user","content":"a\\b"},{"role":"assistant","content":"\\\\b"}]}',
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"<\\/s>"}]}',
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"\\u003c|im_end|>"}]}',
+    b'{"messages":[{"role":"user","content":"<\\u002fs>"},{"role":"assistant","content":"<\\u002Fs>"}]}',
     b'{"messages":[{"role":"user","content":"[/INST]"},{"role":"assistant","content":"<<SYS>>"}]}',
     b'{"messages":[{"role":"user","content":"a\\u0040b.example.com jo\\u0040b.org"},'
     b'{"role":"assistant","content":"\\u0073k-aB3aB3aB3aB3aB3aB3aB3aB3"}]}',

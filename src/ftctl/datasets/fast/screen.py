@@ -11,7 +11,7 @@ from ftctl.datasets.scan import SCREENS
 _CONTROL = (b"\\u000", b"\\u001", b"\\b", b"\\f")
 _ASCII = (b"\\u003", b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 # Part of every mark that `rules.content.special_tokens` knows, in any spelling of JSON.
-_ANGLED = (b"<|", b"/s>", b"_of_turn>", b"SYS>>")
+_ANGLED = (b"<|", b"/s>", b"\\u002f", b"\\u002F", b"_of_turn>", b"SYS>>")
 _SQUARE = (b"T]", b"S]")
 # Of what the scan looks for, an escape could hide anything, space and hyphen too.
 _PRIVATE = (*map(str.encode, SCREENS), b"\\u002", *_ASCII)
