@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from command_line import Cli
 
 from ftctl.advisor.types import Facts
 from ftctl.cli.advise import command, read_facts
@@ -171,3 +172,17 @@ def test_a_data_file_is_measured_and_copies_order_and_names_change_nothing(tmp_p
 def test_a_flag_that_is_no_json_is_named() -> None:
     with pytest.raises(UsageError, match="--accounts: not JSON"):
         run("--accounts", "{openai")
+
+
+def test_the_report_is_written_as_a_page_too(cli: Cli, tmp_path: Path) -> None:
+    page = tmp_path / "advice.html"
+    asked = ("advise", "--as-of", "2026-11-24", "--baseline-score", "0.6", "--target-score", "0.9")
+    ran = cli(*asked, "--html", page, "--json")
+    assert ran.returncode == cli(*asked).returncode
+    assert f"wrote {page}" in ran.stderr
+    text = page.read_text("utf-8")
+    assert f'<data value="{ran.json()["confidence"]}">' in text
+    assert text.count("<svg role") == 4
+    refused = cli(*asked, "--html", tmp_path / "no" / "advice.html")
+    assert refused.returncode == 2
+    assert "can't be written" in refused.stderr

@@ -4,6 +4,7 @@ import importlib
 import json
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +48,19 @@ def fact_options(function: Callable[..., None]) -> Callable[..., None]:
 @make_command("advise", short_help="Should we fine-tune at all, and where?")
 @click.option("--facts", "facts_file", metavar="FILE", help="Facts as JSON, TOML or YAML.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the facts.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write the report as a page with charts, too.",
+)
 @fact_options
 def command(
     out: Output,
     facts_file: str | None,
     schema: bool,
+    page: Path | None,
     **flags: str | None,
 ) -> None:
     """Say whether to prompt, retrieve or tune, and where, with the reason and what would flip it.
@@ -67,8 +76,15 @@ def command(
     facts = Facts.parse({**(read_facts(facts_file) if facts_file else {}), **read_flags(flags)})
     day = facts.as_of or datetime.now(UTC).date()
     from ftctl.advisor.advise import advise
+    from ftctl.advisor.page import advice_page, write_advice
 
-    advice = advise(facts, features=_features(facts), as_of=day)
+    with nullcontext() if page is None else advice_page(page) as written:
+        features = _features(facts)
+        advice = advise(facts, features=features, as_of=day)
+        if written is not None:
+            write_advice(written, advice, facts, features=features, as_of=day)
+    if page is not None:
+        out.note(f"wrote {page}")
     if out.json:
         out.document(advice.to_document())
     else:

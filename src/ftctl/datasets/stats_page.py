@@ -117,8 +117,8 @@ def _figure(chart: Chart) -> str:
     if len(chart.rows) > _DRAWN:
         drawn.append((f"{len(chart.rows) - _DRAWN} more", sum(n for _, n in chart.rows[_DRAWN:])))
     if chart.ordered:
-        ends = [(0.0, chart.rows[0][0]), (1.0, chart.rows[-1][0])] if len(drawn) > 1 else []
-        drawing = histogram(drawn, ends or [(0.5, chart.rows[0][0])])
+        marked = sorted({0, len(drawn) // 2, len(drawn) - 1})
+        drawing = histogram(drawn, [((i + 0.5) / len(drawn), drawn[i][0]) for i in marked])
     else:
         top = 1.0 if chart.unit == "share" else None
         drawing = bars([(name, n, chart.said(n)) for name, n in drawn], top)

@@ -16,6 +16,7 @@ Colour = Literal["fill", "a", "b", "c", "d", "off"]
 Ticks = Sequence[tuple[float, str]]  # where (0-1), and what stands there
 
 CHART_STYLE = """
+figure > svg { overflow: visible; }
 svg text { font: 13px system-ui, sans-serif; fill: var(--ink); } svg .soft { fill: var(--soft); }
 svg .grid { stroke: var(--line); stroke-width: 1; } svg .rule { stroke: var(--ink);
   stroke-width: 1.5; stroke-dasharray: 4 3; } svg .line { fill: none; stroke-width: 2.5; }
@@ -28,7 +29,7 @@ svg .point { stroke: var(--back); stroke-width: 1.5; } svg .ink { fill: var(--in
 )
 LINE_COLOURS: tuple[Colour, ...] = ("a", "b", "c", "d")
 _DASHES = {"a": "none", "b": "8 4", "c": "2 3", "d": "10 3 2 3"}
-_NAME_COLUMNS = 24  # beside a number they fit 320 pixels
+_COLUMNS = 40  # of a row's name and what is said beside it: they fit 320 pixels
 _ROW = 42
 _PLOT = 220
 
@@ -115,12 +116,14 @@ def _track_parts(rows: Sequence[Track], ticks: Ticks, rules: Ticks) -> Iterator[
     bottom = len(rows) * _ROW
     for place, row in enumerate(rows):
         y = place * _ROW
-        yield _text(0, y + 15, shorten(row.name, _NAME_COLUMNS))
+        yield _text(0, y + 15, shorten(row.name, _COLUMNS - len(row.said)))
         yield _text(1, y + 15, row.said, "soft")
         yield _stroke("grid", (0, y + 29), (1, y + 29))
         for at, _ in ticks:
             yield _stroke("grid", (at, y + 21), (at, y + 37))
         for span in row.spans:
+            if span.end <= span.start:
+                continue
             wide = max(span.end - span.start, 0.004)  # what is there can be seen
             yield (
                 f'<rect x="{_share(min(span.start, 0.996))}" y="{y + 23}" width="{_share(wide)}" '
@@ -142,11 +145,8 @@ def histogram(bins: Sequence[tuple[str, float]], ticks: Ticks = ()) -> Drawing:
 
 def _histogram_parts(bins: Sequence[tuple[str, float]], ticks: Ticks) -> Iterator[str]:
     most = max((value for _, value in bins), default=0) or 1
-    for part in (0.0, 0.5, 1.0):
-        y = _PLOT - part * (_PLOT - 16)
-        yield _stroke("grid", (0, y), (1, y))
-        if part and most * part == int(most * part):
-            yield _text(0, y - 3, f"{most * part:,.0f}", "soft halo")
+    yield _stroke("grid", (0, 16), (1, 16))
+    yield _stroke("grid", (0, _PLOT), (1, _PLOT))
     for place, (name, value) in enumerate(bins):
         high = (_PLOT - 16) * value / most
         yield (
@@ -154,6 +154,7 @@ def _histogram_parts(bins: Sequence[tuple[str, float]], ticks: Ticks) -> Iterato
             f'width="{_share(0.92 / len(bins))}" height="{high:.1f}" class="fill">'
             f"<title>{safe(name)}: {value:,.0f}</title></rect>"
         )
+    yield _text(1, 12, f"{most:,.0f}", "soft")
     for at, said in ticks:
         yield _text(at, _PLOT + 18, said, "soft")
 
@@ -186,7 +187,7 @@ def _line_parts(
     # Points of a polyline can't be shares: this inner box is stretched, but not its strokes.
     yield f'<svg width="100%" height="{_PLOT}" viewBox="0 0 1 1" preserveAspectRatio="none">'
     for line in drawn:
-        path = " ".join(f"{x:.4f},{1 - _up(y, 1):.4f}" for x, y in line.points)
+        path = " ".join(f"{x:.4f},{_up(y, 1):.4f}" for x, y in line.points)
         yield f'<polyline points="{path}" {_look(line)} vector-effect="non-scaling-stroke"/>'
     yield "</svg>"
     for at, said in up:

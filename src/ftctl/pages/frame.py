@@ -31,8 +31,12 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .25rem .5rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; }
-dl { margin: 0; } dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; }
+.wide { overflow-x: auto; overflow-wrap: break-word; }
+dl, dd { margin: 0; } dt { font-weight: 600; margin-top: .5rem; }
+dl.short { display: grid; grid-template-columns: 9rem 1fr; gap: .25rem .75rem; }
+dl.short dt { margin: 0; }
+@media (min-width: 40rem) { dl { display: grid; grid-template-columns: 14rem 1fr;
+  gap: .25rem 1rem; } dt { margin: 0; } }
 figure { margin: .5rem 0 1rem; } svg { display: block; max-width: 100%; }
 summary { cursor: pointer; font-size: .9rem; color: var(--soft); }
 code { font: .9rem/1.5 ui-monospace, monospace; }
@@ -121,10 +125,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     )
 
 
-def terms(pairs: Iterable[tuple[str, Cell]]) -> str:
-    """Names, each with what is to say of it below: a table that fits a phone."""
+def terms(pairs: Iterable[tuple[str, Cell]], *, short: bool = False) -> str:
+    """Names with what is to say of each: beside it, on a phone below unless all are short."""
     each = (f"<dt>{safe(name)}</dt><dd>{cell(said)}</dd>" for name, said in pairs)
-    return f"<dl>{''.join(each)}</dl>\n"
+    kind = ' class="short"' if short else ""
+    return f"<dl{kind}>{''.join(each)}</dl>\n"
 
 
 def bullets(items: Iterable[str]) -> str:
