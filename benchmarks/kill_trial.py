@@ -165,14 +165,19 @@ class _Vendor:
     pid: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     steps: list[tuple[float, str]] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, moment: Moment, request: Request) -> None:
         """One moment of one request."""
         step = f"{plain(request.route)} {moment}"
         with self.lock:
-            if self.pid <= 0:  # the end of an earlier child's request; and 0 would name us all
+            if self.pid <= 0:  # an earlier child's request; and 0 would name us all
                 return
+            if moment == "received":
+                self.asked.append(request)
+            elif not any(request is asked for asked in self.asked):
+                return  # what led up to this child had its answer, and its thread is late
             self.seen[step] += 1
             self.steps.append((time.monotonic(), step))
             if self.kill is None:
