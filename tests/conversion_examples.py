@@ -1,47 +1,35 @@
 """Valid examples of every kind, for tests of conversion: what Hypothesis draws from."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import fields, replace
 
 from hypothesis import strategies as st
 
+from ftctl.datasets.convert import openai_dpo
 from ftctl.datasets.convert.chat import made_up_id
 from ftctl.datasets.convert.example import (
     Call,
     Content,
     Conversation,
+    Example,
     ImagePart,
     Message,
     PlainText,
     Preference,
     PromptCompletion,
+    Segment,
+    Segments,
+    Span,
+    Stepwise,
     Task,
     TextPart,
     Tool,
     Unpaired,
 )
+from ftctl.datasets.convert.says import ANY_ADDRESS, Says
 
-
-@dataclass(frozen=True)
-class Says:
-    """What a format can say beyond turns of text."""
-
-    names: bool = False
-    weights: bool = False
-    developer: bool = False
-    parts: bool = False
-    images: bool = False
-    tools: bool = False
-    own_ids: bool = False
-    several_calls: bool = False
-    text_beside_calls: bool = False
-    parallel: bool = False
-    strict: bool = False
-    refusals: bool = False
-    reasoning: bool = False
-
-
-EVERYTHING = Says(*([True] * 13))
+EVERYTHING = replace(Says(**{f.name: True for f in fields(Says)}), images=ANY_ADDRESS)  # type: ignore[arg-type]
+PAIRED = openai_dpo.SAYS  # what the narrowest of them can say of a pair's prompt
 
 texts = (
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
@@ -62,12 +50,17 @@ def _maybe(draw: st.DrawFn, allowed: bool, strategy: st.SearchStrategy[object]) 
 
 @st.composite
 def _content(draw: st.DrawFn, says: Says) -> Content:
-    if not says.parts or draw(st.booleans()):
-        return draw(texts)
-    parts: list[TextPart | ImagePart] = [TextPart(draw(texts))]
-    if says.images and draw(st.booleans()):
-        parts.append(ImagePart("https://e.example/a.png", draw(st.sampled_from([None, "low"]))))
-    return tuple(parts)
+    text = TextPart(draw(texts))
+    choices: list[Content] = [text.text]
+    if says.parts:
+        choices.append((text,))
+    for address in says.images:
+        image = ImagePart(
+            f"{address or 'https://'}e.example/a.png",
+            draw(st.sampled_from([None, "low"] if says.details else [None])),
+        )
+        choices.append((text, image))
+    return draw(st.sampled_from(choices))
 
 
 class _Ids:
@@ -114,13 +107,16 @@ def conversations(draw: st.DrawFn, says: Says, *, answered: bool = True) -> Conv
 @st.composite
 def _answers(draw: st.DrawFn, says: Says) -> Message:
     refusal = _maybe(draw, says.refusals, texts)
+    text = None if refusal else draw(texts)
+    spans = (Span(0, len(text) - 1, draw(st.booleans())),) if text else ()
     return Message(
         "assistant",
-        None if refusal else draw(texts),
+        text,
         name=_maybe(draw, says.names, _words),  # type: ignore[arg-type]
         weight=_maybe(draw, says.weights, st.sampled_from([0, 1])),  # type: ignore[arg-type]
         refusal=refusal,  # type: ignore[arg-type]
         reasoning=_maybe(draw, says.reasoning, texts),  # type: ignore[arg-type]
+        spans=spans if says.spans and draw(st.booleans()) else (),
     )
 
 
@@ -142,7 +138,7 @@ def preferences(draw: st.DrawFn, says: Says, *, plain: bool = False) -> Preferen
     if plain:
         prompt = Conversation((Message("user", draw(texts)),))
     else:
-        prompt = draw(conversations(says, answered=False))
+        prompt = draw(conversations(says.both(PAIRED), answered=False))
     return Preference(prompt, (chosen,), (rejected,), plain)
 
 
@@ -154,11 +150,44 @@ def unpaired(draw: st.DrawFn, says: Says, *, plain: bool = False) -> Unpaired:
 
 
 @st.composite
-def tasks(draw: st.DrawFn, says: Says) -> Task:
+def tasks(draw: st.DrawFn, says: Says, *, plain: bool = False) -> Task:
     """A prompt and what its answer is graded by."""
     fields = draw(st.dictionaries(st.sampled_from(["answer", "level"]), texts, min_size=1))
-    return Task(draw(conversations(says, answered=False)), dict(fields))
+    return Task(draw(preferences(says, plain=plain)).prompt, dict(fields), plain)
 
 
-pairs = st.builds(PromptCompletion, texts, texts)
-plain_texts = st.builds(PlainText, texts)
+@st.composite
+def stepwise(draw: st.DrawFn) -> Stepwise:
+    """A question, and steps that are right or not."""
+    steps = draw(st.lists(st.tuples(texts, st.booleans()), min_size=1, max_size=3))
+    return Stepwise(draw(texts), tuple(step for step, _ in steps), tuple(ok for _, ok in steps))
+
+
+_segments = st.lists(st.builds(Segment, texts, st.booleans()), min_size=3, max_size=4)
+
+
+def examples(kind: type[Example], says: Says) -> st.SearchStrategy[Example]:
+    """Examples of a kind, of what a format can say."""
+    made: dict[type[Example], st.SearchStrategy[Example]] = {
+        Conversation: conversations(says),
+        Preference: preferences(says),
+        Unpaired: unpaired(says),
+        Task: tasks(says),
+        PromptCompletion: st.builds(PromptCompletion, texts, texts),
+        PlainText: st.builds(PlainText, texts),
+        Segments: _segments.map(lambda pieces: Segments(tuple(pieces))),
+        Stepwise: stepwise(),
+    }
+    return made[kind]
+
+
+KINDS: tuple[type[Example], ...] = (
+    Conversation,
+    Preference,
+    Unpaired,
+    Task,
+    PromptCompletion,
+    PlainText,
+    Segments,
+    Stepwise,
+)

@@ -100,7 +100,8 @@ def test_each_bad_line_is_told_whatever_else_is_bad(
     lines: list[str | bytes] = [chat(n) for n in range(41)]
     for place, (data, _) in places.items():
         lines[place] = data
-    done = convert(written(folder, *lines), folder / "out.jsonl", Wish(target="mistral"))
+    wish = Wish(target="mistral", source="openai")
+    done = convert(written(folder, *lines), folder / "out.jsonl", wish)
     assert not done.ok
     assert {issue.line for issue in done.issues} == {place + 1 for place in places}
     for issue in done.issues:
@@ -160,19 +161,52 @@ def test_what_programs_take_for_line_ends_is_escaped(tmp_path: Path) -> None:
     assert len((tmp_path / "out.jsonl").read_text("utf-8").splitlines()) == 1
 
 
-def test_a_format_nobody_knows_is_asked_for(tmp_path: Path) -> None:
-    file = written(tmp_path, '{"q": 1}')
-    with pytest.raises(UsageError, match="no format known here"):
-        convert(file, tmp_path / "out.jsonl")
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"q": 1}, "none of the keys that tell one (keys: 'q')"),
+        ({"mesages": []}, "there is 'mesages', but no messages"),
+        ({"Prompt": "x", "Completion": "y"}, "there is 'Prompt', but no prompt"),
+        ({"instruction": "x", "answer": "y"}, "nearest, but there is instruction and no output"),
+        ({"custom_id": "0", "body": {}}, "an OpenAI batch request, which can't be converted"),
+        ({"input_ids": [1]}, "token ids, which can't be converted"),
+        ({"messages": [], "system": "s"}, "Anthropic messages, which can't be converted"),
+    ],
+)
+def test_a_format_nobody_knows_is_told_with_the_nearest(
+    tmp_path: Path, row: dict[str, object], why: str
+) -> None:
+    with pytest.raises(UsageError, match="line 1 is in no format known here") as unknown:
+        convert(written(tmp_path, json.dumps(row)), tmp_path / "out.jsonl")
+    assert why in str(unknown.value)
+    assert "--from" in unknown.value.hint
+
+
+def test_a_mistyped_format_is_told_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as mistyped:
-        convert(file, tmp_path / "out.jsonl", Wish(source="alpacca"))
+        convert(written(tmp_path, chat()), tmp_path / "out.jsonl", Wish(source="alpacca"))
     assert "did you mean alpaca?" in mistyped.value.hint
 
 
-def test_a_format_is_told_by_most_of_the_first_rows(tmp_path: Path) -> None:
-    rows = ['{"text": "x"}', chat(1), chat(2)]
-    done = convert(written(tmp_path, *rows), tmp_path / "out.jsonl")
-    assert (done.source_format, [issue.line for issue in done.issues]) == ("openai", [1])
+def test_the_first_rows_must_agree_on_their_format(tmp_path: Path) -> None:
+    file = written(tmp_path, chat(1), '{"text": "x"}', '{"q": 1}')
+    with pytest.raises(UsageError, match="openai on line 1, text on line 2") as several:
+        convert(file, tmp_path / "out.jsonl")
+    assert "--from" in several.value.hint
+    done = convert(file, tmp_path / "out.jsonl", Wish(source="openai"))
+    assert [(issue.line, issue.message.split(" (")[0]) for issue in done.issues] == [
+        (2, "messages is null, not a list of messages"),
+        (3, "it has none of the keys that tell one"),
+    ]
+
+
+def test_rows_that_say_less_agree_with_those_that_say_more(tmp_path: Path) -> None:
+    legacy = chat(2, functions=[{"name": "f"}])
+    done = convert(written(tmp_path, chat(1), legacy), tmp_path / "out.jsonl")
+    assert (done.ok, done.source_format) == (True, "openai-legacy")
+    trained = chat(2).replace('"content": "yes"', '"content": "yes", "train": false')
+    done = convert(written(tmp_path, chat(1), trained), tmp_path / "trained.jsonl")
+    assert (done.ok, done.source_format) == (True, "axolotl")
 
 
 def test_what_is_kept_of_losses_is_bounded(tmp_path: Path) -> None:

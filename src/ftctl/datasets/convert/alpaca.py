@@ -13,25 +13,15 @@ from ftctl.datasets.convert.example import (
     PromptCompletion,
     Unpaired,
 )
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    ending_with_assistant,
-    joined_turns,
-    one_system_first,
-    refusals_as_content,
-    text_only,
-    through,
-    without_any_names,
-    without_parallel,
-    without_reasoning,
-    without_weights,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject, kind
 
 _KEYS = frozenset(
     {"instruction", "input", "output", "system", "history", "chosen", "rejected", "kto_tag"}
 )
+
+SAYS = Says()
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
@@ -107,51 +97,17 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
             whole = as_conversation(example, notes)
             if whole is None:
                 return None
-            whole = through(whole, notes, ending_with_assistant)
-            prompt = _plain(whole, notes)
+            prompt = fitted(whole, SAYS, notes)
             last = prompt.messages[-1] if prompt.messages else None
             if last is None or last.role != "assistant":
                 raise CannotCarryError("", "no answer in text")
             prompt = prompt.with_messages(prompt.messages[:-1])
-            answers = {"output": last.content}
-    return _row(_plain(prompt, notes)) | answers
-
-
-def _plain(conversation: Conversation, notes: Notes) -> Conversation:
-    """System, user and assistant in turn, in plain text."""
-    conversation = without_parallel(conversation, notes)
-    if conversation.tools:
-        notes.dropped("tools", "tools")
-    conversation = Conversation(conversation.messages)
-    return through(
-        conversation,
-        notes,
-        developer_as_system,
-        one_system_first,
-        refusals_as_content,
-        without_reasoning,
-        without_any_names,
-        without_weights,
-        _without_calls,
-        text_only,
-        joined_turns,
-    )
-
-
-def _without_calls(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
-    made = []
-    for message in messages:
-        if message.calls:
-            notes.dropped(f"{message.path}.tool_calls", "tool calls")
-        if message.role == "tool":
-            notes.dropped(message.path, "a tool's answer")
-        elif not message.calls or message.content:
-            made.append(Message(message.role, message.content, path=message.path))
-    return tuple(made)
+            answers = {"output": last.content or ""}
+    return _row(fitted(prompt, SAYS.of_prompts, notes)) | answers
 
 
 def _answer(messages: tuple[Message, ...], notes: Notes) -> str:
-    plain = _plain(Conversation(messages), notes).messages
+    plain = fitted(Conversation(messages), SAYS, notes).messages
     if len(plain) != 1 or not isinstance(plain[0].content, str):
         raise CannotCarryError(messages[0].path, "an answer of more than one text")
     return plain[0].content

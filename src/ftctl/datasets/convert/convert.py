@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ftctl.datasets.convert.example import CannotCarryError, Notes
-from ftctl.datasets.convert.formats import FORMATS, codec
+from ftctl.datasets.convert.formats import codec
 from ftctl.datasets.convert.report import Collector, Conversion
 from ftctl.datasets.convert.rows import Row, RowReader
 from ftctl.datasets.digest import file_sha256
-from ftctl.datasets.formats import detect
+from ftctl.datasets.formats import detect, format_of, why_unknown
 from ftctl.datasets.write import beside, encoded, unwritable
 from ftctl.errors import UsageError
 
@@ -133,15 +133,13 @@ class _Pass:
     def _detect(self, head: list[Row]) -> None:
         if self._from is not None:
             return
-        readable = [row.value for row in head if row.value is not None]
-        self._source = detect(readable)
-        if self._source:
+        readable = [(row.line, row.value) for row in head if row.value is not None]
+        if readable:
+            try:
+                self._source = detect(readable)
+            except UsageError as error:
+                raise UsageError(f"{self._file}: {error}", hint=error.hint) from None
             self._from = codec(self._source)
-        elif readable:
-            raise UsageError(
-                f"{self._file}: its first rows are in no format known here",
-                hint=f"--from names it: {', '.join(FORMATS)}",
-            )
 
     def _converted(self, row: Row) -> bytes:
         """The row's bytes in the new format; none where it is left out or can't be converted."""
@@ -156,7 +154,9 @@ class _Pass:
         try:
             written = self._to.write(self._from.read(row.value, notes), notes)
         except CannotCarryError as error:
-            self.collector.refuse(row, error.path, error.what)
+            known = format_of(row.value) is not None
+            path, why = (error.path, error.what) if known else ("", why_unknown(row.value))
+            self.collector.refuse(row, path, why)
             return b""
         self.collector.lose(row, notes)
         self.collector.altered += bool(notes) or written != row.value

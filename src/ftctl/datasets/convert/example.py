@@ -81,6 +81,20 @@ class Call:
     arguments: str
 
 
+class Span(NamedTuple):
+    """A stretch of a message's text that is learnt, or isn't.
+
+    Attributes:
+        begin: Its first character, from 0.
+        end: Its last one.
+        learnt: Whether it is trained on.
+    """
+
+    begin: int
+    end: int
+    learnt: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message; `path` is where it stood, for telling what becomes of it."""
@@ -93,6 +107,7 @@ class Message:
     call_id: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
+    spans: tuple[Span, ...] = ()
     path: str = field(default="messages", compare=False)
 
 
@@ -141,10 +156,14 @@ class Unpaired:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A prompt without an answer, and the fields by which an answer will be graded."""
+    """A prompt without an answer, and the fields by which an answer will be graded.
+
+    `plain` as of `Preference`.
+    """
 
     prompt: Conversation
     fields: JsonObject
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +181,29 @@ class PlainText:
     text: str
 
 
-Example = Conversation | Preference | Unpaired | Task | PromptCompletion | PlainText
+class Segment(NamedTuple):
+    """A piece of bare text, learnt or not."""
+
+    text: str
+    learnt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Bare text in pieces, some of which are learnt."""
+
+    pieces: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """A question in bare text, and the steps of an answer, each right or not."""
+
+    prompt: str
+    steps: tuple[str, ...]
+    right: tuple[bool, ...]
+
+
+Example = (
+    Conversation | Preference | Unpaired | Task | PromptCompletion | PlainText | Segments | Stepwise
+)

@@ -3,19 +3,17 @@
 Source: its fine-tuning pages and SDK 1.2.30.
 """
 
+from dataclasses import replace
+
 from ftctl.datasets.convert import openai, openai_dpo
 from ftctl.datasets.convert.chat import write_conversation
 from ftctl.datasets.convert.example import Example, Notes, Preference
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    one_system_first,
-    refusals_as_content,
-    through,
-    tool_text,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
 from ftctl.datasets.convert.together import one_answer_each
 from ftctl.datasets.rules.types import JsonObject
+
+SAYS = replace(openai.SAYS, developer=False, systems=False, refusals=False, reasoning=True)
+_PAIRED = replace(openai_dpo.SAYS, developer=False, systems=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
@@ -34,9 +32,8 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         CannotCarryError: the format can't say it.
     """
     if isinstance(example, Preference):
-        return one_answer_each(example, notes)
+        return one_answer_each(example, notes, _PAIRED)
     conversation = as_conversation(example, notes)
     if conversation is None:
         return None
-    steps = (tool_text, developer_as_system, one_system_first, refusals_as_content)
-    return write_conversation(through(conversation, notes, *steps))
+    return write_conversation(fitted(conversation, SAYS, notes))

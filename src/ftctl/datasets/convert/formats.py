@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from ftctl.datasets.convert import (
     alpaca,
+    axolotl,
+    bedrock,
     fireworks,
     gemini,
     mistral,
@@ -18,7 +20,19 @@ from ftctl.datasets.convert import (
     together,
     trl,
 )
-from ftctl.datasets.convert.example import Example, Notes
+from ftctl.datasets.convert.example import (
+    Conversation,
+    Example,
+    Notes,
+    PlainText,
+    Preference,
+    PromptCompletion,
+    Segments,
+    Stepwise,
+    Task,
+    Unpaired,
+)
+from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.errors import UsageError
 
@@ -29,25 +43,36 @@ class Codec(NamedTuple):
     Attributes:
         read: From a row to an example.
         write: From an example to a row; None where all of it is left out.
+        says: What it can say of a conversation.
+        kinds: The kinds of examples that come back from it as what they were.
     """
 
     read: Callable[[JsonObject, Notes], Example]
     write: Callable[[Example, Notes], JsonObject | None]
+    says: Says
+    kinds: tuple[type[Example], ...] = (Conversation,)
 
 
+_PAIRED = (Conversation, Preference)
+_JUDGED = (*_PAIRED, Unpaired)
+_BARE = (PromptCompletion, PlainText)
 FORMATS: dict[str, Codec] = {
-    "openai": Codec(openai.read, openai.write),
-    "openai-legacy": Codec(openai_legacy.read, openai_legacy.write),
-    "openai-dpo": Codec(openai_dpo.read, openai_dpo.write),
-    "openai-rft": Codec(openai_rft.read, openai_rft.write),
-    "mistral": Codec(mistral.read, mistral.write),
-    "trl": Codec(trl.read, trl.write),
-    "sharegpt": Codec(sharegpt.read, sharegpt.write),
-    "alpaca": Codec(alpaca.read, alpaca.write),
-    "together": Codec(together.read, together.write),
-    "fireworks": Codec(fireworks.read, fireworks.write),
-    "gemini": Codec(gemini.read, gemini.write),
-    "text": Codec(text.read, text.write),
+    "openai": Codec(openai.read, openai.write, openai.SAYS),
+    "openai-legacy": Codec(openai_legacy.read, openai_legacy.write, openai_legacy.SAYS),
+    "openai-dpo": Codec(openai_dpo.read, openai_dpo.write, openai_dpo.SAYS, (Preference,)),
+    "openai-rft": Codec(openai_rft.read, openai_rft.write, openai_rft.SAYS, (Task,)),
+    "mistral": Codec(mistral.read, mistral.write, mistral.SAYS),
+    "trl": Codec(trl.read, trl.write, trl.SAYS, (*_JUDGED, Task, *_BARE, Stepwise)),
+    "sharegpt": Codec(sharegpt.read, sharegpt.write, sharegpt.SAYS, _PAIRED),
+    "alpaca": Codec(alpaca.read, alpaca.write, alpaca.SAYS, _JUDGED),
+    "axolotl": Codec(
+        axolotl.read, axolotl.write, axolotl.SAYS, (*_PAIRED, *_BARE, Segments, Stepwise)
+    ),
+    "together": Codec(together.read, together.write, together.SAYS, (*_PAIRED, *_BARE)),
+    "fireworks": Codec(fireworks.read, fireworks.write, fireworks.SAYS, _PAIRED),
+    "gemini": Codec(gemini.read, gemini.write, gemini.SAYS, _PAIRED),
+    "bedrock": Codec(bedrock.read, bedrock.write, bedrock.SAYS, _PAIRED),
+    "text": Codec(text.read, text.write, text.SAYS, (PlainText,)),
 }
 
 

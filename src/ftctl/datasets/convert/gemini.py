@@ -5,6 +5,7 @@ others `systemInstruction`.
 """
 
 import json
+from dataclasses import replace
 
 from ftctl.datasets.convert.chat import made_up_id
 from ftctl.datasets.convert.example import (
@@ -21,34 +22,20 @@ from ftctl.datasets.convert.example import (
     TextPart,
     Tool,
 )
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    numbered_ids,
-    one_system_first,
-    refusals_as_content,
-    text_of,
-    through,
-    tool_text,
-    without_any_names,
-    without_parallel,
-    without_reasoning,
-    without_strict,
-    without_weights,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.says import Says
+from ftctl.datasets.convert.steps import text_of, with_function_names
 from ftctl.datasets.convert.tools import arguments_object, read_tool_list, write_function
 from ftctl.datasets.rules.types import JsonObject, kind, shown
 
 _KEYS = frozenset({"contents", "tools", "systemInstruction", "system_instruction", "completions"})
-_STEPS = (
-    developer_as_system,
-    one_system_first,
-    refusals_as_content,
-    without_reasoning,
-    without_any_names,
-    without_weights,
-    tool_text,
-    numbered_ids,
+SAYS = Says(
+    images=("https://", "gs://"),
+    tools=True,
+    several_calls=True,
+    text_beside_calls=True,
+    open_end=True,
+    same_speaker=True,
 )
 _TYPES = {".png": "image/png", ".webp": "image/webp"}  # any other image is taken for JPEG
 
@@ -203,18 +190,16 @@ def _written_pair(pair: Preference, notes: Notes) -> JsonObject:
 
 
 def _written(conversation: Conversation, notes: Notes, system: str) -> JsonObject:
-    conversation = without_parallel(through(conversation, notes, *_STEPS), notes)
+    conversation = fitted(conversation, replace(SAYS, tool_names=True), notes)
     row: JsonObject = {}
     turns: list[JsonObject] = []
-    names: dict[str | None, str] = {}
     answering = False
-    for message in conversation.messages:
-        names |= {call.id: call.name for call in message.calls}
+    for message in with_function_names(conversation.messages, notes):
         if message.role == "system":
             text = text_of(message.content, f"{message.path}.content", notes)
             row[system] = {"role": "system", "parts": [{"text": text}]}
             continue
-        parts = _parts(message, names, notes)
+        parts = _parts(message)
         if message.role == "tool" and answering:  # answers to one message's calls are one turn
             joined = turns[-1]["parts"]
             turns[-1]["parts"] = [*joined, *parts] if isinstance(joined, list) else parts
@@ -224,28 +209,22 @@ def _written(conversation: Conversation, notes: Notes, system: str) -> JsonObjec
         answering = message.role == "tool"
     row["contents"] = turns
     if conversation.tools is not None:
-        tools = without_strict(conversation, notes).tools or ()
-        row["tools"] = [{"functionDeclarations": [write_function(tool) for tool in tools]}]
+        declared = [write_function(tool) for tool in conversation.tools]
+        row["tools"] = [{"functionDeclarations": declared}]
     return row
 
 
-def _parts(message: Message, names: dict[str | None, str], notes: Notes) -> list[JsonObject]:
+def _parts(message: Message) -> list[JsonObject]:
     if message.role == "tool":
-        name = names.get(message.call_id) or message.name or "unknown"
-        answer = {"name": name, "response": {"output": message.content or ""}}
+        answer = {"name": message.name, "response": {"output": message.content or ""}}
         return [{"functionResponse": answer}]
     content = message.content
     said = (TextPart(content),) if isinstance(content, str) else content or ()
     made: list[JsonObject] = []
-    for i, part in enumerate(said):
+    for part in said:
         if isinstance(part, TextPart):
             made.append({"text": part.text})
             continue
-        path = f"{message.path}.content[{i}]"
-        if part.detail is not None:
-            notes.dropped(path, "how closely an image is looked at")
-        if part.url.startswith("data:"):
-            raise CannotCarryError(path, "an image in the row; Gemini reads gs:// or https://")
         ending = part.url[part.url.rfind(".") :].lower()
         media = _TYPES.get(ending, "image/jpeg")
         made.append({"fileData": {"mimeType": media, "fileUri": part.url}})

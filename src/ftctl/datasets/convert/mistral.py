@@ -7,27 +7,54 @@ import hashlib
 from dataclasses import replace
 
 from ftctl.datasets.convert import openai
-from ftctl.datasets.convert.chat import write_conversation
+from ftctl.datasets.convert.chat import read_messages, write_conversation
 from ftctl.datasets.convert.example import Conversation, Example, Message, Notes, Tool
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    ending_with_assistant,
-    one_system_first,
-    refusals_as_content,
-    through,
-    without_names,
-    without_parallel,
-    without_reasoning,
-    without_text_beside_calls,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.says import ANY_ADDRESS, Says
+from ftctl.datasets.convert.tools import read_tools
 from ftctl.datasets.rules.tool_calls import MISTRAL_ID
 from ftctl.datasets.rules.types import JsonObject
 
 _ID_CHARACTERS = 9
 _NO_PARAMETERS: JsonObject = {"type": "object", "properties": {}}
 
-read = openai.read
+SAYS = Says(
+    weights=True,
+    tool_names=True,
+    parts=True,
+    tool_parts=True,
+    images=ANY_ADDRESS,
+    details=True,
+    tools=True,
+    several_calls=True,
+    own_ids=True,
+    strict=True,
+    same_speaker=True,
+)
+
+
+def read(row: JsonObject, notes: Notes) -> Conversation:
+    """A row as an example; the old trainer's keys, such as `interactions`, are read too.
+
+    Raises:
+        CannotCarryError: it isn't one.
+    """
+    if "interactions" not in row:
+        return openai.read(row, notes)
+    known = {"interactions", "available_tools", "tools", "system_prompt", "only_last"}
+    notes.unknown(row, frozenset(known))
+    messages = read_messages(row["interactions"], "interactions", notes)
+    if row.get("only_last"):
+        last = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
+        messages = tuple(
+            replace(m, weight=0) if m.role == "assistant" and i != last else m
+            for i, m in enumerate(messages)
+        )
+    system = row.get("system_prompt")
+    if isinstance(system, str) and system:
+        messages = (Message("system", system, path="system_prompt"), *messages)
+    named = {"tools": row.get("available_tools", row.get("tools"))}
+    return Conversation(messages, read_tools(named, notes))
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
@@ -39,18 +66,8 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
     conversation = as_conversation(example, notes)
     if conversation is None:
         return None
-    conversation = through(
-        without_parallel(conversation, notes),
-        notes,
-        developer_as_system,
-        one_system_first,
-        refusals_as_content,
-        without_reasoning,
-        without_names,
-        without_text_beside_calls,
-        short_ids,
-        ending_with_assistant,
-    )
+    conversation = fitted(conversation, SAYS, notes)
+    conversation = conversation.with_messages(short_ids(conversation.messages, notes))
     return write_conversation(replace(conversation, tools=_declared(conversation, notes)))
 
 

@@ -5,13 +5,29 @@ Source: the fine-tuning guides and the public specification before 2026-08.
 
 from ftctl.datasets.convert.chat import read_conversation, write_conversation
 from ftctl.datasets.convert.example import Conversation, Example, Notes
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    through,
-    tool_text,
-    without_reasoning,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.says import ANY_ADDRESS, Says
 from ftctl.datasets.rules.types import JsonObject
+
+SAYS = Says(
+    weights=True,
+    names=True,
+    tool_names=True,
+    developer=True,
+    systems=True,
+    refusals=True,
+    parts=True,
+    images=ANY_ADDRESS,
+    details=True,
+    tools=True,
+    several_calls=True,
+    own_ids=True,
+    text_beside_calls=True,
+    parallel=True,
+    strict=True,
+    open_end=True,
+    same_speaker=True,
+)
 
 
 def read(row: JsonObject, notes: Notes) -> Conversation:
@@ -30,6 +46,4 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         CannotCarryError: the format can't say it.
     """
     conversation = as_conversation(example, notes)
-    if conversation is None:
-        return None
-    return write_conversation(through(conversation, notes, tool_text, without_reasoning))
+    return None if conversation is None else write_conversation(fitted(conversation, SAYS, notes))

@@ -18,18 +18,12 @@ from ftctl.datasets.convert.example import (
     Notes,
     Preference,
 )
-from ftctl.datasets.convert.reduce import (
-    refusals_as_content,
-    through,
-    tool_text,
-    without_images,
-    without_reasoning,
-    without_weights,
-)
+from ftctl.datasets.convert.openai import SAYS as CHAT
+from ftctl.datasets.convert.reduce import fitted, fitted_messages
 from ftctl.datasets.rules.types import JsonObject, kind
 
 _KEYS = frozenset({"input", "preferred_output", "non_preferred_output"})
-_STEPS = (tool_text, without_images, without_reasoning, refusals_as_content, without_weights)
+SAYS = replace(CHAT, images=(), details=False, refusals=False, weights=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Preference:
@@ -64,15 +58,12 @@ def write(example: Example, notes: Notes) -> JsonObject:
     """
     if not isinstance(example, Preference):
         raise CannotCarryError("", "there is no pair of answers in it to prefer one of")
-    asked = through(example.prompt, notes, *_STEPS)
     return {
-        "input": write_conversation(asked),
+        "input": write_conversation(fitted(example.prompt, SAYS, notes)),
         "preferred_output": _answer(example.chosen, notes),
         "non_preferred_output": _answer(example.rejected, notes),
     }
 
 
 def _answer(messages: tuple[Message, ...], notes: Notes) -> list[JsonObject]:
-    for step in _STEPS:
-        messages = step(messages, notes)
-    return write_messages(messages)
+    return write_messages(fitted_messages(messages, SAYS, notes))

@@ -7,17 +7,11 @@ from dataclasses import replace
 
 from ftctl.datasets.convert.chat import ROW_KEYS, read_conversation, write_conversation
 from ftctl.datasets.convert.example import CannotCarryError, Conversation, Example, Notes, Task
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    through,
-    tool_text,
-    without_images,
-    without_reasoning,
-    without_weights,
-)
+from ftctl.datasets.convert.openai import SAYS as CHAT
+from ftctl.datasets.convert.reduce import as_conversation, fitted
 from ftctl.datasets.rules.types import JsonObject
 
-_STEPS = (tool_text, without_images, without_reasoning, without_weights)
+SAYS = replace(CHAT, images=(), details=False, weights=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Task:
@@ -45,7 +39,7 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
     for key in taken:
         notes.dropped(key, "a field of the grader's that is called like a part of the prompt")
     kept = {key: value for key, value in example.fields.items() if key not in taken}
-    return write_conversation(through(example.prompt, notes, *_STEPS)) | kept
+    return write_conversation(fitted(example.prompt, SAYS, notes)) | kept
 
 
 def _with_reference(conversation: Conversation, notes: Notes) -> Task:

@@ -16,22 +16,8 @@ from ftctl.datasets.convert.example import (
     Preference,
     Role,
 )
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    numbered_ids,
-    one_call_each,
-    one_system_first,
-    refusals_as_content,
-    text_only,
-    through,
-    without_any_names,
-    without_parallel,
-    without_reasoning,
-    without_strict,
-    without_text_beside_calls,
-    without_weights,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.says import Says
 from ftctl.datasets.convert.tools import arguments_object, read_tool_list, write_function
 from ftctl.datasets.rules.types import JsonObject, kind, shown
 
@@ -50,18 +36,7 @@ _SPEAKERS: dict[str, Role] = {
     "tool": "tool",
 }
 _NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
-_STEPS = (
-    developer_as_system,
-    one_system_first,
-    refusals_as_content,
-    without_reasoning,
-    without_any_names,
-    without_weights,
-    text_only,
-    without_text_beside_calls,
-    one_call_each,
-    numbered_ids,
-)
+SAYS = Says(tools=True, open_end=True, same_speaker=True)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
@@ -147,16 +122,16 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         conversation = as_conversation(example, notes)
     if conversation is None:
         return None
-    conversation = without_parallel(through(conversation, notes, *_STEPS), notes)
+    conversation = fitted(conversation, SAYS, notes)
     row: JsonObject = {"conversations": [_turn(m) for m in conversation.messages]}
     if conversation.tools is not None:
-        tools = without_strict(conversation, notes).tools or ()
-        row["tools"] = json.dumps([write_function(tool) for tool in tools], ensure_ascii=False)
+        declared = [write_function(tool) for tool in conversation.tools]
+        row["tools"] = json.dumps(declared, ensure_ascii=False)
     return row | answers
 
 
 def _one_turn(messages: tuple[Message, ...], notes: Notes) -> JsonObject:
-    conversation = through(Conversation(messages), notes, *_STEPS)
+    conversation = fitted(Conversation(messages), SAYS, notes)
     if len(conversation.messages) != 1:
         raise CannotCarryError(messages[0].path, "an answer of several messages")
     return _turn(conversation.messages[0])

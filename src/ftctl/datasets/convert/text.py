@@ -6,8 +6,12 @@ from ftctl.datasets.convert.example import (
     Notes,
     PlainText,
     PromptCompletion,
+    Segments,
 )
+from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject, kind
+
+SAYS = Says()
 
 
 def read(row: JsonObject, notes: Notes) -> PlainText:
@@ -16,7 +20,7 @@ def read(row: JsonObject, notes: Notes) -> PlainText:
     Raises:
         CannotCarryError: it isn't one.
     """
-    notes.unknown(row, frozenset({"text"}), "")
+    notes.unknown(row, frozenset({"text"}))
     text = row.get("text")
     if not isinstance(text, str):
         raise CannotCarryError("text", f"text is {kind(text)}")
@@ -33,7 +37,12 @@ def write(example: Example, notes: Notes) -> JsonObject:
         case PlainText(text):
             return {"text": text}
         case PromptCompletion(prompt, completion):
-            notes.changed("completion", "prompt and completion, to one text that is all learnt")
+            notes.dropped("prompt", "that a prompt isn't learnt: all of the text is")
             return {"text": prompt + completion}
+        case Segments(pieces):
+            if not all(piece.learnt for piece in pieces):
+                notes.dropped("segments", "that a segment isn't learnt: all of the text is")
+            notes.changed("segments", "segments, to one text")
+            return {"text": "".join(piece.text for piece in pieces)}
         case _:
             raise CannotCarryError("", "turns become text by a model's chat template only")

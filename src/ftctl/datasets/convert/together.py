@@ -6,7 +6,7 @@ text in all of a row's messages, or parts in all of them.
 
 from dataclasses import replace
 
-from ftctl.datasets.convert import openai_dpo, trl
+from ftctl.datasets.convert import openai, openai_dpo, trl
 from ftctl.datasets.convert import text as plain_text
 from ftctl.datasets.convert.chat import write_conversation
 from ftctl.datasets.convert.example import (
@@ -20,16 +20,20 @@ from ftctl.datasets.convert.example import (
     PromptCompletion,
     TextPart,
 )
-from ftctl.datasets.convert.reduce import (
-    as_conversation,
-    developer_as_system,
-    joined_turns,
-    one_system_first,
-    refusals_as_content,
-    text_only,
-    through,
-)
+from ftctl.datasets.convert.reduce import as_conversation, fitted, fitted_messages
+from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject
+
+SAYS = replace(
+    openai.SAYS,
+    developer=False,
+    systems=False,
+    refusals=False,
+    reasoning=True,
+    parts=False,
+    same_speaker=False,
+)
+_PAIRED = replace(openai_dpo.SAYS, developer=False, systems=False, parts=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
@@ -53,25 +57,30 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         case PromptCompletion(prompt, completion):
             return {"prompt": prompt, "completion": completion}
         case Preference():
-            return one_answer_each(example, notes)
+            return one_answer_each(example, notes, _PAIRED)
     conversation = as_conversation(example, notes)
     if conversation is None:
         return None
-    steps = (developer_as_system, one_system_first, refusals_as_content, _alike, joined_turns)
-    return write_conversation(through(conversation, notes, *steps))
+    conversation = fitted(conversation, SAYS, notes)
+    return write_conversation(conversation.with_messages(_alike(conversation.messages, notes)))
 
 
-def one_answer_each(pair: Preference, notes: Notes) -> JsonObject:
+def one_answer_each(pair: Preference, notes: Notes, says: Says) -> JsonObject:
     """A pair whose sides are one message each, in OpenAI's shape.
+
+    Args:
+        pair: What is written.
+        notes: Told of what isn't.
+        says: What the format can say of a pair.
 
     Raises:
         CannotCarryError: a side is several messages.
     """
-    for side in (pair.chosen, pair.rejected):
+    chosen, rejected = (fitted_messages(x, says, notes) for x in (pair.chosen, pair.rejected))
+    for side in (chosen, rejected):
         if len(side) != 1:
             raise CannotCarryError(side[0].path, "an answer of several messages")
-    prompt = through(pair.prompt, notes, developer_as_system, one_system_first)
-    return openai_dpo.write(replace(pair, prompt=prompt), notes)
+    return openai_dpo.write(Preference(fitted(pair.prompt, says, notes), chosen, rejected), notes)
 
 
 def _alike(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
@@ -79,7 +88,7 @@ def _alike(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
     contents = [message.content for message in messages]
     images = any(isinstance(p, ImagePart) for c in contents if isinstance(c, tuple) for p in c)
     if not images:
-        return text_only(messages, notes)
+        return messages
     made = []
     for message in messages:
         if isinstance(message.content, str):

@@ -42,6 +42,15 @@ def _tool(item: object, path: str, notes: Notes) -> Tool:
     if not is_flat(item):
         notes.unknown(item, frozenset({"type", "function"}), path)
         function, path = item.get("function"), f"{path}.function"
+    return read_function(function, path, notes)
+
+
+def read_function(function: object, path: str, notes: Notes) -> Tool:
+    """One definition without its wrapping.
+
+    Raises:
+        CannotCarryError: it isn't one.
+    """
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise CannotCarryError(path, "no function with a name in the definition")
     notes.unknown(function, _KEYS, path)
