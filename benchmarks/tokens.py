@@ -8,9 +8,9 @@ share the machine. Two files: seeded rows of every kind, and what Python's libra
 - count: reading, decoding and counting, without any rule.
 - rules: `data check --model` without duplicates and scan; all: with them.
 
-On more cores than one, `bare` takes threads and `rules` and `all` take processes, which pays on
-files of 64 MB and more. `--code-points` compares toktok-rs with tiktoken on every code point
-instead, and says which differ.
+On more cores than one, `bare` takes threads and `count`, `rules` and `all` take processes, which
+pays on files of 64 MB and more. `--code-points` compares toktok-rs with tiktoken on every code
+point instead, and says which differ.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.new_code_points import RANGES
 from ftctl.datasets.tokens.ranks import packaged_encoding
 from ftctl.datasets.tokens.tally import Counting, Tally
-from ftctl.datasets.tokens.texts import plain_row
+from ftctl.datasets.tokens.texts import plain_rows
 from ftctl.datasets.tokens.types import TokenCounter
 
 ENCODING = "o200k_base"
@@ -67,7 +68,7 @@ def compare(name: str, file: Path, runs: int, cores: int) -> None:
     ways: dict[str, Callable[[], object]] = {
         "bare": lambda: toktok.batch_count(texts, ENCODING, threads=cores),
         "loop": lambda: _loop(file),
-        "count": lambda: _count(file, counter),
+        "count": lambda: _count(file, counter, cores),
         "rules": lambda: ask(duplicates=False, scan=False),
         "all": ask,
     }
@@ -94,14 +95,25 @@ def _cpu_s() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _count(file: Path, counter: TokenCounter) -> Tally:
+def _count(file: Path, counter: TokenCounter, cores: int) -> Tally:
+    whole, count = Tally(), partial(_count_range, file, counter)
+    if cores == 1:
+        for tally in map(count, ranges(file, 0)):
+            whole.append(tally)
+    else:
+        with ProcessPoolExecutor(cores) as pool:
+            for tally in pool.map(count, ranges(file, 0)):
+                whole.append(tally)
+    return whole
+
+
+def _count_range(file: Path, counter: TokenCounter, place: tuple[int, int]) -> Tally:
     counting = Counting(counter, None)
     gc.disable()
-    for start, end in ranges(file, 0):
-        for piece in read_range(file, start, end):
-            if isinstance(piece, bytes):
-                lines = piece.splitlines()
-                counting.add(lines, [plain_row(line) for line in lines])
+    for piece in read_range(file, *place):
+        if isinstance(piece, bytes):
+            lines = piece.splitlines()
+            counting.add(lines, plain_rows(lines))
     counting.flush()
     gc.enable()
     return counting.tally

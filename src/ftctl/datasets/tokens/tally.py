@@ -10,7 +10,7 @@ from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import LineTokens, TokenCounter
 
-_BATCH_BYTES = 4 * 2**20
+_BATCH_BYTES = 8 * 2**20
 
 
 @dataclass

@@ -30,6 +30,7 @@ _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula
 
 _REMEMBERED = 1000  # roles and lists of tools: few in a file, as a rule
 _ROLES = ("system", "user", "assistant")
+_decode_lines = msgspec.json.Decoder(PlainRow).decode_lines
 _ROLE_OF: dict[type, int] = {System: 0, User: 1, Answer: 2}
 
 
@@ -71,7 +72,7 @@ class TextCounter(TokenCounter):
     def count_lines(
         self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
     ) -> LineTokens:
-        rows = rows or list(map(plain_row, lines))
+        rows = rows or plain_rows(lines)
         plain = [row.messages for row in rows if row is not None and row.messages]
         total, trained = self._count_plain(plain)
         if len(plain) == len(lines):
@@ -323,8 +324,21 @@ def _between(ends: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.i
     return np.diff(np.append(0, np.cumsum(counts))[ends], prepend=0)
 
 
-def plain_row(line: bytes) -> PlainRow | None:
-    """A line of nothing but messages of role and text, decoded; None of any other."""
+def plain_rows(lines: Sequence[bytes]) -> list[PlainRow | None]:
+    """Lines of nothing but messages of role and text, decoded; None in the place of any other."""
+    # At once where all are: it passes over blank lines and takes two objects on one, so that
+    # either has to be ruled out.
+    if all(map(bytes.strip, lines)):
+        try:
+            rows = _decode_lines(b"\n".join(lines))
+        except (ValueError, RecursionError):
+            rows = []
+        if len(rows) == len(lines):
+            return list(rows)
+    return list(map(_plain_row, lines))
+
+
+def _plain_row(line: bytes) -> PlainRow | None:
     try:
         return decode_plain(line)
     except (ValueError, RecursionError):
