@@ -1,6 +1,8 @@
 """Which driver a provider's name means; imported when it is asked for."""
 
 import difflib
+import functools
+import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from ftctl.config import Settings
@@ -23,7 +25,14 @@ _DRIVERS = {
 
 def is_plugin(name: str) -> bool:
     """Whether a provider comes from an installed package, or is the fake one: no catalog row."""
-    return name == "fake" or bool(entry_points(group=_GROUP, name=name))
+    return name == "fake" or name in _plugins(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _plugins(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What is installed along `path`; looking takes longer than a request to a vendor does."""
+    del path  # only so that what is put on it later is found
+    return {entry.name: entry for entry in entry_points(group=_GROUP)}
 
 
 def canonical_name(name: str) -> str:
@@ -60,8 +69,11 @@ def get_provider(name: str, settings: Settings, base_url: str | None = None) -> 
 
         return FakeProvider(settings.home / "fake")
     name = canonical_name(name)
-    own = [EntryPoint(name, _DRIVERS[name], _GROUP)] if name in _DRIVERS else []
-    for entry in [*own, *entry_points(group=_GROUP, name=name)]:
+    if name in _DRIVERS:
+        entry: EntryPoint | None = EntryPoint(name, _DRIVERS[name], _GROUP)
+    else:
+        entry = _plugins(tuple(sys.path)).get(name)
+    if entry is not None:
         made: Provider = entry.load()(settings, base_url)
         return made
     from ftctl.catalog.load import load_catalog
