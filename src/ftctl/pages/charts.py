@@ -92,7 +92,7 @@ def figure(
     below = f'<p class="note">{safe(note)}</p>' if note else ""
     return (
         f'<h2 id="{name}">{safe(title)}</h2><figure>'
-        f'<svg role="img" aria-labelledby="{name}-t {name}-d" width="100%" '
+        f'<svg role="img" aria-labelledby="{name}-t" aria-describedby="{name}-d" width="100%" '
         f'height="{drawing.height}"><title id="{name}-t">{safe(title)}</title>'
         f'<desc id="{name}-d">{safe(description)}</desc>{"".join(drawing.parts)}</svg>{below}'
         f"<details><summary>The numbers</summary>{table(heads, rows)}</details></figure>\n"

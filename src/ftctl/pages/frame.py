@@ -30,7 +30,8 @@ h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .25rem .5rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
-th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
+th { font-weight: 600; } tbody th { overflow-wrap: anywhere; min-width: 7rem; }
+td.n { text-align: right; white-space: nowrap; }
 .wide { overflow-x: auto; overflow-wrap: break-word; }
 dl, dd { margin: 0; } dt { font-weight: 600; margin-top: .5rem; }
 dl.short { display: grid; grid-template-columns: 9rem 1fr; gap: .25rem .75rem; }
