@@ -199,6 +199,7 @@ ROWS: list[tuple[str, str, str, Row | bytes]] = [
         chat(*calls(CALL)["messages"], {**ANSWER, "content": text("a")}),
     ),
     ("content-parts-local", "messages[0].content", "-- W W EW -- W", user(text("a"))),
+    ("content-parts-local", "messages[0].content", "-- - - E- -- -", image(IMAGE)),
     ("image-needs-vision", "messages[0].content[0]", "WW W W WW WW E", image(IMAGE)),
     (
         "image-role",
@@ -476,4 +477,4 @@ def test_a_good_line_breaks_no_rule_of_its_own(row: Row, tmp_path: Path) -> None
 @pytest.mark.parametrize("url", ["HTTPS://example.org/a", "DATA:image/PNG;base64,AAAA"])
 def test_the_scheme_of_an_image_is_read_whatever_its_case(url: str, tmp_path: Path) -> None:
     told = {rule for rule, _ in found(tmp_path, json.dumps(image(url)).encode())}
-    assert told == {"image-needs-vision", "image-source"}
+    assert told == {"image-needs-vision", "image-source", "content-parts-local"}

@@ -98,6 +98,9 @@ def parts(example: Example) -> Iterator[Finding]:
         elif types and set(map(str, types)) == {"text"}:
             key = "content-parts-local/mixed" if strings else "content-parts-local"
             yield Finding(key, path, "text as a list of parts")
+        elif strings and "image_url" in types:
+            said = "an image among parts, and other messages that are strings"
+            yield Finding("content-parts-local/image", path, said)
 
 
 def _part(part: object, path: str) -> Iterator[Finding]:

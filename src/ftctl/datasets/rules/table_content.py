@@ -60,6 +60,12 @@ ROWS: dict[str, Rule] = {
         "join the text parts into one string",
         certain=True,
     ),
+    "content-parts-local/image": Rule(
+        "---- --- - E- -- -",
+        "an image in one message and strings in another",
+        "write every message of the example as a list of parts",
+        source="file checks of Together's SDK 1.5.35, run",
+    ),
     "image-needs-vision": Rule(
         "WEEW WWW W WW WW E",
         "an image, which text models can't see",
