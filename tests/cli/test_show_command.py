@@ -173,6 +173,13 @@ def test_a_catalog_model_is_rendered_by_its_own_template(cli: Cli, rows: Path) -
     assert "<|im_end|>+}" in ran.stdout
 
 
+def test_a_family_of_mistral_is_rendered_as_mistral_does_it(cli: Cli, rows: Path) -> None:
+    ran = cli("data", "show", rows, "-n", "1", "--model", "open-mistral-nemo", "--no-color")
+    assert ran.returncode == 0, ran.stderr
+    assert "[-<s>[INST]2+2? " in ran.stdout
+    assert "[/INST]-]{+4\\u001b[2J</s>+}" in ran.stdout
+
+
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
     folder = tmp_path / "last_run_prepared" / "0a1b"

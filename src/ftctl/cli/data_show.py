@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ftctl.datasets.show.pick import Row
     from ftctl.datasets.show.tokens import Look
     from ftctl.datasets.show.types import Broken, Example, Token
+    from ftctl.datasets.tokens.mistral import MistralCounter
 
 _FILE = click.Path(path_type=Path)
 _STYLES = {"trained": "green", "untrained": "red", "cut": "bright_black"}
@@ -36,7 +37,7 @@ _SAID = {"trained": "trained on", "untrained": "not trained on", "cut": "cut"}
     "--max-length",
     type=click.IntRange(min=1),
     metavar="T",
-    help="Tokens beyond it are cut; 2048 with --model for a file, as in training here.",
+    help="Tokens beyond it are cut; 2048 for a model that can be trained here, as there.",
 )
 @click.option(
     "--max-tokens",
@@ -63,7 +64,8 @@ def show_command(
 
     Green is what training learns from, red is what it doesn't, grey is beyond --max-length; where
     there is no colour the marks are {+trained on+}, [-not trained on-] and [xcutx]. Without
-    --model there are no tokens: roles, and which messages are trained on, are shown.
+    --model there are no tokens: roles, and which messages are trained on, are shown. Of Mistral's
+    models, those of 2024 are rendered as mistral-common does it for fine-tuning.
 
     DIR is a dataset that another trainer has tokenized (Axolotl's last_run_prepared/HASH, or
     save_to_disk): labels of -100 are red; without --model its token ids are shown.
@@ -76,15 +78,17 @@ def show_command(
     from ftctl.datasets.show.prepared import find_prepared
     from ftctl.datasets.show.tokens import Look
     from ftctl.datasets.show.types import Broken, Example, Shown
+    from ftctl.datasets.tokens.mistral import MistralCounter
     from ftctl.local_backend.data import DEFAULT_MAX_LENGTH
 
     if place.is_dir():
         place = find_prepared(place)
-    elif model and max_length is None:
-        max_length = DEFAULT_MAX_LENGTH
     elif max_length and not model:
         raise UsageError("--max-length counts tokens: whose?", hint="add --model M")
     tokenizer = _tokenizer(model, chat=not place.is_dir()) if model else None
+    here = tokenizer is not None and not isinstance(tokenizer, MistralCounter)
+    if here and max_length is None and not place.is_dir():
+        max_length = DEFAULT_MAX_LENGTH
     look = Look(tokenizer, max_length, max_tokens)
     about = f"{place}, {f'tokens of {model}' if model else 'no model named'}"
     items = pick(_rows(place, line or 1, look), place, line=line, count=count or (1 if line else 3))
@@ -148,11 +152,13 @@ def _rows(place: Path, first: int, look: "Look") -> "Iterator[Row]":
     return read(place, first, look)
 
 
-def _tokenizer(model: str, *, chat: bool) -> "Tokenizer":
+def _tokenizer(model: str, *, chat: bool) -> "Tokenizer | MistralCounter":
     """The tokenizer that training would use; no weights are read."""
+    from ftctl.catalog.load import load_catalog
     from ftctl.config import load_settings
     from ftctl.datasets.render import load_tokenizer
     from ftctl.datasets.tokens.choose import counter_for
+    from ftctl.datasets.tokens.mistral import MistralCounter
     from ftctl.datasets.tokens.rendered import LocalCounter
     from ftctl.local_backend.base_models import find_base, hub_key
 
@@ -161,6 +167,10 @@ def _tokenizer(model: str, *, chat: bool) -> "Tokenizer":
     counter = counter_for(model, "local")
     if isinstance(counter, LocalCounter):
         return counter.tokenizer
+    known = load_catalog().find_model(model)
+    trained_here = "/" in model or (known is not None and known.hub_id is not None)
+    if isinstance(counter, MistralCounter) and not trained_here:
+        return counter
     home = load_settings().home
     base = find_base(model, home)
     return load_tokenizer(base, key=hub_key(base, home), chat=chat)

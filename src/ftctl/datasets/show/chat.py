@@ -14,6 +14,7 @@ from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.show.pick import Row
 from ftctl.datasets.show.tokens import Look, example_of
 from ftctl.datasets.show.types import Example, Said
+from ftctl.datasets.tokens.mistral import MistralCounter
 from ftctl.datasets.tokens.pieces import is_trained
 from ftctl.errors import DataInvalid
 
@@ -45,7 +46,10 @@ def _example(file: Path, line: Line, look: Look) -> Example:
     if look.tokenizer is None:
         return Example(line=line.number, messages=tuple(_said(row["messages"])))
     try:
-        made = render(look.tokenizer, row["messages"], row.get("tools"))
+        if isinstance(look.tokenizer, MistralCounter):
+            made = look.tokenizer.rendered(row)
+        else:
+            made = render(look.tokenizer, row["messages"], row.get("tools"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _no_chat(file, error) from None
     example = example_of(line.number, made, look)
@@ -92,12 +96,13 @@ def _remarks(messages: list[JsonObject], example: Example, look: Look) -> Iterat
         unseen += 1
     if unseen and unseen < len(messages):
         yield f"training stops at the last answer: the last {unseen} messages are left out"
+    here = not isinstance(look.tokenizer, MistralCounter)  # and not at Mistral
     if not example.trained_tokens and not example.cut_tokens:
-        yield "no token is trained on: training here leaves this example out"
+        yield "no token is trained on" + ": training here leaves this example out" * here
     if example.cut_tokens:
         yield (
             f"{example.cut_tokens:,} tokens are beyond {look.max_length:,}: where examples are cut "
-            "these are lost; training here leaves the whole example out"
+            "these are lost" + "; training here leaves the whole example out" * here
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ftctl.datasets.render import Rendered, Tokenizer
 from ftctl.datasets.show.types import Example, Kind, Token
+from ftctl.datasets.tokens.mistral import MistralCounter
 from ftctl.errors import DataInvalid
 
 _PART_OF_A_CHARACTER = "\ufffd"
@@ -21,7 +22,7 @@ class Look:
         most_tokens: Most tokens shown of an example: its first and its last ones.
     """
 
-    tokenizer: Tokenizer | None = None
+    tokenizer: Tokenizer | MistralCounter | None = None
     max_length: int | None = None
     most_tokens: int = 4096
 
@@ -53,7 +54,9 @@ def example_of(line: int, made: Rendered, look: Look, remarks: Sequence[str] = (
     )
 
 
-def _tokens(ids: Sequence[int], kinds: Sequence[Kind], tokenizer: Tokenizer | None) -> list[Token]:
+def _tokens(
+    ids: Sequence[int], kinds: Sequence[Kind], tokenizer: Tokenizer | MistralCounter | None
+) -> list[Token]:
     if tokenizer is None:
         texts, control = [f"{i} " for i in ids], frozenset[int]()
     else:
@@ -64,13 +67,15 @@ def _tokens(ids: Sequence[int], kinds: Sequence[Kind], tokenizer: Tokenizer | No
     ]
 
 
-def control_ids(tokenizer: Tokenizer) -> frozenset[int]:
+def control_ids(tokenizer: Tokenizer | MistralCounter) -> frozenset[int]:
     """The tokens that the tokenizer calls special."""
+    if isinstance(tokenizer, MistralCounter):
+        return tokenizer.special_ids
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return frozenset(i for i, token in added.items() if token.special)
 
 
-def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+def token_texts(tokenizer: Tokenizer | MistralCounter, ids: Sequence[int]) -> list[str]:
     """What each token adds to the text; put together they are the decoded text.
 
     A token is decoded behind those before it, because some tokenizers drop the space that a text
@@ -93,8 +98,10 @@ def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return texts
 
 
-def _decoded(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+def _decoded(tokenizer: Tokenizer | MistralCounter, ids: Sequence[int]) -> str:
     try:
+        if isinstance(tokenizer, MistralCounter):
+            return tokenizer.decode(ids)
         return tokenizer.decode(
             list(ids),
             skip_special_tokens=False,

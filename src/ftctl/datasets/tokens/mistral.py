@@ -24,6 +24,7 @@ _V1 = "tokenizer.model.v1"
 _V2 = "mistral_instruct_tokenizer_240216.model.v2"
 _V3 = "mistral_instruct_tokenizer_240323.model.v3"
 _V7 = "mistral_instruct_tokenizer_241114.model.v7"
+_V7_IMAGES = "mistral_instruct_tokenizer_241114.model.v7m1"
 _NEMO = "tekken_240718.json"
 _PIXTRAL = "tekken_240911.json"
 _FILES = {
@@ -33,6 +34,8 @@ _FILES = {
     "mistral-nemo": _NEMO,
     "mistral-small-2409": _NEMO,
     "pixtral-12b": _PIXTRAL,
+    "pixtral-12b-2409": _PIXTRAL,
+    "pixtral-large-2411": _V7_IMAGES,
     "open-mistral-7b": _V1,
     "open-mixtral-8x7b": _V1,
     "mistral-medium-2312": _V1,
@@ -46,7 +49,8 @@ _FILES = {
     "codestral-2405": _V3,
     "codestral-mamba-2407": _V3,
     "mistral-large-2411": _V7,
-    # The hub's names of the same weights.
+    # The catalog's and the hub's names of the same weights.
+    "mistral-7b-instruct": _V3,
     "ministral-8b-instruct-2410": _NEMO,
     "mistral-nemo-instruct-2407": _NEMO,
     "mistral-7b-instruct-v0.3": _V3,
@@ -54,6 +58,8 @@ _FILES = {
     "mistral-large-instruct-2411": _V7,
 }
 _DATED = re.compile(r"-\d{4}$")
+_TEXTS = ("text", "thinking")
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
 _MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id")
 
 
@@ -124,6 +130,29 @@ class MistralCounter(RenderedCounter):
         whole = (text.encode("utf-8", "replace").decode() for text in texts)
         return [len(encode(text, bos=False, eos=False)) for text in whole]
 
+    def rendered(self, row: JsonObject) -> Rendered:
+        """Ids and mask of a chat example, for whoever shows what is counted.
+
+        Raises:
+            DataInvalid: mistral-common refuses it.
+        """
+        return self._rendered(row)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """What tokens say, special ones as they are written; what is no character as U+FFFD."""
+        from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+        inner: Any = self._tokenizer.instruct_tokenizer.tokenizer
+        if self._file.endswith(".json"):
+            text: str = inner.decode(list(ids), SpecialTokenPolicy.KEEP)
+            return text
+        return b"".join(_piece_bytes(inner.id_to_piece(i)) for i in ids).decode("utf-8", "replace")
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The tokens that no text is tokenized to."""
+        return frozenset(self._tokenizer.instruct_tokenizer.tokenizer.special_ids)
+
     @override
     def _rendered(self, row: JsonObject) -> Rendered:
         from mistral_common.exceptions import MistralCommonException
@@ -132,6 +161,9 @@ class MistralCounter(RenderedCounter):
         messages, tools = row.get("messages"), row.get("tools")
         if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
             raise DataInvalid("not a chat example")
+        if not all(map(_only_text, messages)):
+            # mistral-common would fetch an image, from any address or file that the row names.
+            raise DataInvalid("only text can be rendered here, and the row holds something else")
         try:
             request: Any = ChatCompletionRequest.from_openai(
                 [_plain(message) for message in messages],
@@ -141,7 +173,12 @@ class MistralCounter(RenderedCounter):
             lengths = self._answer_lengths(request.messages)
         # They check rows by pydantic, asserts and own errors; what they refuse, a rule reports.
         except (MistralCommonException, ValueError, TypeError, KeyError, AssertionError) as error:
-            raise DataInvalid(f"mistral-common refuses the row: {type(error).__name__}") from None
+            said = f" ({error})" if isinstance(error, MistralCommonException) else ""
+            name = type(error).__name__
+            raise DataInvalid(
+                f"mistral-common refuses the row: {name}{said}",
+                hint="ftctl data check FILE --for mistral",
+            ) from None
         weights = [is_trained("assistant", m.get("weight")) for m in messages if _answers(m)]
         return Rendered(ids, self._mask(ids, lengths, weights))
 
@@ -177,6 +214,18 @@ class MistralCounter(RenderedCounter):
 
         decoded: str = self._tokenizer.decode(list(ids), SpecialTokenPolicy.IGNORE)
         return decoded
+
+
+def _piece_bytes(piece: str) -> bytes:
+    """What a token of SentencePiece stands for."""
+    byte = _BYTE.fullmatch(piece)
+    return bytes.fromhex(byte[1]) if byte else piece.replace("▁", " ").encode()
+
+
+def _only_text(message: Mapping[str, object]) -> bool:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return all(isinstance(part, dict) and part.get("type") in _TEXTS for part in parts)
 
 
 def _answers(message: Mapping[str, object]) -> bool:
