@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ftctl.api.job_handle import Job, get_job, jobs, watch
     from ftctl.api.migrating import migrate
     from ftctl.api.model_handle import chat
+    from ftctl.api.probing import probe
     from ftctl.api.submitting import submit
     from ftctl.errors import FtctlError
 
@@ -33,6 +34,7 @@ _HOMES = {
     "get_job": "ftctl.api.job_handle",
     "jobs": "ftctl.api.job_handle",
     "migrate": "ftctl.api.migrating",
+    "probe": "ftctl.api.probing",
     "submit": "ftctl.api.submitting",
     "watch": "ftctl.api.job_handle",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "get_job",
     "jobs",
     "migrate",
+    "probe",
     "submit",
     "watch",
 ]

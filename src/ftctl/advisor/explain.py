@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
-from ftctl.advisor.latency import late
+from ftctl.advisor.latency import late, probe_of
 from ftctl.advisor.money import usd_text
 from ftctl.advisor.rank import Ranked
 from ftctl.advisor.situation import BASELINE_N, NOTHING_TO_GAIN, Situation
 from ftctl.advisor.tie_break import cheapest_test, untold
-from ftctl.advisor.types import Rejected
+from ftctl.advisor.types import Probed, Rejected
 from ftctl.estimation.estimate import Assumption
 
 _ROUTE_WORDS = {
@@ -69,6 +69,12 @@ def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
         found.append(f"The score stands on {situation.baseline_n} examples; take {BASELINE_N}.")
     if facts.regions:
         found.append("Regions aren't checked: the catalog doesn't know them yet.")
+    used = [probe_of(situation, entry.route) for entry in verdict.ranked]
+    found += [
+        f"The measured latency of {probe.model} at {probe.provider} is of none of the routes here."
+        for probe in facts.probed or ()
+        if probe not in used
+    ]
     if verdict.first is not None and verdict.leading != "none":
         found += route_warnings(situation, verdict.first)
         expected = verdict.quality.interval(verdict.first.route)
@@ -106,11 +112,25 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         notes.append(Assumption.prior("privacy", "vendors allowed", "nobody set a privacy class"))
     notes += situation.assumptions
     for entry in ranked:
+        probe = probe_of(situation, entry.route)
+        if probe is not None:
+            notes.append(_probe_note(probe))
         if entry.route.price is not None and not entry.route.model.alive(situation.as_of):
             why = "the catalog knows no prompted model of that day"
             notes.append(Assumption.prior("prompted model", f"{entry.route.model.name}", why))
         notes += entry.cost.basis
     return tuple(dict.fromkeys(notes))
+
+
+def _probe_note(probe: Probed) -> Assumption:
+    on = f" on {probe.device}" if probe.device else ""
+    return Assumption(
+        name=f"latency of {probe.model} at {probe.provider}{on}",
+        value=f"{probe.p95_s:.3g} s (p95, {probe.output_tokens} tokens)",
+        origin="measured",
+        as_of=probe.on,
+        source="ftctl probe",
+    )
 
 
 def _none(situation: Situation, verdict: Verdict) -> str:

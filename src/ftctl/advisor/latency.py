@@ -5,12 +5,14 @@ import numpy as np
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import Situation
+from ftctl.advisor.types import Probed
+from ftctl.catalog.types import Gpu
 from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.speed import answer_s
 
 # Seconds to the first token and a token of a vendor's small model: first tokens of 0.10 to 0.60 s
-# stood on four pages of 2026 for one model; the time per token is a wide default. `ftctl probe`
-# will measure it.
+# stood on four pages of 2026 for one model; the time per token is a wide default. What `ftctl
+# probe` measured takes its place.
 API_FIRST_S, API_TOKEN_S = (0.10, 0.60), (0.005, 0.020)
 
 
@@ -22,19 +24,17 @@ def latency_value(draws: Draws, route: Route) -> Array:
             return np.full(DRAWS, 1.0 if facts.prompt_meets_latency else -0.5)
         if facts.latency_p95_s is None:
             return np.ones(DRAWS)
-        return _met(api_s(draws), facts.latency_p95_s)
+        return _met(answer_seconds(draws, route), facts.latency_p95_s)
     if facts.latency_p95_s is None or not draws.situation.knows("output_tokens"):
         # Smaller than the model that is too slow, but nobody said how long answers may take or be.
         missed = facts.prompt_meets_latency is False
         return draws.uniform("small_model", 0.5, 1.0) if missed else np.ones(DRAWS)
-    if route.gpu is None or route.model.parameters is None:
-        return _met(api_s(draws), facts.latency_p95_s)
-    return _met(own_s(draws, route), facts.latency_p95_s)
+    return _met(answer_seconds(draws, route), facts.latency_p95_s)
 
 
 def answer_interval(draws: Draws, route: Route) -> Estimate:
     """P10, P50 and P90 of the seconds of one answer."""
-    low, likely, high = np.quantile(own_s(draws, route), [0.1, 0.5, 0.9]).round(4)
+    low, likely, high = np.quantile(answer_seconds(draws, route), [0.1, 0.5, 0.9]).round(4)
     return Estimate(low=low, likely=likely, high=high, unit="s")
 
 
@@ -60,6 +60,50 @@ def late(situation: Situation, route: Route, seconds: Estimate) -> str | None:
 
 def _figure(value: float) -> str:
     return f"{value:.3g}" if value < 10 else f"{value:,.0f}"
+
+
+def answer_seconds(draws: Draws, route: Route) -> Array:
+    """Seconds of one answer: measured on this route, else by roofline or from the default."""
+    probe = probe_of(draws.situation, route)
+    if probe is not None:
+        return draws.between("probed", _measured(probe, draws.situation.output_tokens))
+    return own_s(draws, route)
+
+
+def probe_of(situation: Situation, route: Route) -> Probed | None:
+    """The newest measurement of a route's model where it would answer, or None.
+
+    One's own machine is the route's only where it has the route's card.
+    """
+    fitting = [
+        probe
+        for probe in situation.facts.probed or ()
+        if (probe.provider, probe.model) == (route.provider.name, route.model.name)
+        and (route.gpu is None or route.hosting != "own" or _has_card(probe, route.gpu))
+    ]
+    return max(fitting, key=lambda probe: probe.on, default=None)
+
+
+def _has_card(probe: Probed, gpu: Gpu) -> bool:
+    return gpu.name.lower() in (probe.device or "").lower()
+
+
+def _measured(probe: Probed, tokens: float) -> Estimate:
+    """Its 95 % interval, the time after the first token taken to grow with the answer.
+
+    Where too few calls bound a side: half and twice what was seen.
+    """
+
+    def scaled(seconds: float) -> float:
+        first = min(probe.first_p95_s, seconds)
+        return first + (seconds - first) * tokens / probe.output_tokens
+
+    return Estimate(
+        low=scaled(probe.low_s or probe.p95_s / 2),
+        likely=scaled(probe.p95_s),
+        high=scaled(probe.high_s or 2 * probe.p95_s),
+        unit="s",
+    )
 
 
 def api_s(draws: Draws) -> Array:

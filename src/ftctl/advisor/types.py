@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftctl.catalog.load import nearest
 from ftctl.errors import UsageError
@@ -61,6 +61,42 @@ class FailureMix(BaseModel):
         """The named kinds' share of all that is listed; 0 when nothing is."""
         whole = self.knowledge + self.format + self.reasoning + self.tone
         return sum(float(getattr(self, kind)) for kind in kinds) / whole if whole else 0.0
+
+
+class Probed(BaseModel):
+    """How long a model took to answer, as `ftctl probe` measured it.
+
+    Attributes:
+        provider: Who answered; `local` is a machine of one's own.
+        model: The base model, by its name in the catalog.
+        device: What a local one ran on.
+        on: The day.
+        input_tokens: Length of the prompts.
+        output_tokens: Length of the answers.
+        first_p95_s: Seconds in which 95 % of answers had begun.
+        p95_s: Seconds in which 95 % of answers had ended.
+        low_s: Lower end of that one's 95 % interval; None where too few calls bound it.
+        high_s: Its upper end, likewise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    provider: str
+    model: str
+    device: str | None = None
+    on: date
+    input_tokens: int = Field(ge=1)
+    output_tokens: int = Field(ge=1)
+    first_p95_s: float = Field(ge=0)
+    p95_s: float = Field(gt=0)
+    low_s: float | None = Field(None, gt=0)
+    high_s: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not (self.low_s or 0.0) <= self.p95_s <= (self.high_s or self.p95_s):
+            raise ValueError("p95_s lies outside its own interval")
+        return self
 
 
 class Facts(BaseModel):
@@ -135,6 +171,9 @@ class Facts(BaseModel):
         None, description="your accounts: {provider: {since, last_used}}"
     )
     budget_usd_per_month: float | None = Field(None, ge=0, description="most you would spend")
+    probed: tuple[Probed, ...] | None = Field(
+        None, description="latency as `ftctl probe` measured it, instead of the default"
+    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

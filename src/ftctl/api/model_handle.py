@@ -9,7 +9,7 @@ from ftctl.config import Settings, find_base_url, load_settings, require_base_ur
 from ftctl.errors import NotFoundHere, Unsupported, UsageError
 from ftctl.estimation.serving import endpoint_needed
 from ftctl.job import JobRecord, JobState, TunedModel
-from ftctl.providers.base import AnsweringModel, AnsweringProvider
+from ftctl.providers.base import AnsweringModel, AnsweringProvider, OpenAIServing
 from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.store import Store
 
@@ -34,8 +34,8 @@ class TunedModelHandle:
         loaded: AnsweringModel | None = None,
     ) -> None:
         self.where = where
+        self.provider = provider
         self._settings = settings
-        self._provider = provider
         self._loaded = loaded
 
     def chat(
@@ -65,8 +65,8 @@ class TunedModelHandle:
 
             today = datetime.now(UTC).date()
             at = self.where.base_url
-            needed = endpoint_needed(self._provider, at, as_of=today)
-            self._loaded = HostedModel(self.where.name, at, self._provider, needed)
+            needed = endpoint_needed(self.provider, at, as_of=today)
+            self._loaded = HostedModel(self.where.name, at, self.provider, needed)
         if self._loaded is None:
             from ftctl.local_backend.chat import load_model
 
@@ -141,13 +141,17 @@ def _served(name: str, settings: Settings, provider: str, base_url: str | None) 
     """A model of an account, whoever made it, by its name there."""
     if base_url is not None:
         require_base_url(base_url, origin="--base-url")
-    driver = get_provider(provider, settings, base_url or find_base_url(canonical_name(provider)))
+    provider = canonical_name(provider)
+    driver = get_provider(provider, settings, base_url or find_base_url(provider))
+    if isinstance(driver, OpenAIServing):
+        where = TunedModel(name=name, base_model=name, base_url=driver.base_url)
+        return TunedModelHandle(where, settings, provider)
     if not isinstance(driver, AnsweringProvider):
         raise Unsupported(
             f"ftctl asks {provider} only for models that a job here made",
             hint="ftctl models --mine",
         )
-    where = TunedModel(name=name, base_model="", base_url=base_url)
+    where = TunedModel(name=name, base_model=name, base_url=base_url)
     return TunedModelHandle(where, settings, provider, driver.answering(name))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _JSON_FACTS = ("failure_mix", "accounts")
 _LIST_FACTS = ("priorities", "regions")
 _YES_OR_NO = ("prompt_limit", "runs_gpus")
+_METAVARS = {"as_of": "DATE", "data": "FILE", "probed": "FILE,…"}
 
 
 def fact_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -39,8 +40,8 @@ def fact_options(function: Callable[..., None]) -> Callable[..., None]:
             more = {"metavar": "JSON"}
         elif name in _LIST_FACTS:
             more = {"metavar": "A,B,…"}
-        elif name in ("as_of", "data"):
-            more = {"metavar": "DATE" if name == "as_of" else "FILE"}
+        elif name in _METAVARS:
+            more = {"metavar": _METAVARS[name]}
         function = click.option(flag, name, help=said, **more)(function)
     return function
 
@@ -135,6 +136,8 @@ def read_flags(flags: dict[str, str | None]) -> dict[str, Any]:
                 ) from None
         elif name in _LIST_FACTS:
             given[name] = [part.strip() for part in text.split(",") if part.strip()]
+        elif name == "probed":
+            given[name] = [_probed(part.strip()) for part in text.split(",") if part.strip()]
         else:
             given[name] = text
     return given
@@ -165,6 +168,26 @@ def show(out: Output, advice: "Advice", day: date) -> None:
     out.table(["assumed", "value", "origin", "date", "source"], rows)
     for line in advice.next:
         out.plain(f"next: {line}")
+
+
+def _probed(name: str) -> dict[str, Any]:
+    """A document of `ftctl probe` as the fact that it shows."""
+    from ftctl.evaluation.probe import read_probe
+
+    try:
+        found = read_probe(Path(name).read_bytes(), name)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}", hint=f"ftctl probe MODEL -o {name}") from None
+    p95 = found.whole.p95
+    return {
+        **found.model_dump(include={"provider", "model", "device", "input_tokens"}),
+        "output_tokens": found.output_tokens,
+        "on": found.at.date(),
+        "first_p95_s": found.first.p95.likely,
+        "p95_s": p95.likely,
+        "low_s": p95.low,
+        "high_s": p95.high,
+    }
 
 
 def _features(facts: Facts) -> Any:  # noqa: ANN401 - any object with the advisor's features

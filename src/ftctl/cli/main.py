@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Delete what a job left at its provider."),
     "chat": ("chat", "Talk to a base or tuned model."),
     "eval": ("eval", "Score models on held-out examples, with intervals."),
+    "probe": ("probe", "How long a model takes to answer, measured."),
     "serve": ("serve", "OpenAI's fine-tuning and chat API on your own GPUs."),
     "token": ("token", "Where the token of `ftctl serve` is; or a new one."),
     "providers": ("providers", "Who takes fine-tuning jobs, until when, with source and date."),

@@ -201,6 +201,15 @@ class AnsweringProvider(Provider, Protocol):
         """The model of that name there, tuned or not, ready to be asked."""
 
 
+@runtime_checkable
+class OpenAIServing(Provider, Protocol):
+    """A provider whose models, tuned or not, are asked by OpenAI's wire where its jobs are, too."""
+
+    @property
+    def base_url(self) -> str:
+        """Where they answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeptModel:
     """A tuned model that a vendor keeps, whoever made it, and whether or not it still tunes.

@@ -65,6 +65,11 @@ class OpenAIProvider:
         self._events = EventReader(self._at)
         self._last_seen: dict[str, wire.Job] = {}  # by the look before the events are asked for
 
+    @property
+    def base_url(self) -> str:
+        """Where jobs are kept and models answer."""
+        return self._base_url
+
     def check(self, spec: JobSpec) -> None:
         """Refuse what the vendor would refuse, before anything is written or sent.
 
