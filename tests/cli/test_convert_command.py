@@ -54,6 +54,20 @@ def test_json_is_one_document_of_the_contract(cli: Cli, rows: Path, tmp_path: Pa
     }
 
 
+def test_a_table_is_read_and_written_by_the_names_that_are_told(cli: Cli, tmp_path: Path) -> None:
+    faq, chat = tmp_path / "faq.csv", tmp_path / "chat.jsonl"
+    faq.write_text('question,"the answer, if any",role\n2+2?,4,Be brief.\n')
+    names = ("--map", "prompt=question,completion=the answer, if any", "--map", "system=role")
+    ran = cli("data", "convert", faq, "-o", chat, *names)
+    assert ran.returncode == 0, ran.stderr
+    assert "1 of 1 rows from csv/trl to openai" in ran.stdout
+    roles = [message["role"] for message in json.loads(chat.read_text())["messages"]]
+    assert roles == ["system", "user", "assistant"]
+    new = ("-o", tmp_path / "new.csv", "--to", "alpaca", "--map", "instruction=q,output=a")
+    assert cli("data", "convert", chat, *new).returncode == 0
+    assert (tmp_path / "new.csv").read_text() == "q,input,system,a\n2+2?,,Be brief.,4\n"
+
+
 def test_one_bad_line_is_named_and_nothing_written(cli: Cli, rows: Path, tmp_path: Path) -> None:
     rows.write_text(rows.read_text().replace('"4"', "4", 1))
     ran = cli("data", "convert", rows, "-o", tmp_path / "out.jsonl")
@@ -74,7 +88,10 @@ def test_strict_allows_no_loss(cli: Cli, rows: Path, tmp_path: Path) -> None:
     ("more", "said"),
     [
         (("--to", "alpacca"), "did you mean alpaca?"),
-        (("--from", "csv"), "no dataset format is called 'csv'"),
+        (("--from", "xml"), "no dataset format is called 'xml'"),
+        (("--from", "parquet"), "can't be read as Parquet"),
+        (("--map", "prompt"), "--map prompt isn't FIELD=NAME"),
+        (("--map", "prompt=a,prompt=b"), "told twice"),
         ((), "exists and holds something else"),
     ],
 )

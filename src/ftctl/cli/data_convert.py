@@ -1,5 +1,6 @@
 """`ftctl data convert`: a dataset in another format, with all that can't be carried."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.datasets.convert.report import Conversion, Loss, Unreadable
@@ -19,6 +21,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("-o", "--out", "new", required=True, metavar="OUT", type=_FILE, help="What to write.")
 @click.option("--from", "source", default="", metavar="F", help="The old format; detected if not.")
 @click.option("--to", "target", default="openai", show_default=True, metavar="F", help="The new.")
+@click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="FIELD=NAME,...",
+    help="What fields are called in IN's table or keys; in OUT's table where only OUT is one.",
+)
 @click.option("--strict", is_flag=True, help="Write nothing where anything would be dropped.")
 @click.option(
     "--max-losses",
@@ -36,19 +45,27 @@ def convert_command(
     new: Path,
     source: str,
     target: str,
+    pairs: tuple[str, ...],
     strict: bool,
     max_losses: int,
 ) -> None:
     """Write a dataset in another format, and list what couldn't be carried.
 
     Formats: openai (chat), openai-legacy (functions), openai-dpo, openai-rft, mistral, trl,
-    sharegpt, alpaca, together, fireworks, gemini, text. IN is JSONL or a list of objects. OUT
-    must not exist, unless it already holds what would be written.
+    sharegpt, alpaca, axolotl, together, fireworks, gemini, bedrock, text. IN is JSONL, a list of
+    objects, CSV or Parquet (extra: arrow). Where OUT ends in .csv or .parquet a table is written;
+    with --to csv or --to parquet its rows stay in the format they are in. OUT must not exist,
+    unless it already holds what would be written.
+
+    A table's columns are the fields of the format, such as prompt, completion and system, or
+    messages; lists stand in them as JSON (AutoTrain's Python lists are read too). --map tells
+    other names: --map prompt=question,completion=answer,system=role
 
     Exits 1, and writes nothing, where a row can't be converted, or with --strict where anything
     would be dropped.
 
     Example: ftctl data convert train.jsonl -o train.mistral.jsonl --to mistral
+    ftctl data convert faq.csv -o faq.jsonl --map prompt=question,completion=answer
     """
     from ftctl.datasets.convert.convert import Wish, convert
 
@@ -58,13 +75,35 @@ def convert_command(
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        wish = Wish(target=target, source=source, strict=strict, most=max_losses, on_progress=show)
+        wish = Wish(
+            target=target,
+            source=source,
+            names=_names(pairs),
+            strict=strict,
+            most=max_losses,
+            on_progress=show,
+        )
         done = convert(file, new, wish)
     if out.json:
         out.document(done)
     else:
         _print(out, done)
     context.exit(0 if done.ok else 1)
+
+
+def _names(pairs: tuple[str, ...]) -> dict[str, str]:
+    """From field to name; a comma parts pairs only where another pair follows."""
+    made: dict[str, str] = {}
+    for pair in (one for text in pairs for one in re.split(r",(?=\s*\w+=)", text)):
+        field, equals, name = pair.partition("=")
+        if not (field.strip() and equals and name):
+            raise UsageError(
+                f"--map {pair} isn't FIELD=NAME", hint="--map prompt=question,completion=answer"
+            )
+        if field.strip() in made or name in made.values():
+            raise UsageError(f"--map {pair}: told twice", hint="one name for each field")
+        made[field.strip()] = name
+    return made
 
 
 def _print(out: Output, done: "Conversion") -> None:

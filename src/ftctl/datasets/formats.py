@@ -108,6 +108,7 @@ _WIDER = {
     frozenset({"openai", "openai-legacy"}): "openai-legacy",
     frozenset({"openai", "axolotl"}): "axolotl",
     frozenset({"sharegpt", "axolotl"}): "axolotl",
+    frozenset({"openai", "trl"}): "trl",
 }
 
 

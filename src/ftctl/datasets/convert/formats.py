@@ -32,6 +32,7 @@ from ftctl.datasets.convert.example import (
     Task,
     Unpaired,
 )
+from ftctl.datasets.convert.holders import TABLES
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.errors import UsageError
@@ -84,9 +85,10 @@ def codec(name: str) -> Codec:
     """
     found = FORMATS.get(name)
     if found is None:
-        near = difflib.get_close_matches(name.lower(), FORMATS, n=1)
+        names = (*FORMATS, *TABLES)
+        near = difflib.get_close_matches(name.lower(), names, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise UsageError(
-            f"no dataset format is called {name!r}", hint=f"{meant}known: {', '.join(FORMATS)}"
+            f"no dataset format is called {name!r}", hint=f"{meant}known: {', '.join(names)}"
         )
     return found

@@ -14,7 +14,7 @@ from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.types import JsonObject, kind
 
 # What would silently say something else once it is written anew.
-_UNWRITABLE = frozenset({"json-nan", "json-nan/schema", "duplicate-key", "lone-surrogate"})
+UNWRITABLE = frozenset({"json-nan", "json-nan/schema", "duplicate-key", "lone-surrogate"})
 _LEXEME = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]')
 _HUGE = re.compile(rb"[0-9]{401}")  # digits beyond those that `parse_line` keeps of a number
 _BETWEEN = b" \t\r\n,"
@@ -113,7 +113,7 @@ def _rows(data: bytes, number: int, *, ended: bool = True) -> list[Row]:
     if not parsed.valid:
         return [Row(number, parsed.findings[0].path, None, parsed.findings[0].message)]
     for finding in parsed.findings:
-        if finding.key in _UNWRITABLE:
+        if finding.key in UNWRITABLE:
             return [Row(number, finding.path, None, finding.message)]
     value = parsed.value
     if _HUGE.search(data) and _has_huge_number(data):
