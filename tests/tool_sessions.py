@@ -124,13 +124,13 @@ def find_uv() -> str:
     return found
 
 
-def run(command: list[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program with the machine's own settings."""
+def run(command: list[str | Path], cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the machine's own settings, but for these."""
     known = {theirs: MACHINE[ours] for ours, theirs in _UV_READS.items() if ours in MACHINE}
     return subprocess.run(
         command,
         cwd=cwd,
-        env=known | MACHINE | {"FTCTL_HOME": str(cwd / "home")},
+        env=known | MACHINE | settings,
         check=False,
         capture_output=True,
         text=True,
@@ -171,8 +171,10 @@ def labelled(tool: str, exported: Path, ids: list[str], folder: Path) -> Path:
     labels, out = folder / "labels.json", folder / "out"
     labels.write_text(json.dumps(labels_for(tool, ids)))
     session = HERE / "sessions" / f"{name}_session.py"
-    ran = run([python, session, exported, labels, out], folder)
+    apart = {"HOME": str(folder), "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    ran = run([python, session, exported, labels, out], folder, **apart)
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    shutil.rmtree(folder / "venv")  # half a gigabyte
     return out
 
 
