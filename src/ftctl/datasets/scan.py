@@ -98,6 +98,9 @@ _DIGITS = ("<long number>",)
 _SAID = ("api", "secret", "access", "auth", "passw")
 _WORDS = (*_SAID, *map(str.upper, _SAID), *map(str.capitalize, _SAID))
 
+_BEFORE_AT, _AFTER_AT = 64, 600  # more characters than an address has there
+
+# Patterns begin with what is looked for fastest, and say what may stand before it afterwards.
 # Prefixes are the issuers' own; source: their documentation of key formats, as read 2026-11.
 PATTERNS: tuple[Pattern, ...] = (
     Pattern(
@@ -111,8 +114,8 @@ PATTERNS: tuple[Pattern, ...] = (
         "card",
         _DIGITS,
         _p(
-            r"(?<![\w.+-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}|3\d{3}([ -])\d{6}\2\d{5}|\d{13,19})"
-            r"(?![\w-])"
+            r"\d(?<![\w.+-].)(?:\d{3}([ -])\d{4}\1\d{4}\1\d{4}"
+            r"|(?<=3)\d{3}([ -])\d{6}\2\d{5}|\d{12,18})(?![\w-])"
         ),
         _card_valid,
     ),
@@ -120,7 +123,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "pii",
         "iban",
         _DIGITS,
-        _p(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
+        _p(r"[A-Z](?<!\w.)[A-Z]\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
         iban_valid,
     ),
     Pattern(
@@ -128,27 +131,27 @@ PATTERNS: tuple[Pattern, ...] = (
         "phone",
         _DIGITS,
         _p(
-            r"(?<![\w)+])\+[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,6}(?!\w)"
-            r"|(?<![\w-])(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}(?![\w-])"
+            r"[+(\d](?:(?<=\+)(?<![\w)+].)[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,6}(?!\w)"
+            r"|(?<![\w-].)(?:(?<=\()\d{3}\) ?|(?<=\d)\d{2}-)\d{3}-\d{4}(?![\w-]))"
         ),
         _phone_valid,
     ),
-    Pattern("secret", "openai-key", ("sk-",), _p(r"\bsk-[A-Za-z0-9_-]{20,}")),
-    Pattern("secret", "aws-key", ("AKIA", "ASIA"), _p(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    Pattern("secret", "huggingface-token", ("hf_",), _p(r"\bhf_[A-Za-z0-9]{20,}")),
+    Pattern("secret", "openai-key", ("sk-",), _p(r"sk-(?<!\w...)[A-Za-z0-9_-]{20,}")),
+    Pattern("secret", "aws-key", ("AKIA", "ASIA"), _p(r"A(?<!\w.)(?:KIA|SIA)[0-9A-Z]{16}\b")),
+    Pattern("secret", "huggingface-token", ("hf_",), _p(r"hf_(?<!\w...)[A-Za-z0-9]{20,}")),
     Pattern(
         "secret",
         "github-token",
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-        _p(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,})"),
+        _p(r"g(?<!\w.)(?:h[pousr]_[A-Za-z0-9]{20,}|ithub_pat_\w{22,})"),
     ),
-    Pattern("secret", "gitlab-token", ("glpat-",), _p(r"\bglpat-[\w-]{20,}")),
-    Pattern("secret", "slack-token", ("xox",), _p(r"\bxox[abeprs]-[A-Za-z0-9-]{10,}")),
-    Pattern("secret", "google-key", ("AIza",), _p(r"\bAIza[\w-]{35}")),
-    Pattern("secret", "stripe-key", ("k_live_",), _p(r"\b[rs]k_live_[A-Za-z0-9]{16,}")),
-    Pattern("secret", "npm-token", ("npm_",), _p(r"\bnpm_[A-Za-z0-9]{36}\b")),
-    Pattern("secret", "pypi-token", ("pypi-",), _p(r"\bpypi-[\w-]{50,}")),
-    Pattern("secret", "jwt", ("eyJ",), _p(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),
+    Pattern("secret", "gitlab-token", ("glpat-",), _p(r"glpat-(?<!\w.{6})[\w-]{20,}")),
+    Pattern("secret", "slack-token", ("xox",), _p(r"xox(?<!\w...)[abeprs]-[A-Za-z0-9-]{10,}")),
+    Pattern("secret", "google-key", ("AIza",), _p(r"AIza(?<!\w.{4})[\w-]{35}")),
+    Pattern("secret", "stripe-key", ("k_live_",), _p(r"[rs](?<!\w.)k_live_[A-Za-z0-9]{16,}")),
+    Pattern("secret", "npm-token", ("npm_",), _p(r"npm_(?<!\w.{4})[A-Za-z0-9]{36}\b")),
+    Pattern("secret", "pypi-token", ("pypi-",), _p(r"pypi-(?<!\w.{5})[\w-]{50,}")),
+    Pattern("secret", "jwt", ("eyJ",), _p(r"eyJ(?<!\w...)[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}")),
     Pattern(
         "secret",
         "private-key",
@@ -160,33 +163,43 @@ PATTERNS: tuple[Pattern, ...] = (
         "credential",
         _WORDS,
         _p(
-            r"(?i:\b(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|password|passwd)"
-            r"[\"']?)\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9+/_=-]{16,}"
+            r"[aspASP](?<!\w.)(?i:(?:(?<=a)(?:pi[_-]?key|(?:ccess|uth)[_-]?token)"
+            r"|(?<=s)ecret[_-]?key|(?<=p)assw(?:or)?d)[\"']?)\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9+/_=-]{16,}"
         ),
         _random_looking,
     ),
 )
 
 
-_GATES = tuple({gate: None for row in PATTERNS for gate in row.gates if gate not in _DIGITS})
+_ROW_OF_GATE = tuple(
+    (gate, i) for i, row in enumerate(PATTERNS) for gate in row.gates if gate not in _DIGITS
+)
+_NUMBERS = tuple(row for row in PATTERNS if row.gates == _DIGITS)
+_DIGIT_ROWS = {i for i, row in enumerate(PATTERNS) if row in _NUMBERS}
 
 
-def _screens() -> Iterator[str]:
-    yield from (gate for gate in _GATES if gate not in _WORDS)
-    for word in _WORDS:
-        ends = "tT" if word.lower() in ("access", "auth") else "kK"
-        apart = [f"{sign}{end}" for sign in ("", "_", "-") for end in ends]
-        yield from [word] if word.lower() == "passw" else [f"{word}{end}" for end in apart]
+def _word_screens(word: str) -> tuple[str, ...]:
+    ends = "tT" if word.lower() in ("access", "auth") else "kK"
+    apart = tuple(f"{word}{sign}{end}" for sign in ("", "_", "-") for end in ends)
+    return (word,) if word.lower() == "passw" else apart
 
 
 # Text without any of these, nor a long number, holds nothing that is looked for. They are the
-# gates, but for common words (`secret`), which are longer here: what goes on in the pattern.
-SCREENS = tuple(_screens())
+# gates; of a common word (`secret`), each with what goes on in the pattern.
+SCREENS = tuple(gate for gate, _ in _ROW_OF_GATE if gate not in _WORDS)
+WORD_SCREENS = {word: _word_screens(word) for word in _WORDS}
 
 
 def has_long_number(text: str) -> bool:
     """Whether at least seven digits stand close together."""
     return _LONG_NUMBER.search(text) is not None
+
+
+def has_private_number(text: str) -> bool:
+    """Whether a text holds a long number, and a card, an account or a telephone's number."""
+    return has_long_number(text) and any(
+        row.confirmed(match[0]) for row in _NUMBERS for match in row.pattern.finditer(text)
+    )
 
 
 _CACHED_CHARACTERS = 64
@@ -221,20 +234,32 @@ def scan_text(text: str) -> list[Hit]:
 
 def _found(text: str) -> list[tuple[int, int, Hit]]:
     """Hits with where they begin and end, in order of appearance."""
-    gates = [gate for gate in _GATES if gate in text]
+    rows = {row for gate, row in _ROW_OF_GATE if gate in text}
     if has_long_number(text):
-        gates += _DIGITS
+        rows |= _DIGIT_ROWS
     hits: list[tuple[int, int, Hit]] = []
-    for row in PATTERNS if gates else ():
-        if not any(gate in gates for gate in row.gates):
-            continue
-        for match in row.pattern.finditer(text):
+    for row in map(PATTERNS.__getitem__, sorted(rows)):
+        for match in _matches(row, text):
             start, end = match.span()
             taken = any(start < other_end and end > begin for begin, other_end, _ in hits)
             if not taken and row.confirmed(match[0]):
                 hit = Hit(row.category, row.kind, start, mask(row.kind, match[0]))
                 hits.append((start, end, hit))
     return sorted(hits, key=lambda found: found[0])
+
+
+def _matches(row: Pattern, text: str) -> Iterator[re.Match[str]]:
+    """What `finditer` gives; of addresses only a little around each sign is looked at."""
+    if row.kind != "e-mail":
+        yield from row.pattern.finditer(text)
+        return
+    end, at = 0, text.find("@")
+    while at >= 0:
+        match = row.pattern.search(text, max(end, at - _BEFORE_AT), at + _AFTER_AT)
+        if match is not None and match.start() < at:
+            end = match.end()
+            yield match
+        at = text.find("@", max(end, at + 1))
 
 
 def mask(kind: str, text: str) -> str:
