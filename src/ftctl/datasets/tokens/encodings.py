@@ -26,6 +26,15 @@ class Encoding(NamedTuple):
     known: bool
 
 
+def base_name(model: str) -> str:
+    """A base model's name, of it or of a model tuned from it, without whose it is.
+
+    Args:
+        model: A name such as `gpt-4.1-mini`, `openai/gpt-oss-20b` or `ft:gpt-4.1:org::id`.
+    """
+    return model.strip().lower().removeprefix("ft:").partition(":")[0].rpartition("/")[2]
+
+
 def openai_encoding(model: str) -> Encoding | None:
     """The encoding of an OpenAI model, tuned or not; None where the name isn't one of OpenAI's.
 
@@ -35,7 +44,7 @@ def openai_encoding(model: str) -> Encoding | None:
         model: A name such as `gpt-4.1-mini-2025-04-14`, `openai/gpt-oss-20b`, or a tuned model's
             `ft:gpt-4.1:org::id`.
     """
-    base = model.strip().lower().removeprefix("ft:").partition(":")[0].rpartition("/")[2]
+    base = base_name(model)
     for name, pattern in _FAMILIES.items():
         if pattern.match(base):
             return Encoding(name, known=True)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from ftctl.datasets.render import Rendered
 from ftctl.datasets.rules.types import JsonObject
+from ftctl.datasets.tokens.encodings import base_name
 from ftctl.datasets.tokens.pieces import is_trained
 from ftctl.datasets.tokens.rendered import RenderedCounter
 from ftctl.datasets.tokens.types import made_again
@@ -69,7 +70,7 @@ def shipped_file(model: str) -> str | None:
     Args:
         model: A name such as `open-mistral-nemo-2407`, or a tuned model's `ft:ministral-8b:…`.
     """
-    base = model.strip().lower().removeprefix("ft:").partition(":")[0].rpartition("/")[2]
+    base = base_name(model)
     found = _FILES.get(base)
     if found is None and _DATED.search(base) and base.startswith("open-"):
         found = _FILES.get(_DATED.sub("", base))

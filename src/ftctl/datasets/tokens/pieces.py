@@ -1,8 +1,9 @@
 """An example as the texts that are tokenized one by one, and the tokens that a chat adds to them.
 
 Source of what is added: OpenAI's cookbook, which counts prompts as the API bills them, read
-2026-11. Whether training bills the 3 tokens before a reply isn't known. Calls in messages, images
-and nested schemas follow no published rule: their texts are counted, and the example isn't exact.
+2026-11. Whether training bills the 3 tokens before a reply isn't known. Calls and refusals in
+messages and nested schemas follow no published rule: their texts are counted, and the example isn't
+exact.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from ftctl.datasets.fingerprints import canonical
 from ftctl.datasets.rules.types import Example, JsonObject, Message, read_example
+from ftctl.datasets.tokens.images import OTHER_BILL, ImageBill, image_tokens
 
 PER_MESSAGE = 3
 PER_NAME = 1
@@ -20,8 +22,6 @@ PER_PROPERTY = 3
 PER_ENUM = -3
 PER_ENUM_ITEM = 3
 AFTER_FUNCTIONS = 12
-PER_LOW_IMAGE = 85  # `detail` low, of gpt-4o and gpt-4.1; other models bill otherwise
-PER_IMAGE = 765  # a picture of 1024 by 1024: 85 and 170 for each of four tiles
 
 # What rows of other formats hold that is trained on.
 _ANSWERS = frozenset(["chosen", "rejected", "completion", "text"])
@@ -45,21 +45,23 @@ class Piece(NamedTuple):
     exact: bool = True
 
 
-def iter_pieces(row: JsonObject, encoding: str) -> Iterator[Piece]:
+def iter_pieces(row: JsonObject, encoding: str, bill: ImageBill = OTHER_BILL) -> Iterator[Piece]:
     """The pieces of an example in the order in which a model sees them.
 
     Args:
         row: A decoded line of any format; what isn't a chat is all its strings.
         encoding: Whose rule for tools is applied.
+        bill: What the model counts for an image.
     """
     messages = read_example(row).messages or list(_pair_messages(row))
     if not messages:
         yield from _iter_strings(row, "", trained=False)
         return
     prompt = row.get("input")
-    yield from tool_pieces((prompt if isinstance(prompt, dict) else row).get("tools"), encoding)
+    asked = prompt if isinstance(prompt, dict) else row
+    yield from tool_pieces(asked.get("tools") or _legacy_tools(asked), encoding)
     for message in messages:
-        yield from _message_pieces(message)
+        yield from _message_pieces(message, bill)
     yield Piece("", "", PER_REPLY)
 
 
@@ -74,7 +76,12 @@ def _pair_messages(row: JsonObject) -> Iterator[Message]:
                 yield Message(i, fields, within)
 
 
-def _message_pieces(message: Message) -> Iterator[Piece]:
+def _legacy_tools(row: JsonObject) -> list[JsonObject]:
+    functions = row.get("functions")
+    return [{"function": f} for f in (functions if isinstance(functions, list) else [])]
+
+
+def _message_pieces(message: Message, bill: ImageBill) -> Iterator[Piece]:
     trained = is_trained(message.role, message.fields.get("weight"))
     yield Piece(f"{message.path}.role", message.role, PER_MESSAGE)
     name = message.fields.get("name")
@@ -82,18 +89,24 @@ def _message_pieces(message: Message) -> Iterator[Piece]:
         yield Piece(f"{message.path}.name", name, PER_NAME)
     for path, _, text in Example({}, [message]).iter_texts():
         yield Piece(path, text, 0, trained, ".function." not in path)
-    for path, call in message.calls:
-        function = call.get("function")
-        called = function.get("name") if isinstance(function, dict) else None
-        if isinstance(called, str):
-            yield Piece(f"{path}.function.name", called, 0, trained, exact=False)
+    for path, function, keys in (
+        *((f"{path}.function", call.get("function"), ("name",)) for path, call in message.calls),
+        (
+            f"{message.path}.function_call",
+            message.fields.get("function_call"),
+            ("name", "arguments"),
+        ),
+        (message.path, message.fields, ("refusal",)),
+    ):
+        for key in keys:
+            if isinstance(function, dict) and isinstance(function.get(key), str):
+                yield Piece(f"{path}.{key}", function[key], 0, trained, exact=False)
     content = message.fields.get("content")
     for i, part in enumerate(content if isinstance(content, list) else []):
         image = part.get("image_url") if isinstance(part, dict) else None
         if image is not None:
-            low = isinstance(image, dict) and image.get("detail") == "low"
-            size = PER_LOW_IMAGE if low else PER_IMAGE
-            yield Piece(f"{message.path}.content[{i}]", "", size, exact=False)
+            tokens, sure = image_tokens(image, bill)
+            yield Piece(f"{message.path}.content[{i}]", "", tokens, exact=sure)
 
 
 def is_trained(role: str, weight: object) -> bool:

@@ -14,7 +14,8 @@ from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plai
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
-from ftctl.datasets.tokens.encodings import HARMONY, Encoding
+from ftctl.datasets.tokens.encodings import HARMONY, Encoding, base_name
+from ftctl.datasets.tokens.images import OTHER_BILL, ImageBill, image_bill
 from ftctl.datasets.tokens.pieces import (
     PER_MESSAGE,
     PER_NAME,
@@ -63,7 +64,8 @@ class _NamedRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class TextCounter(TokenCounter):
     """Examples as texts, with what OpenAI's chat adds; how a text is counted is the subclass's."""
 
-    def __init__(self) -> None:
+    def __init__(self, bill: ImageBill = OTHER_BILL) -> None:
+        self._bill = bill
         self._decode_named = msgspec.json.Decoder(_NamedRow).decode
         self._role_tokens: dict[str, int] = {}
         self._tools_tokens: dict[bytes, tuple[int, bool]] = {}
@@ -89,7 +91,7 @@ class TextCounter(TokenCounter):
 
     @override
     def cut(self, row: JsonObject, limit: int) -> Cut:
-        pieces = list(iter_pieces(row, self.encoding))
+        pieces = list(iter_pieces(row, self.encoding, self._bill))
         counts = self.count([piece.text for piece in pieces])
         at = answer = lost = 0
         first: tuple[Piece, int] | None = None
@@ -175,7 +177,7 @@ class TextCounter(TokenCounter):
             batch.end(0, exact=True)
             return
         added, exact = 0, True
-        for piece in iter_pieces(row, self.encoding):
+        for piece in iter_pieces(row, self.encoding, self._bill):
             added += piece.before
             exact = exact and piece.exact
             if piece.text:
@@ -195,7 +197,7 @@ class OpenAICounter(TextCounter):
     """
 
     def __init__(self, encoding: Encoding, model: str) -> None:
-        super().__init__()
+        super().__init__(image_bill(base_name(model)))
         self._made_of = (encoding, model)
         self._bpe = BpeCounter(encoding.name)
         self._error = _error(encoding, model)
