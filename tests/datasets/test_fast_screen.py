@@ -37,10 +37,13 @@ def test_a_private_number_is_what_the_scan_finds_among_numbers(text: str) -> Non
 @given(st.lists(st.dictionaries(names.map(lambda n: n.strip("\\")), names | numbers, max_size=4)))
 def test_members_are_counted_whatever_the_texts_hold(rows: list[dict[str, str]]) -> None:
     data = "\n".join(json.dumps(row) for row in rows).encode()
-    if not any(text.startswith(" ") for row in rows for text in row.values()):
+    texts = [text for row in rows for pair in row.items() for text in pair]
+    if not any(text.startswith(" ") for text in texts):
         assert not screen.spaced(data)
     if not screen.spaced(data):
-        assert screen.members(data) == sum(map(len, rows))
+        assert screen.members(data) >= sum(map(len, rows))
+        if not any(text.startswith(":") for text in texts):
+            assert screen.members(data) == sum(map(len, rows))
 
 
 def test_spaces_around_a_name_are_seen() -> None:

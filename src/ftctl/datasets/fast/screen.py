@@ -95,9 +95,10 @@ def count(data: bytes, needle: bytes) -> int:
 
 
 def members(data: bytes) -> int:
-    """How many members the objects in some JSON have, if nothing is `spaced` in it.
+    """How many members the objects in some JSON have, or more, if nothing is `spaced` in it.
 
-    Each has a quote and a colon, which in a text could only come after a backslash.
+    Each has a quote and a colon, which in a text could only come after a backslash, or where it
+    begins with a colon, which counts too.
     """
     return count(data, b'":') - count(data, b'\\":')
 
