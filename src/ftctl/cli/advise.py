@@ -50,6 +50,9 @@ def fact_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--facts", "facts_file", metavar="FILE", help="Facts as JSON, TOML or YAML.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the facts.")
 @click.option(
+    "--interview", is_flag=True, help="Ask what could still change the answer, and nothing else."
+)
+@click.option(
     "--html",
     "page",
     type=click.Path(path_type=Path),
@@ -61,6 +64,7 @@ def command(
     out: Output,
     facts_file: str | None,
     schema: bool,
+    interview: bool,
     page: Path | None,
     **flags: str | None,
 ) -> None:
@@ -81,6 +85,10 @@ def command(
 
     with nullcontext() if page is None else advice_page(page) as written:
         features = _features(facts)
+        if interview:
+            from ftctl.cli.interview import interview as ask
+
+            facts = ask(facts, features, day)
         advice = advise(facts, features=features, as_of=day)
         if written is not None:
             write_advice(written, advice, facts, features=features, as_of=day)
