@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.data_label import through_tool
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.errors import UsageError
@@ -61,6 +62,9 @@ def convert_command(
     messages; lists stand in them as JSON (AutoTrain's Python lists are read too). --map tells
     other names: --map prompt=question,completion=answer,system=role
 
+    Exports of labelling tools and of recorded calls are imported as `ftctl data import` does it;
+    to argilla, lilac, pigeonxt or label-studio rows go as with `ftctl data export`.
+
     Exits 1, and writes nothing, where a row can't be converted, or with --strict where anything
     would be dropped.
 
@@ -69,6 +73,9 @@ def convert_command(
     """
     from ftctl.datasets.convert.convert import Wish, convert
 
+    labelled = through_tool(out, file, new, source, target)
+    if labelled is not None:
+        context.exit(0 if labelled else 1)
     with out.progress() as progress:
         task = progress.add_task("converting", total=None, note="bytes")
 

@@ -10,9 +10,11 @@ from ftctl.cli.render import Output
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from ftctl.datasets.curation.exporting import Exported
     from ftctl.datasets.curation.importing import Imported
 
 _FILE = click.Path(path_type=Path)
+_PLAIN = ("openai", "openai-dpo")  # what rows come out in, and go in
 
 
 @make_command("import", short_help="Rows from what people labelled, or from recorded calls.")
@@ -144,10 +146,48 @@ def export_command(
     from ftctl.datasets.curation.ask import read_ask
     from ftctl.datasets.curation.exporting import export_rows
 
-    done = export_rows(file, new, target, tuple(map(read_ask, ask)))
+    show_exported(out, export_rows(file, new, target, tuple(map(read_ask, ask))))
+
+
+def show_exported(out: Output, done: "Exported") -> None:
+    """What was exported, and what to do with it."""
     if out.json:
         out.document(done)
         return
-    out.line(f"{done.rows:,} rows for {target}, asking {', '.join(done.asked)} → {done.out}")
+    out.line(f"{done.rows:,} rows for {done.tool}, asking {', '.join(done.asked)} → {done.out}")
     out.line(f"next: {done.next}")
-    out.line(f"then: ftctl data import EXPORT --from {target} -o labelled.jsonl")
+    out.line(f"then: ftctl data import EXPORT --from {done.tool} -o labelled.jsonl")
+
+
+def through_tool(out: Output, file: Path, new: Path, source: str, target: str) -> bool | None:
+    """What `data convert` does from or to such a tool: an import or export as it comes.
+
+    Returns:
+        Whether it went well; None where no tool is named, nor recognised.
+
+    Raises:
+        UsageError: that takes two steps.
+    """
+    from ftctl.datasets.curation.exporting import export_rows
+    from ftctl.datasets.curation.importing import Wish, import_rows
+    from ftctl.datasets.curation.tools import ASKING, TOOLS, recognise
+
+    if target in ASKING and source in ("", *_PLAIN):
+        show_exported(out, export_rows(file, new, target))
+        return True
+    found = source if source in TOOLS else ""
+    if not source and (file.is_dir() or file.is_file()):
+        found = recognise(file)
+        if found == "lilac" and not file.is_dir():
+            found = ""  # a table that came from there
+    if not found and target not in TOOLS:
+        return None
+    if not found or target not in _PLAIN:
+        rows = "" if found else f" (from {source or 'what it is'})"
+        raise UsageError(
+            f"{file} can't go to {target} at once{rows}",
+            hint="first to openai rows, by `ftctl data import` or `ftctl data convert`; then on",
+        )
+    done = import_rows(file, new, Wish(source=found))
+    show_imported(out, done)
+    return done.ok

@@ -46,31 +46,43 @@ def items_of(
             yield Fault(place, "", _DEPTH)
 
 
-def table(path: Path) -> Iterator[Record]:
-    """The rows of a CSV, Parquet or JSON file, told apart by their first bytes and the name."""
-    head = content(path)[:4]
-    if head == b"PAR1":
+def table(path: Path, most_bytes: int = -1) -> Iterator[Record]:
+    """The rows of a CSV, Parquet or JSON file, told apart by first bytes and name.
+
+    Args:
+        path: The file.
+        most_bytes: How much of it to read; what is cut there comes as a problem.
+    """
+    if content(path, 4) == b"PAR1":
         return parquet(path)
-    return csv_rows(path) if path.suffix.lower() in (".csv", ".tsv") else json_records(path)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return csv_rows(path, most_bytes)
+    return json_records(path, most_bytes)
 
 
-def content(path: Path) -> bytes:
-    """The bytes of an export.
+def content(path: Path, most_bytes: int = -1) -> bytes:
+    """The bytes of an export, or the first of them.
 
     Raises:
         UsageError: it can't be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most_bytes)
     except (OSError, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or error
         raise UsageError(f"{path}: {why}", hint="name an export that can be read") from None
 
 
-def json_records(path: Path) -> Iterator[Record]:
+def _text(path: Path, most_bytes: int) -> str:
+    """The text of an export; where it is cut, half a character may be."""
+    return content(path, most_bytes).decode("utf-8-sig", "strict" if most_bytes < 0 else "ignore")
+
+
+def json_records(path: Path, most_bytes: int = -1) -> Iterator[Record]:
     """The objects of a JSON list, of JSON lines, or one after the other."""
     try:
-        text = content(path).decode("utf-8-sig")
+        text = _text(path, most_bytes)
     except UnicodeDecodeError as error:
         yield Record(f"byte {error.start + 1}", None, "the file isn't UTF-8 text")
         return
@@ -117,12 +129,12 @@ def _broken(error: Exception, text: str) -> str:
     return error.what if isinstance(error, FaultError) else _DEPTH
 
 
-def csv_rows(path: Path) -> Iterator[Record]:
+def csv_rows(path: Path, most_bytes: int = -1) -> Iterator[Record]:
     """The rows of a CSV file with a header; cells are text."""
     csv.field_size_limit(2**31 - 1)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        text = content(path).decode("utf-8-sig")
+        text = _text(path, most_bytes)
     except UnicodeDecodeError as error:
         yield Record(f"byte {error.start + 1}", None, "the file isn't UTF-8 text")
         return

@@ -59,6 +59,7 @@ TOOLS: dict[str, Tool] = {
         "OpenAI's stored completions", traces.read_stored, traces.stored_record
     ),
 }
+_LOOK_BYTES = 2**20
 ASKING = tuple(name for name, tool in TOOLS.items() if tool.write is not None)
 
 
@@ -81,7 +82,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         folders = (name for name, one in TOOLS.items() if one.is_folder and one.is_folder(path))
         return next(folders, "")
-    for record in islice(table(path), 20):
+    for record in islice(table(path, _LOOK_BYTES), 20):
         if record.value is not None:
             for name, one in TOOLS.items():
                 if one.is_record(record.value):
