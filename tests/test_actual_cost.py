@@ -64,6 +64,7 @@ def ended(
     *,
     state: JobState = JobState.SUCCEEDED,
     base_url: str | None = None,
+    name: str = "n",
 ) -> JobRecord:
     """A job that was quoted, sent and has ended."""
     data = write_chats(folder / "train.jsonl")
@@ -73,7 +74,7 @@ def ended(
         model=model,
         data=data,
         data_sha256=file_sha256(data),
-        name="n",
+        name=name,
         base_url=base_url,
     )
     driver = Ends(folder / "fake", reports, state)
@@ -126,3 +127,32 @@ def test_what_a_gateway_bills_is_unknown_which_is_not_zero(
     job = ended(store, tmp_path, "openai", MILLION, base_url="http://127.0.0.1:1/v1")
     assert job.actual == MILLION
     assert "was 0.00" not in cli("job", job.id).stdout
+
+
+def test_how_quotes_held_is_counted_by_quantity_and_provider(
+    store: Store, tmp_path: Path, cli: Cli
+) -> None:
+    assert "nothing to judge by yet" in cli("advise", "--calibration").stdout
+    for number, tokens in enumerate([900_000.0, 850_000.0, 10.0, 5_000_000.0]):
+        reports = {"trained_tokens": tokens, "seconds": 60.0}
+        ended(store, tmp_path, "openai", reports, name=f"job {number}")
+    stopped = {"trained_tokens": 1.0}
+    ended(store, tmp_path, "openai", stopped, state=JobState.CANCELLED, name="stopped")
+
+    found = cli("advise", "--calibration", "--json").json()
+    assert (found["schema"], found["target"]) == ("ftctl.calibration/1", 0.8)
+    lines = {(line["quantity"], line["provider"]): line for line in found["coverage"]}
+    tokens_line = lines["trained_tokens", "openai"]
+    counts = ("jobs", "held", "below", "above", "share")
+    assert [tokens_line[name] for name in counts] == [4, 2, 1, 1, 0.5]
+    low, high = tokens_line["interval"]
+    assert 0.14 < low < 0.5 < high < 0.86
+    assert lines["cost", "openai"]["jobs"] == 4
+    assert ("memory", "openai") not in lines
+    assert "trained tokens" in cli("advise", "--calibration").stdout
+
+
+def test_a_bill_of_nothing_shows_no_skill(store: Store, tmp_path: Path, cli: Cli) -> None:
+    ended(store, tmp_path, "local", {"trained_tokens": 900_000.0, "seconds": 60.0})
+    found = cli("advise", "--calibration", "--json").json()
+    assert {line["quantity"] for line in found["coverage"]} == {"trained_tokens", "time"}

@@ -52,6 +52,7 @@ def fact_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--interview", is_flag=True, help="Ask what could still change the answer, and nothing else."
 )
+@click.option("--calibration", is_flag=True, help="How past quotes held, and nothing else.")
 @click.option(
     "--html",
     "page",
@@ -65,6 +66,7 @@ def command(
     facts_file: str | None,
     schema: bool,
     interview: bool,
+    calibration: bool,
     page: Path | None,
     **flags: str | None,
 ) -> None:
@@ -77,6 +79,11 @@ def command(
     """
     if schema:
         out.plain(json.dumps(Facts.model_json_schema(), indent=2))
+        return
+    if calibration:
+        from ftctl.cli.calibration import show_calibration
+
+        show_calibration(out)
         return
     facts = Facts.parse({**(read_facts(facts_file) if facts_file else {}), **read_flags(flags)})
     day = facts.as_of or datetime.now(UTC).date()
