@@ -62,3 +62,29 @@ def test_a_dispute_is_never_kept_as_if_nobody_had_answered(tmp_path: Path) -> No
     assert [one.id for one in done.left_out] == ["1"]
     (row,) = map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())
     assert row["messages"][1]["content"] == "Hello"
+
+
+def test_several_labels_of_a_row_of_ours_need_no_one_that_decides(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
+
+    def record(name: str, **labels: list[str]) -> dict[str, object]:
+        responses = {
+            question: [{"value": value, "user_id": str(i)} for i, value in enumerate(values)]
+            for question, values in labels.items()
+        }
+        fields = {"prompt": "Hi", "ftctl_row": json.dumps(row)}
+        return {"id": name, "fields": fields, "responses": responses}
+
+    records = [
+        record("agreed", tone=["kind", "kind"], right=["yes"]),
+        record("disputed", tone=["kind", "rude"], right=["yes"]),
+        record("open"),
+    ]
+    (tmp_path / "e.json").write_text(json.dumps(records))
+    done = import_rows(tmp_path / "e.json", tmp_path / "rows.jsonl")
+    assert done.rows == 1
+    assert {one.id: one.why for one in done.left_out} == {
+        "disputed": "tone: 2 people gave 2 different answers",
+        "open": "nobody has answered",
+    }
+    assert json.loads((tmp_path / "rows.jsonl").read_text()) == row

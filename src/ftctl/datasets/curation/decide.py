@@ -1,7 +1,7 @@
 """What people together said, by a rule that has a name; a dispute is never settled in silence."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -61,6 +61,19 @@ def decide(answers: Iterable[Answer], question: str, rule: Rule) -> Decision:
     if len(counts) == 1:
         return Decision(values[0][0])
     return _settled(values, counts, rule)
+
+
+def decide_all(answers: Sequence[Answer], rule: Rule) -> Decision:
+    """Whether all questions are settled, where each only judges the item; it has no value."""
+    questions = dict.fromkeys(a.question for a in answers if a.kind == "response" and a.question)
+    found = {question: decide(answers, question, rule) for question in questions}
+    disputed = any(one.disputed for one in found.values())
+    for question, one in found.items():
+        if one.why and one.disputed:
+            return Decision(why=f"{question}: {one.why}", disputed=True)
+    if any(not one.why for one in found.values()):
+        return Decision(disputed=disputed)
+    return next(iter(found.values()), decide(answers, "", rule))
 
 
 def _settled(values: list[tuple[object, str]], counts: dict[str, int], rule: Rule) -> Decision:

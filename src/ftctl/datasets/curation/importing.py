@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.datasets.curation.decide import SAYS, Rule, decide
+from ftctl.datasets.curation.decide import SAYS, Rule, decide, decide_all
 from ftctl.datasets.curation.planning import Seen, look, plan_for
 from ftctl.datasets.curation.rows import Made, Plan, make_row
 from ftctl.datasets.curation.tools import TOOLS, recognise, tool
@@ -194,7 +194,10 @@ class _Pass:
             rows.write(line)
 
     def _made(self, item: Item) -> Made:
-        decision = decide(item.answers, self._plan.answer, self._wish.disagree)
+        if question := self._plan.answer:
+            decision = decide(item.answers, question, self._wish.disagree)
+        else:
+            decision = decide_all(item.answers, self._wish.disagree)
         self._disputed += decision.disputed
         made = make_row(item, self._plan, decision, keep=self._keep)
         for question, wanted in self._wish.only.items():

@@ -67,7 +67,10 @@ def plan_for(seen: Seen, hints: Hints, pair: tuple[str, str] | None) -> Plan:
         UsageError: it doesn't say, and nobody has said.
     """
     if seen.ours:
-        question = _question(seen, hints)
+        own = {ANSWER, PREFERENCE} & seen.questions.keys()
+        # Labels that only judge a row need no one question that decides: all of them do.
+        judged = len(seen.questions) > 1 and not own and not hints.answer
+        question = "" if judged else _question(seen, hints)
         return Plan(answer=question, replaces=bool(hints.answer) or question == ANSWER)
     for name in (*hints.shown, *(pair or ())):
         if name not in seen.fields:
