@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from tiny_model import write_model
 
@@ -59,6 +60,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
     commands: dict[str, list[Any]] = {
         "stats": ["data", "stats", rows, "--near"],
         "show": ["data", "show", rows, "-n", "8", "--model", model, "--max-length", "120"],
+        "prepared": ["data", "show", _prepared(folder / "prepared"), "--model", model],
         "messages": ["data", "show", rows, "-n", "8"],
         "advise": ["advise", *asked, *score],
         "undecided": ["advise", "--task-kind", "qa", "--task", HARD[0]],
@@ -75,6 +77,19 @@ def _rows() -> Iterator[dict[str, Any]]:
             {"role": "assistant", "content": ("yes", "no", HARD[3][:50], "東京")[place % 7 % 4]},
         ]
         yield {"messages": turns * (1 + place % 3)}
+
+
+def _prepared(folder: Path) -> Path:
+    """A dataset that another trainer has tokenized."""
+    folder.mkdir()
+    columns = {
+        "input_ids": [[*range(10, 90)], [7, 8]],
+        "labels": [[-100] * 40 + [*range(50, 90)], [-100, 8]],
+    }
+    table = pa.table(columns)
+    with pa.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    return folder
 
 
 def _made(path: Path, words: list[Any]) -> Kept:

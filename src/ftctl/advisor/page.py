@@ -9,7 +9,7 @@ from ftctl.advisor.curves import CostByVolume, cost_by_volume
 from ftctl.advisor.decide import Verdict, decide
 from ftctl.advisor.lives import Life, lives
 from ftctl.advisor.situation import Situation, settle
-from ftctl.advisor.swings import End, Swing, share_of, swings
+from ftctl.advisor.swings import Swing, share_of, swings
 from ftctl.advisor.types import Advice, Decision, Facts, Features, Label, Rejected, RouteReport
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.pages.charts import (
@@ -217,8 +217,12 @@ def _flips(situation: Situation, verdict: Verdict, advice: Advice) -> Iterator[s
                 [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")],
                 [(now, f"now {now:.0%}")],
             ),
-            ("Fact", "At", "Wins", "Leads", "At", "Wins", "Leads"),
-            [(swing.fact, *_end_cells(swing.low), *_end_cells(swing.high)) for swing in moved],
+            ("Fact", "At", "Wins", "Leads"),
+            [
+                (swing.fact, end.value, Number(end.share, f"{end.share:.0%}"), end.leads)
+                for swing in moved
+                for end in (swing.low, swing.high)
+            ],
             f"Share of draws that {verdict.leading} wins when one fact alone is moved; a filled "
             "dot: there another route leads, in its colour; a ring: it still leads.",
         )
@@ -243,10 +247,6 @@ def _swing_said(swing: Swing) -> str:
         f"{end.share:.0%} at {end.value} ({end.leads} leads)" for end in (swing.low, swing.high)
     ]
     return f"{swing.fact}: {', '.join(ends)}"
-
-
-def _end_cells(end: End) -> tuple[Cell, Cell, Cell]:
-    return end.value, Number(end.share, f"{end.share:.0%}"), end.leads
 
 
 def _lifetimes(situation: Situation, found: Iterable[Life]) -> str:

@@ -127,6 +127,6 @@ def _until(situation: Situation, months: float) -> Situation:
 
 
 def _word(value: object) -> str:
-    if isinstance(value, float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:,.0f}" if value >= 1 else f"{value:.3g}"
     return str(value).lower()

@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .25rem .5rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } tbody th { overflow-wrap: anywhere; min-width: 7rem; }
-td.n { text-align: right; white-space: nowrap; }
+td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
 .wide { overflow-x: auto; overflow-wrap: break-word; }
 dl, dd { margin: 0; } dt { font-weight: 600; margin-top: .5rem; }
 dl.short { display: grid; grid-template-columns: 9rem 1fr; gap: .25rem .75rem; }
@@ -115,11 +115,16 @@ class PageFile:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table whose first column names its rows; on a narrow screen it scrolls by itself."""
+    lines = [*rows]
     body = "".join(
-        f'<tr><th scope="row">{cell(first)}</th>{"".join(map(_column, others))}</tr>'
-        for first, *others in rows
+        f'<tr><th scope="row">{_narrow(first)}</th>{"".join(map(_column, others))}</tr>'
+        for first, *others in lines
     )
-    top = "".join(f'<th scope="col">{safe(head)}</th>' for head in heads)
+    # A head stands over its numbers, which end at the right; the first column names the rows.
+    kinds = ["", *map(_kind, lines[0][1:])] if lines else [""] * len(heads)
+    top = "".join(
+        f'<th scope="col"{kind}>{safe(head)}</th>' for head, kind in zip(heads, kinds, strict=True)
+    )
     return (
         f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>\n"
@@ -146,8 +151,16 @@ def cell(said: Cell) -> str:
 
 
 def _column(said: Cell) -> str:
-    kind = ' class="n"' if isinstance(said, Number) else ""
-    return f"<td{kind}>{cell(said)}</td>"
+    return f"<td{_kind(said)}>{_narrow(said)}</td>"
+
+
+def _narrow(said: Cell) -> str:
+    """A cell that may be broken where a name has an underscore."""
+    return cell(said).replace("_", "_<wbr>") if isinstance(said, str) else cell(said)
+
+
+def _kind(said: Cell) -> str:
+    return ' class="n"' if isinstance(said, Number) else ""
 
 
 def _head(kind: str, title: str, style: str) -> str:
