@@ -40,7 +40,10 @@ TOOLS: list[dict[str, Any]] = [
 
 def recounted(row: dict[str, Any], encoding: str, per_function: int) -> int:
     """Tokens by the two functions of OpenAI's cookbook, put down again from its formula."""
-    size = lambda text: len(packaged_encoding(encoding).encode_ordinary(text))  # noqa: E731
+
+    def size(text: str) -> int:
+        return len(packaged_encoding(encoding).encode_ordinary(text))
+
     total = 3
     for message in row["messages"]:
         total += 3 + size(message["role"]) + size(message["content"])

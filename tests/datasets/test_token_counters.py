@@ -120,6 +120,23 @@ def test_mistrals_families_count_what_mistral_common_renders(model: str) -> None
     assert not count_example(counter, {"messages": _TURNS[::-1]}).exact  # refused there
 
 
+def test_a_tokenizer_file_of_mistrals_counts_as_the_one_that_is_shipped(tmp_path: Path) -> None:
+    import mistral_common
+
+    shipped = Path(mistral_common.__path__[0], "data", "tekken_240718.json")
+    (tmp_path / "tekken.json").symlink_to(shipped)
+    due = count_example(counter_for("open-mistral-nemo"), {"messages": _TURNS})
+    for place in (tmp_path, tmp_path / "tekken.json"):
+        counter = counter_for(str(place))
+        assert count_example(counter, {"messages": _TURNS}) == due
+        again = pickle.loads(pickle.dumps(counter))  # noqa: S301 - our own
+        assert again.count(["hello"]) == counter.count(["hello"])
+    damaged = tmp_path / "tekken_1.json"
+    damaged.write_text("{")
+    with pytest.raises(UsageError, match="no tokenizer could be read"):
+        counter_for(str(damaged))
+
+
 def test_a_local_folder_counts_what_training_sees(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model")
     file = write_data(tmp_path / "x.jsonl")
@@ -247,16 +264,28 @@ _SAY = "from ftctl.datasets.tokens.choose import counter_for; c = counter_for('g
 _COUNT = "print(c.count(['hello world <|endoftext|> \\u0c5c.the']), c.exact, c.says)"
 
 
-def test_nothing_is_fetched_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    """Every proxy leads nowhere, and tiktoken's cache stays empty."""
-    nowhere = "http://127.0.0.1:9"
+_NO_NETWORK = """
+import socket, sys
+def refused(*_):
+    raise SystemExit("something asked for the network")
+socket.socket.connect = socket.getaddrinfo = refused
+"""
+
+
+@pytest.mark.parametrize("without", ["", "toktok"])
+def test_nothing_is_fetched_and_nothing_is_left_behind(tmp_path: Path, without: str) -> None:
+    """Any address that is asked for ends the process, and tiktoken's cache stays empty."""
+    gone = f"sys.modules[{without!r}] = None\n"
+    models = "for model in ('gpt-4', 'gpt-oss-20b', 'open-mistral-nemo', 'open-mistral-7b'):"
+    row = {"messages": _TURNS, "tools": [{"type": "function", "function": {"name": "f"}}]}
     said = _in_another_process(
-        "import sys; sys.modules['toktok'] = None;" + _SAY + _COUNT,
-        HTTPS_PROXY=nowhere,
-        https_proxy=nowhere,
+        f"{_NO_NETWORK}{gone}{_SAY}{_COUNT}\n"
+        f"from ftctl.datasets.tokens.types import count_example\n"
+        f"{models}\n    print(count_example(counter_for(model), {row!r}).total)",
         TIKTOKEN_CACHE_DIR=str(tmp_path),
     )
-    assert "counted by tiktoken" in said
+    assert f"counted by {'tiktoken' if without else 'toktok-rs'}" in said
+    assert [int(line) > 40 for line in said.splitlines()[1:]] == [True] * 4
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Which tokenizer is a model's, and what an example is made of; nothing heavy is loaded."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +85,27 @@ def test_the_limit_is_the_catalogs_or_openais_own() -> None:
     assert max_example_tokens("gpt-4.1-2025-04-14", "openai") == 65_536
     assert max_example_tokens("ft:gpt-4o:org::id") == 65_536
     assert max_example_tokens("nobody-knows-it") is None
+
+
+def test_where_the_bases_context_is_the_limit_it_is_the_catalogs_or_the_folders(
+    tmp_path: Path,
+) -> None:
+    for provider in ("together", "fireworks"):
+        assert max_example_tokens("qwen3-8b", provider) == 32_768
+        assert max_example_tokens("openai/gpt-oss-20b", provider) == 131_072
+        assert max_example_tokens(str(tmp_path), provider) is None
+    assert max_example_tokens("gemini-2.5-flash", "google") == 131_072
+    assert max_example_tokens("qwen3-8b", "huggingface") is None
+    config = tmp_path / "config.json"
+    for text in (
+        '{"max_position_embeddings": 4096}',
+        '{"text_config": {"max_position_embeddings": 4096}}',
+    ):
+        config.write_text(text)
+        assert max_example_tokens(str(tmp_path), "together") == 4096
+    for text in ("[1]", "{", '{"max_position_embeddings": "many"}', '{"text_config": 7}'):
+        config.write_text(text)
+        assert max_example_tokens(str(tmp_path), "together") is None
 
 
 def test_the_new_code_points_are_27_ranges_of_4699() -> None:

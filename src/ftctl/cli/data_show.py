@@ -158,18 +158,19 @@ def _tokenizer(model: str, *, chat: bool) -> "Tokenizer | MistralCounter":
     from ftctl.config import load_settings
     from ftctl.datasets.render import load_tokenizer
     from ftctl.datasets.tokens.choose import counter_for
-    from ftctl.datasets.tokens.mistral import MistralCounter
+    from ftctl.datasets.tokens.mistral import MistralCounter, own_file
     from ftctl.datasets.tokens.rendered import LocalCounter
     from ftctl.local_backend.base_models import find_base, hub_key
 
-    if (folder := Path(model).expanduser()).is_dir():
+    folder = Path(model).expanduser()
+    if folder.is_dir() and own_file(folder) is None:
         return load_tokenizer(folder, chat=chat)
     counter = counter_for(model, "local")
     if isinstance(counter, LocalCounter):
         return counter.tokenizer
     known = load_catalog().find_model(model)
-    trained_here = "/" in model or (known is not None and known.hub_id is not None)
-    if isinstance(counter, MistralCounter) and not trained_here:
+    of_hub = known.hub_id is not None if known else "/" in model and not folder.exists()
+    if isinstance(counter, MistralCounter) and not of_hub:
         return counter
     home = load_settings().home
     base = find_base(model, home)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -16,7 +17,7 @@ from ftctl.datasets.tokens.encodings import base_name
 from ftctl.datasets.tokens.pieces import is_trained
 from ftctl.datasets.tokens.rendered import RenderedCounter
 from ftctl.datasets.tokens.types import made_again
-from ftctl.errors import DataInvalid, ExtraMissing
+from ftctl.errors import DataInvalid, ExtraMissing, UsageError
 
 # Which file of mistral-common is a model's, by its name.
 # Source: mistral-common 1.9.1's table of models, and Mistral's model cards for the names without
@@ -59,6 +60,7 @@ _FILES = {
     "mistral-large-instruct-2411": _V7,
 }
 _DATED = re.compile(r"-\d{4}$")
+_OWN = re.compile(r"tekken.*\.json|.*\.model\.v\d+(?:m\d+)?")
 _TEXTS = ("text", "thinking")
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
 _MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id")
@@ -77,14 +79,27 @@ def shipped_file(model: str) -> str | None:
     return found
 
 
+def own_file(place: Path) -> Path | None:
+    """A tokenizer of Mistral's own kind: the file named, or a folder's that holds no other.
+
+    Args:
+        place: A file such as `tekken.json`, or a model's folder.
+    """
+    if place.is_dir():
+        file = place / "tekken.json"
+        return file if file.is_file() and not (place / "tokenizer.json").exists() else None
+    return place if _OWN.fullmatch(place.name) else None
+
+
 class MistralCounter(RenderedCounter):
     """A family's tokenizer and template, as mistral-common renders rows for fine-tuning.
 
     Args:
-        file: One that mistral-common ships, see `shipped_file`.
+        file: One that mistral-common ships, see `shipped_file`; or a path, see `own_file`.
 
     Raises:
         ExtraMissing: mistral-common isn't installed.
+        UsageError: no tokenizer can be read there.
     """
 
     def __init__(self, file: str) -> None:
@@ -94,15 +109,20 @@ class MistralCounter(RenderedCounter):
             from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
         except ImportError:
             raise ExtraMissing("tokens", "counting with Mistral's tokenizers") from None
-        place = f"{mistral_common.__path__[0]}/data/{file}"
+        place = Path(mistral_common.__path__[0], "data", file)  # a path of its own stays itself
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 mode = ValidationMode.finetuning
                 # Theirs is typed more narrowly than it is used.
-                self._tokenizer: Any = MistralTokenizer.from_file(place, mode=mode)
+                self._tokenizer: Any = MistralTokenizer.from_file(str(place), mode=mode)
         except (ImportError, OSError) as error:  # sentencepiece is an extra of theirs
             raise ExtraMissing("tokens", f"counting with {file} ({error})") from None
+        except Exception as error:  # noqa: BLE001 - a damaged file makes its reader fail in any way
+            raise UsageError(
+                f"{file}: no tokenizer could be read ({type(error).__name__})",
+                hint="fetch the model's tokenizer file again",
+            ) from None
         instruct: Any = self._tokenizer.instruct_tokenizer
         encode = instruct.encode_assistant_message
         # Releases before 1.13 ask whether the answer goes on; it never does here.
@@ -117,7 +137,7 @@ class MistralCounter(RenderedCounter):
     @property
     @override
     def encoding(self) -> str:
-        return self._file.removesuffix(".json")
+        return Path(self._file).name.removesuffix(".json")
 
     @property
     @override
