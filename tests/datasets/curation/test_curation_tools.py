@@ -1,7 +1,8 @@
 """The real tools, each in an environment of its own: our rows go there, are labelled, come back.
 
-What can't be shown here: Argilla's server and Label Studio's, which store what people do in a
-browser; their packages write the files, and what people do is put into the packages' own objects.
+What can't be shown here: the servers of Argilla and of Label Studio, which store what people do in
+a browser. Argilla's package talks to one that keeps what it is sent; Label Studio's checks and
+converts. What people do is put into what such a server keeps.
 """
 
 import json

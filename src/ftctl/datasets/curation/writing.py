@@ -10,6 +10,7 @@ read; run 2026-11.
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -42,7 +43,7 @@ def write_argilla(out: Path, views: Iterable[View], asked: Sequence[Ask]) -> str
         "id": None,
         "inserted_at": None,
         "updated_at": None,
-        "name": out.name,
+        "name": re.sub(r"[^A-Za-z0-9_-]+", "-", out.name).strip("-_") or "rows",
         "status": "draft",
         "guidelines": None,
         "allow_extra_metadata": False,

@@ -1,7 +1,8 @@
 """Label a folder that `ftctl data export --to argilla` wrote, with Argilla's own package.
 
-`python argilla_session.py FOLDER LABELS OUT`, in Argilla's environment. There is no server; one
-that answers who is asking stands in for it, since the package greets it before it does anything.
+`python argilla_session.py FOLDER LABELS OUT`, in Argilla's environment. Its server needs three
+other services; what stands in for it here keeps what the package sends and gives it back. What
+people do in a browser is put into its records.
 """
 
 import json
@@ -9,25 +10,95 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid5
 
 import argilla as rg
-from argilla._models import DatasetModel
-from argilla.records._io import GenericIO, JsonIO
 from typing_extensions import override
 
 PEOPLE = UUID("00000000-0000-0000-0000-000000000001")
 WHEN = "2026-01-01T00:00:00"
-ME = {"id": str(PEOPLE), "username": "owner", "role": "owner", "first_name": "o"}
-SPACE = {"id": str(PEOPLE), "name": "w", "inserted_at": WHEN, "updated_at": WHEN}
+BASE = {"id": str(PEOPLE), "inserted_at": WHEN, "updated_at": WHEN}
+SPACE = {**BASE, "name": "w"}
+ME = {**BASE, "username": "owner", "role": "owner", "first_name": "o"}
 
 
-class Greeter(BaseHTTPRequestHandler):
-    """Answers who is asking and what workspaces there are."""
+class Store:
+    """What the server knows: one dataset with its parts, and records in order."""
+
+    def __init__(self) -> None:
+        self.dataset: dict[str, Any] = {}
+        self.parts: dict[str, list[dict[str, Any]]] = {"fields": [], "questions": []}
+        self.records: list[dict[str, Any]] = []
+
+    def get(self, path: list[str], query: dict[str, list[str]]) -> object:
+        """What a path holds."""
+        if path == ["me"]:
+            return ME
+        if path[-1] == "workspaces":
+            return {"items": [SPACE]}
+        if path[0] == "workspaces":
+            return SPACE
+        if path[-1] == "records":
+            start, most = (int(query[key][0]) for key in ("offset", "limit"))
+            return {"items": self.records[start : start + most]}
+        if path[0] == "datasets" and len(path) == 2:
+            return self.dataset
+        return {"items": self.parts.get(path[-1], [])}
+
+    def put(self, path: list[str], body: dict[str, Any]) -> object:
+        """Keep what is sent."""
+        if path[-1] == "datasets":
+            self.dataset = body | BASE | {"status": "draft"}
+        elif path[-1] == "publish":
+            self.dataset["status"] = "ready"
+        elif path[0] == "datasets" and len(path) == 2:
+            self.dataset |= {key: value for key, value in body.items() if value is not None}
+        elif path[-1] == "bulk":
+            new = len(self.records)
+            for number, record in enumerate(body["items"], new):
+                kept = record | BASE | {"id": str(UUID(int=number + 10)), "vectors": {}}
+                self.records.append(kept)
+            return {"items": self.records[new:], "updated_item_ids": []}
+        else:
+            part = self.parts[path[-1]]
+            part.append(body | BASE | {"id": str(UUID(int=len(part) + 10))})
+            return part[-1]
+        return self.dataset
+
+    def label(self, label: dict[str, Any]) -> None:
+        """What the browser sends when a person submits, saves or discards."""
+        said = {
+            "values": {label["question"]: {"value": label["value"]}},
+            "status": label["status"],
+            "user_id": str(uuid5(PEOPLE, label["annotator"])),
+        }
+        self.records[label["row"]]["responses"].append(said)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Speaks HTTP for the store."""
+
+    store: Store
 
     def do_GET(self) -> None:
-        listed = {"items": [SPACE]}
-        body = json.dumps(listed if self.path.endswith("workspaces") else ME).encode()
+        url = urlsplit(self.path)
+        self._send(self.store.get(url.path.split("/")[3:], parse_qs(url.query)))
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length) or b"{}")
+        self._send(self.store.put(self.path.split("/")[3:], body))
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def _send(self, said: object) -> None:
+        body = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -40,31 +111,19 @@ class Greeter(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Read, label, and write as `Dataset.to_disk` and both JSON writers do."""
+    """Read with `from_disk`, label, and write as `to_disk` and both JSON writers do."""
     folder, labels, out = map(Path, sys.argv[1:])
-    server = HTTPServer(("127.0.0.1", 0), Greeter)
+    store = Handler.store = Store()
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     client = rg.Argilla(api_url=f"http://127.0.0.1:{server.server_port}", api_key="k")
-    model = DatasetModel(**json.loads((folder / ".argilla/dataset.json").read_text()))
-    settings = rg.Settings.from_json(folder / ".argilla/settings.json")
-    settings.validate()
-    dataset = rg.Dataset(name=model.name, settings=settings, client=client)
-    records = JsonIO._records_from_json(folder / "records.json")
-    records[0].metadata["ticket"] = "T-1"
+    dataset = rg.Dataset.from_disk(str(folder), client=client)
+    store.records[0]["metadata"] = {"ticket": "T-1"}
     for label in json.loads(labels.read_text()):
-        records[label["row"]].responses.add(
-            rg.Response(
-                question_name=label["question"],
-                value=label["value"],
-                user_id=uuid5(PEOPLE, label["annotator"]),
-                status=label["status"],
-            )
-        )
-    disk = out / "to_disk"
-    disk.mkdir(parents=True)
-    dataset.to_disk(str(disk), with_records=False)
-    JsonIO.to_json(records, disk / "records.json")
-    flat = GenericIO.to_list(records, flatten=True)
+        store.label(label)
+    (out / "to_disk").mkdir(parents=True)
+    dataset.to_disk(str(out / "to_disk"))
+    flat = dataset.records.to_list(flatten=True)
     (out / "flat.json").write_text(json.dumps(flat))
     server.shutdown()
 
