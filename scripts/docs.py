@@ -1,4 +1,4 @@
-"""Write the generated pages, from the parser, the catalog and the rule table.
+"""Write the generated pages, from the parser, the catalog and the tables of rules and formats.
 
 `make docs` writes them; with `--check` it only says which are out of date.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from formats_page import formats
 
 from ftctl.catalog.load import load_shipped
 from ftctl.catalog.types import Phase, Provider
@@ -25,7 +26,12 @@ EVERYWHERE = ("json", "quiet", "no_color", "verbose", "help")
 
 def main() -> None:
     """Write the pages, or with `--check` exit 1 when one of them isn't what it would be."""
-    pages = {"cli.md": command_line(), "providers.md": providers(), "data-rules.md": data_rules()}
+    pages = {
+        "cli.md": command_line(),
+        "providers.md": providers(),
+        "data-rules.md": data_rules(),
+        "formats.md": formats(),
+    }
     for name, text in pages.items():
         path = DOCS / name
         if "--check" not in sys.argv:

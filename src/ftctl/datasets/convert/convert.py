@@ -15,7 +15,7 @@ from ftctl.datasets.convert.example import CannotCarryError, Notes
 from ftctl.datasets.convert.formats import codec
 from ftctl.datasets.convert.holders import TABLES, open_rows, table_of
 from ftctl.datasets.convert.parquet_table import require_arrow, write_parquet
-from ftctl.datasets.convert.parquet_types import Type, column_types
+from ftctl.datasets.convert.parquet_types import TEXT, Type, column_types
 from ftctl.datasets.convert.report import Collector, Conversion
 from ftctl.datasets.convert.rows import Row
 from ftctl.datasets.digest import file_sha256
@@ -148,8 +148,10 @@ class _Pass:
                     self._wish.on_progress(reader.read_bytes, reader.size_bytes)
                 written = self._converted(row)
                 if written is not None:
-                    if self.table:
+                    if self.table == "parquet":
                         column_types(self._types, written)
+                    for field in written if self.table else ():
+                        self._types.setdefault(field, TEXT)
                     data = encoded(written)
                     digest.update(data)
                     stream.write(data)
