@@ -53,6 +53,8 @@ def test_counts_are_tiktokens_on_any_text(encoding: str, count: int) -> None:
     texts = list(fuzzed(count, seed=count))
     due = [len(packaged_encoding(encoding).encode_ordinary(text)) for text in texts]
     assert counter.count(texts) == due
+    # By itself a text is screened by itself: a batch of these always holds a new code point.
+    assert [counter.count([text])[0] for text in texts[:3_000]] == due[:3_000]
 
 
 def test_a_new_code_point_before_a_mark_and_letters_is_recounted() -> None:
@@ -93,6 +95,21 @@ def test_every_way_of_counting_a_row_counts_the_same() -> None:
     assert mixed.trained == [one.trained for one in apart]
     assert count_example(counter, {"messages": bare}).exact
     assert not count_example(counter, {"messages": calls}).exact
+
+
+def test_a_prompt_that_comes_again_counts_in_every_row() -> None:
+    counter = counter_for("gpt-4o")
+    said = [{"role": m["role"], "content": m["content"]} for m in _TURNS]
+    prompts = ["Be brief.", "Be brief, please: one word.", "Be brief.", "", None, "Be brief."]
+    rows: list[JsonObject] = [
+        {"messages": said[1:] if p is None else [{"role": "system", "content": p}, *said[1:]]}
+        for p in prompts
+    ]
+    found = counter.count_lines([json.dumps(row).encode() for row in rows])
+    encode = packaged_encoding("o200k_base").encode_ordinary
+    rest = _cookbook_count(said[1:], "o200k_base")
+    assert found.total == [rest if p is None else rest + 4 + len(encode(p)) for p in prompts]
+    assert set(found.trained) == {sum(len(encode(said[i]["content"])) for i in (2, 4))}
 
 
 def test_a_cut_keeps_exactly_the_first_tokens() -> None:

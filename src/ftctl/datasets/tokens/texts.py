@@ -117,8 +117,16 @@ class TextCounter(TokenCounter):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Total and trained tokens of each row, column by column: most files are nothing else."""
         messages = list(chain.from_iterable(rows))
-        counts = np.array(self.count([message.content for message in messages]), np.int64)
         kinds = np.fromiter(map(_ROLE_OF.__getitem__, map(type, messages)), np.int8, len(messages))
+        texts = [message.content for message in messages]
+        systems = np.flatnonzero(kinds == _ROLE_OF[System]).tolist()
+        prompts = [texts[i] for i in systems]
+        for i in systems:
+            texts[i] = ""
+        counts = np.array(self.count(texts), np.int64)
+        different = list(dict.fromkeys(prompts))  # few, as a rule, and often most of the text
+        tokens = dict(zip(different, self.count(different), strict=True))
+        counts[systems] = [tokens[prompt] for prompt in prompts]
         openings = np.array([self._opening(role) for role in _ROLES])
         ends = np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))
         total = PER_REPLY + _between(ends, counts + openings[kinds])
