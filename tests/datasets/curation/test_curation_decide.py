@@ -7,7 +7,8 @@ import pytest
 
 from ftctl.datasets.curation.decide import Rule, decide
 from ftctl.datasets.curation.importing import Wish, import_rows
-from ftctl.datasets.curation.types import Answer, Hints, Status
+from ftctl.datasets.curation.prefer import preferred
+from ftctl.datasets.curation.types import Answer, FaultError, Hints, Status
 
 
 def said(value: object, who: str, time: str = "", status: Status = "submitted") -> Answer:
@@ -88,3 +89,34 @@ def test_several_labels_of_a_row_of_ours_need_no_one_that_decides(tmp_path: Path
         "open": "nobody has answered",
     }
     assert json.loads((tmp_path / "rows.jsonl").read_text()) == row
+
+
+LISTED = [{"id": "c1", "body": "one"}, {"id": "c2", "title": "two"}]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("left", ("A", "B")),
+        ({"selected": "right"}, ("B", "A")),
+        ({"selected": "none"}, "none is better than another"),
+        ({"ranker": {"rank": ["c2", "c1"]}}, ("two", "one")),
+        ({"ranker": {"good": ["c2"], "bad": ["c1"]}}, "none is better than another"),
+        ({"ranker": {"rank": ["c2"]}}, "none is better than another"),
+        ({"ranker": {"rank": ["c2", "c9"]}}, "what was ranked isn't among the fields"),
+        (["right", "left"], ("B", "A")),
+        (["right", "other"], None),
+        ("leftish", None),
+        ({"choices": ["left"]}, None),
+        (3, None),
+    ],
+)
+def test_a_preference_is_one_only_where_it_is_clear(value: object, found: object) -> None:
+    fields: dict[str, object] = {"left": "A", "right": "B", "listed": LISTED}
+    assert preferred(fields, value, ("left", "right")) == found
+
+
+def test_what_was_compared_has_to_be_known() -> None:
+    with pytest.raises(FaultError, match="--pair"):
+        preferred({"a": "A"}, {"selected": "left"}, ("left", "right"))
+    assert preferred({"a": "A"}, "left", ("left", "right")) is None  # a label of that name

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from ftctl.datasets.curation.prefer import RANKER, SELECTED
 from ftctl.datasets.curation.records import Record, items_of, json_records
 from ftctl.datasets.curation.types import (
     ID,
@@ -108,8 +109,8 @@ def _value(value: object, path: str) -> object:
     if key == "taxonomy":
         paths = as_list(inner, f"{path}.value.taxonomy", "a list of paths")
         inner = [" > ".join(map(str, one)) if isinstance(one, list) else one for one in paths]
-    if key == "ranker" and isinstance(inner, dict) and len(inner) == 1:
-        return next(iter(inner.values()))
+    if key in (SELECTED, RANKER):  # a comparison, not the word `left`
+        return {key: inner}
     if key == "text" and isinstance(inner, list):  # one text, given in parts
         return "\n".join(map(str, inner))
     if key in ("choices", "taxonomy") and isinstance(inner, list) and len(inner) == 1:

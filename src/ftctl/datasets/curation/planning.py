@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ftctl.datasets.curation.rows import LEFT, RIGHT, Plan
+from ftctl.datasets.curation.prefer import LEFT, RIGHT
+from ftctl.datasets.curation.rows import Plan
 from ftctl.datasets.curation.types import ID, ROW, Fault, Hints, Item
 from ftctl.datasets.curation.view import ANSWER, PREFERENCE
 from ftctl.errors import UsageError
@@ -81,7 +82,8 @@ def plan_for(seen: Seen, hints: Hints, pair: tuple[str, str] | None) -> Plan:
     sides = pair or next((p for p in _PAIRS if set(p) <= seen.fields.keys()), (LEFT, RIGHT))
     said = "" if hints.answer else next((n for n in _SAID if n in seen.fields), "")
     if said and said not in shown:
-        return Plan(shown, next(iter(seen.questions), ""), said, sides)
+        # Labels only judge an answer that is there already.
+        return Plan(shown, "".join(seen.questions) if len(seen.questions) == 1 else "", said, sides)
     return Plan(shown, _question(seen, hints), "", sides)
 
 

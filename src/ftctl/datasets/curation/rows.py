@@ -1,7 +1,6 @@
 """From an item and what was decided of it to a row: chat, or a pair where one is preferred."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,12 +8,12 @@ from ftctl.datasets.convert import openai, openai_dpo
 from ftctl.datasets.convert.example import CannotCarryError, Notes
 from ftctl.datasets.curation.decide import Decision
 from ftctl.datasets.curation.messages import messages_of
+from ftctl.datasets.curation.prefer import LEFT, RIGHT, preferred, side_of
 from ftctl.datasets.curation.types import ROW, FaultError, Item
 from ftctl.datasets.curation.view import answered, preferring, row_of
 from ftctl.datasets.rules.types import JsonObject
 
 SYSTEM = "system"
-LEFT, RIGHT = "left", "right"
 _EMPTY = "the answer is empty"
 
 
@@ -65,7 +64,9 @@ def make_row(item: Item, plan: Plan, decision: Decision, *, keep: bool) -> Made:
     if ROW in item.fields:
         return Made(*_ours(item, plan, value), notes)
     prompt = _prompt(item, plan)
-    pair = None if value is None else _preferred(item, plan, value)
+    pair = None if value is None or plan.said else preferred(item.fields, value, plan.pair)
+    if isinstance(pair, str):
+        return Made(None, pair, notes)
     if pair is not None:
         row: JsonObject = {
             "input": {"messages": prompt},
@@ -90,8 +91,8 @@ def _ours(item: Item, plan: Plan, value: object) -> tuple[JsonObject | None, str
     if plan.replaces and "messages" in row:
         text = text_of(value)
         return (answered(row, text), "") if text.strip() else (None, _EMPTY)
-    if "preferred_output" in row and value in (LEFT, RIGHT):
-        return preferring(row, left=value == LEFT), ""
+    if "preferred_output" in row and (side := side_of(value)):
+        return preferring(row, left=side == LEFT), ""
     return row, ""
 
 
@@ -133,33 +134,6 @@ def text_of(value: object) -> str:
     if isinstance(value, list) and not any(isinstance(part, dict | list) for part in value):
         return ", ".join(text_of(part) for part in value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _preferred(item: Item, plan: Plan, value: object) -> tuple[str, str] | None:
-    """The better and the worse text, where the answer is a preference; None where it isn't."""
-    texts = _ranked_texts(item.fields)
-    left, right = plan.pair
-    if value in (LEFT, RIGHT) and {left, right} <= item.fields.keys():
-        order: list[object] = [left, right] if value == LEFT else [right, left]
-    elif isinstance(value, list) and len(value) > 1:
-        order = value
-    else:
-        return None
-    names = [name for name in order if isinstance(name, str | int)]
-    if len(names) < len(order) or not all(str(name) in texts for name in names):
-        return None
-    return texts[str(names[0])], texts[str(names[-1])]
-
-
-def _ranked_texts(fields: Mapping[str, object]) -> dict[str, str]:
-    """What can be preferred, by name: the fields, and the entries of lists that carry ids."""
-    found = {name: text for name, text in fields.items() if isinstance(text, str)}
-    for listed in fields.values():
-        for entry in listed if isinstance(listed, list) else ():
-            if isinstance(entry, dict) and "id" in entry:
-                text = next((entry[k] for k in ("body", "html", "text", "title") if k in entry), "")
-                found[str(entry["id"])] = str(text)
-    return found
 
 
 def _valid(row: JsonObject, notes: Notes) -> JsonObject:
