@@ -18,6 +18,11 @@ Privacy = Literal["public", "contractual", "regulated", "stays_inside"]
 DEFAULT_LEARNING_RATE = 2e-4
 
 
+def default_learning_rate(method: Method) -> float:
+    """The same for a method: DPO, which has to stay near its base, takes a tenth of it."""
+    return DEFAULT_LEARNING_RATE / 10 if method == "dpo" else DEFAULT_LEARNING_RATE
+
+
 class JobState(enum.StrEnum):
     """Our own words for where a job stands; the vendor's raw word is `provider_status`."""
 

@@ -8,13 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.errors import UsageError
-from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobSpec, Tuning
+from ftctl.job import Hyperparameters, JobSpec, Tuning, default_learning_rate
 from ftctl.policy import is_gateway
 from ftctl.providers.base import Capabilities
 
-_RATE_RULE = (
-    f"a multiplier of 1 stands for {DEFAULT_LEARNING_RATE:g}; OpenAI publishes no base rate"
-)
+_RATE_RULE = "a multiplier of 1 stands for {rate:g}; OpenAI publishes no base rate"
 
 _MOST_SUGGESTED = 5
 
@@ -66,7 +64,7 @@ def translate(
     gateway = vendor is not None and is_gateway(vendor, base_url)  # its models are its own affair
     base = model or (spec.model if gateway else _same_model(spec.model, to, as_of, catalog))
     tuning, why = _tuning(spec.tuning, to, capabilities)
-    settings, lines = _settings(spec.hyperparameters, to, capabilities)
+    settings, lines = _settings(spec, to, capabilities)
     own, dropped = _own_settings(spec, to, capabilities)
     differences = [
         Difference(
@@ -132,14 +130,15 @@ def _own_settings(
 
 
 def _settings(
-    asked: Hyperparameters, to: str, capabilities: Capabilities
+    spec: JobSpec, to: str, capabilities: Capabilities
 ) -> tuple[Hyperparameters, list[Difference]]:
     """Every setting that was made: kept, put in the other's terms, or dropped."""
     kept: dict[str, Any] = {}
     lines = []
-    for name, value in asked.model_dump(exclude_none=True).items():
+    one = default_learning_rate(spec.method)
+    for name, value in spec.hyperparameters.model_dump(exclude_none=True).items():
         before = f"{name}={value:g}"
-        for new, put, why in _in_terms_of(name, value, capabilities):
+        for new, put, why in _in_terms_of(name, value, capabilities, one):
             kept[new] = put
             lines.append(Difference(setting=name, before=before, after=f"{new}={put:g}", why=why))
             break
@@ -157,12 +156,12 @@ def _settings(
 
 
 def _in_terms_of(
-    name: str, value: float, capabilities: Capabilities
+    name: str, value: float, capabilities: Capabilities, one: float
 ) -> Iterator[tuple[str, float, str]]:
     takes = capabilities.hyperparameters
     if name in takes:
         yield name, value, ""
     elif name == "learning_rate" and "learning_rate_multiplier" in takes:
-        yield "learning_rate_multiplier", value / DEFAULT_LEARNING_RATE, _RATE_RULE
+        yield "learning_rate_multiplier", value / one, _RATE_RULE.format(rate=one)
     elif name == "learning_rate_multiplier" and "learning_rate" in takes:
-        yield "learning_rate", value * DEFAULT_LEARNING_RATE, _RATE_RULE
+        yield "learning_rate", value * one, _RATE_RULE.format(rate=one)

@@ -136,3 +136,15 @@ def test_a_rented_machine_is_the_cheapest_that_holds_the_model() -> None:
     fresh = ask("huggingface", "qwen3-32b", date(2026, 9, 1)).cost
     assert fresh is not None
     assert large.cost.high == pytest.approx(2 * fresh.high)
+
+
+def test_dpo_at_home_looks_at_both_sequences_and_once_at_the_base() -> None:
+    one = ask("local", "smollm2-135m-instruct", exact=True).time
+    two = ask("local", "smollm2-135m-instruct", exact=True, method="dpo").time
+    assert one is not None
+    assert two is not None
+    # One pass at 4N and one at 2N, over tokens that count once to twice.
+    assert two.low == pytest.approx(one.low * 1.5)
+    assert two.likely == pytest.approx(one.likely * 1.5 * 1.5)
+    assert two.high == pytest.approx(one.high * 1.5 * 2)
+    assert "tokens of both sequences" in [said.name for said in two.basis]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tiny_model import SYSTEM
+from training_runs import run_of, settings, watch
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer, render
@@ -18,8 +19,8 @@ from ftctl.local_backend.data import Batch, collate, load_examples, shared_prefi
 from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
 from ftctl.local_backend.model import adapter_weights, add_adapter, load_base, merged
 from ftctl.local_backend.plan import Plan
-from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.train import Interrupted, Watch, train
+from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.train import Interrupted, train
 
 # Seconds each on an idle machine; a busy one must not fail them.
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
@@ -29,47 +30,6 @@ pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
 def one_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a CPU has fast bf16 the choice is timed; runs that are compared must share it."""
     monkeypatch.setattr("ftctl.local_backend.hardware._FAST_BF16_FLAGS", ())
-
-
-def settings(**values: Any) -> Hyperparameters:
-    known = {"max_steps": 6, "batch_size": 8, "learning_rate": 5e-3, "checkpoint_steps": 2}
-    return Hyperparameters(**{**known, **values})
-
-
-def run_of(
-    tmp_path: Path, model: Path, data: Path, chosen: Hyperparameters, name: str = "run"
-) -> tuple[RunFolder, WorkerConfig]:
-    run = RunFolder(tmp_path / name, attempt=1)
-    run.path.mkdir()
-    config = WorkerConfig(
-        attempt=1,
-        job_id="job-test",
-        name="test",
-        model=str(model),
-        data=data,
-        data_sha256=file_sha256(data),
-        validation=None,
-        validation_sha256=None,
-        method="sft",
-        tuning="lora",
-        hyperparameters=chosen,
-        home=tmp_path / "home",
-    )
-    run.write(run.config_file, config)
-    return run, config
-
-
-def quietly(**_: object) -> None:
-    """Nobody listens."""
-
-
-def watch(stop_after: int | None = None) -> Watch:
-    seen = {"step": 0}
-
-    def report(_phase: str, _message: str, **fields: Any) -> None:
-        seen["step"] = fields.get("step", seen["step"])
-
-    return Watch(report, lambda: stop_after is not None and seen["step"] >= stop_after)
 
 
 def trained(tmp_path: Path, model: Path, data: Path, name: str, **values: Any) -> bytes:

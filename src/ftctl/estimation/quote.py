@@ -79,7 +79,8 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
         return Quote(cost=None, time=None, trained_tokens=trained, lines=(unknown,))
     base = catalog.find_model(model)
     if vendor.name == "local":
-        training, time = _at_home(vendor, base, trained, cores)
+        looks = _looks_of_pairs(trained, tokens) if method == "dpo" else trained
+        training, time = _at_home(vendor, base, looks, cores)
     else:
         training, time = _at_vendor(catalog, vendor, base, trained, (method, tuning, machine), day)
     minimum = fee_line(catalog, vendor, "minimum", day)
@@ -108,6 +109,25 @@ def billed_usd(spec: JobSpec, trained_tokens: float) -> float | None:
     if price is None:
         return None
     return max(price.usd * trained_tokens / 1e6, minimum.usd if minimum else 0.0)
+
+
+def _looks_of_pairs(trained: Estimate, tokens: int) -> Estimate:
+    """Tokens that DPO at home takes 4N FLOPs for.
+
+    The prompt goes through the model with either answer, so a row counts once (all answers) to
+    twice (all prompt); and the reference looks at each token once, before training and forward
+    only, which is half as much.
+    """
+    said = Assumption.prior(
+        "tokens of both sequences", "1 to 2 times the row's", "prompts aren't counted apart"
+    )
+    return Estimate(
+        low=trained.low + tokens / 2,
+        likely=1.5 * (trained.likely + tokens / 2),
+        high=2 * (trained.high + tokens / 2),
+        unit=trained.unit,
+        basis=(*trained.basis, said),
+    )
 
 
 def _at_home(

@@ -3,10 +3,10 @@
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.render import Message, Rendered, Tokenizer, render
@@ -35,6 +35,40 @@ class Example:
         """Tokens in the example."""
         return len(self.rendered.ids)
 
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that loss counts on."""
+        return self.rendered.trained_tokens
+
+    @property
+    def sequences(self) -> "tuple[Example, ...]":
+        """What of it goes through the model: itself."""
+        return (self,)
+
+
+class Item(Protocol):
+    """What steps are made of: one line of a dataset, as one sequence or several."""
+
+    @property
+    def line(self) -> int:
+        """Its line in the dataset file."""
+
+    @property
+    def length(self) -> int:
+        """Tokens in its longest sequence."""
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that loss counts on; 0 where it can't be trained on."""
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        """What of it goes through the model."""
+
+
+Row = TypeVar("Row", bound=Item)
+Make = Callable[[int, Any], Row]  # of a line's number and its JSON
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -54,7 +88,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Generic[Row]):
     """A dataset file, rendered.
 
     Attributes:
@@ -62,33 +96,44 @@ class Loaded:
         remarks: For people: which lines were left out, and why.
     """
 
-    examples: list[Example]
+    examples: list[Row]
     remarks: list[str]
 
 
-def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded:
-    """Read and render a chat dataset.
+def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded[Example]:
+    """Read and render a chat dataset; raises and leaves out as `load_rows`."""
+
+    def make(number: int, row: Any) -> Example:  # noqa: ANN401 - any JSON
+        messages, tools = row["messages"], row.get("tools")
+        return Example(number, render(tokenizer, messages, tools), messages, tools)
+
+    return load_rows(file, make, max_length, "a chat example")
+
+
+def load_rows(file: Path, make: Make[Row], max_length: int, what: str) -> Loaded[Row]:
+    """Read a dataset, making an example of each line.
 
     Examples that are too long are left out whole, because cutting them would cut answers off;
     so are those in which no token is trained, such as when all answers have weight 0.
 
     Args:
         file: OpenAI-format JSONL.
-        tokenizer: The model's.
-        max_length: Longest example allowed, in tokens.
+        make: Renders a line.
+        max_length: Longest sequence allowed, in tokens.
+        what: What each line has to be.
 
     Raises:
         DataInvalid: a line can't be rendered, or no example is left.
     """
-    examples: list[Example] = []
-    too_long: list[Example] = []
-    untrained: list[Example] = []
+    examples: list[Row] = []
+    too_long: list[Row] = []
+    untrained: list[Row] = []
     with LineReader(file) as lines:
         for line in lines:
             if not line.data.strip():
                 continue
-            example = _example(file, line.number, line.data, tokenizer)
-            if not example.rendered.trained_tokens:
+            example = _made(file, line.number, line.data, make, what)
+            if not example.trained_tokens:
                 untrained.append(example)
             elif example.length > max_length:
                 too_long.append(example)
@@ -110,7 +155,7 @@ def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded:
     return Loaded(examples, remarks)
 
 
-def _left_out(examples: Sequence[Example], count: int, why: str) -> str:
+def _left_out(examples: Sequence[Item], count: int, why: str) -> str:
     """Why some of `count` examples aren't used; beyond the first lines only their number."""
     lines = ", ".join(str(example.line) for example in examples[:_LINES_NAMED])
     if len(examples) > _LINES_NAMED:
@@ -118,18 +163,20 @@ def _left_out(examples: Sequence[Example], count: int, why: str) -> str:
     return f"{len(examples)} of {count} examples left out, {why}: lines {lines}"
 
 
-def _example(file: Path, number: int, line: bytes, tokenizer: Tokenizer) -> Example:
+def _made(file: Path, number: int, line: bytes, make: Make[Row], what: str) -> Row:
     try:
-        row = json.loads(line)
-        messages, tools = row["messages"], row.get("tools")
-        rendered = render(tokenizer, messages, tools)
+        return make(number, json.loads(line))
     except DataInvalid as error:
         raise DataInvalid(f"{file}:{number}: {error.message}", hint=error.hint) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataInvalid(
-            f"{file}:{number}: not a chat example ({error})", hint=f"ftctl data check {file}"
+            f"{file}:{number}: not {what} ({error})", hint=f"ftctl data check {file}"
         ) from None
-    return Example(number, rendered, messages, tools)
+
+
+def sequences_of(items: Sequence[Item]) -> list[Example]:
+    """Every sequence of some items, in their order."""
+    return [sequence for item in items for sequence in item.sequences]
 
 
 def shared_prefix(examples: Sequence[Example]) -> int:
@@ -157,15 +204,15 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def iter_step_batches(
-    examples: Sequence[Example], batch_size: int, seed: int, first_step: int, total_steps: int
-) -> Iterator[list[Example]]:
+    examples: Sequence[Row], batch_size: int, seed: int, first_step: int, total_steps: int
+) -> Iterator[list[Row]]:
     """The examples of each step from `first_step` on.
 
     Which examples a step sees depends on the seed and the step alone, so that a resumed run
     goes on exactly where it stopped.
     """
     per_epoch = steps_per_epoch(len(examples), batch_size)
-    order: list[list[Example]] = []
+    order: list[list[Row]] = []
     known_epoch = -1
     for step in range(first_step, total_steps):
         epoch, place = divmod(step, per_epoch)
@@ -175,8 +222,8 @@ def iter_step_batches(
 
 
 def _epoch_order(
-    examples: Sequence[Example], batch_size: int, seed: int, epoch: int
-) -> list[list[Example]]:
+    examples: Sequence[Row], batch_size: int, seed: int, epoch: int
+) -> list[list[Row]]:
     chance = random.Random(f"{seed}-{epoch}")  # noqa: S311 - reproducible, not secret
     shuffled = list(examples)
     chance.shuffle(shuffled)

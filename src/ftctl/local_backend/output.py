@@ -25,11 +25,11 @@ _VERSIONED = ("torch", "transformers", "peft", "accelerate", "safetensors")
 _CARD = """---
 base_model: {base}
 library_name: peft
-tags: [lora, sft, ftctl]
+tags: [lora, {method}, ftctl]
 ---
 # {name}
 
-A LoRA adapter, fine-tuned by ftctl {version} from `{model}`.
+A LoRA adapter, fine-tuned by ftctl {version} from `{model}` ({how}).
 
 | | |
 |---|---|
@@ -89,6 +89,8 @@ def write_output(
         name=config.name,
         version=__version__,
         model=config.model,
+        method=config.method,
+        how=config.method if plan.beta is None else f"dpo, beta {plan.beta:g}",
         data=config.data.name,
         data_sha256=config.data_sha256,
         steps=at.step,

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters
-from ftctl.local_backend.data import Batch, Example, collate, shared_prefix, steps_per_epoch
+from ftctl.job import Hyperparameters, default_learning_rate
+from ftctl.local_backend.data import (
+    Batch,
+    Item,
+    collate,
+    sequences_of,
+    shared_prefix,
+    steps_per_epoch,
+)
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
 from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
 from ftctl.local_backend.model import add_adapter, load_base
@@ -43,6 +50,7 @@ class Plan(BaseModel):
     batch_size: int
     micro_batch_size: int
     learning_rate: float
+    beta: float | None = None  # of dpo: how closely it keeps to the base
     warmup_steps: int
     weight_decay: float
     checkpoint_steps: int
@@ -67,24 +75,31 @@ class Plan(BaseModel):
 
 
 def make_plan(
-    base: Path | str, settings: Hyperparameters, examples: Sequence[Example], pad_id: int
+    base: Path | str,
+    settings: Hyperparameters,
+    examples: Sequence[Item],
+    pad_id: int,
+    beta: float | None = None,
 ) -> Plan:
     """Choose device, format, loss, micro-batch and number of steps, timing real batches.
 
     Args:
         base: Folder or hub id of the base model.
         settings: What the user set; None leaves a choice to us.
-        examples: The training examples.
+        examples: The training examples, or pairs of them.
         pad_id: The padding token.
+        beta: Of dpo; None for sft.
     """
     device = find_device()
     batch_size = min(settings.batch_size or 16, len(examples))
-    longest = max(example.length for example in examples)
+    longest = max(example.length for example in examples) * len(examples[0].sequences)
     micro = settings.micro_batch_size or max(1, min(batch_size, _MICRO_BATCH_TOKENS // longest))
     micro = min(micro, batch_size)
     # A middle-sized batch stands for all of them when it is timed.
     middle = sorted(examples, key=lambda example: example.length)[len(examples) // 2 :][:micro]
-    batch = collate(middle, pad_id, shared_prefix(examples), device)
+    prefix = shared_prefix(sequences_of(examples))
+    # Of pairs, too: where their loss is equal either way, so are their log-probabilities.
+    batch = collate(sequences_of(middle), pad_id, prefix, device)
     probe = _Probe(base, settings, batch, device)
     dtype, dtype_reason = pick_dtype(device, probe.run)
     agrees, loss_reason = probe.losses_agree(dtype)
@@ -104,7 +119,9 @@ def make_plan(
         steps_reason=steps_reason,
         batch_size=batch_size,
         micro_batch_size=micro,
-        learning_rate=settings.learning_rate or DEFAULT_LEARNING_RATE,
+        learning_rate=settings.learning_rate
+        or default_learning_rate("sft" if beta is None else "dpo"),
+        beta=beta,
         warmup_steps=max(1, round(total * warmup)),
         weight_decay=settings.weight_decay or 0.0,
         checkpoint_steps=settings.checkpoint_steps or max(10, math.ceil(total / 5)),

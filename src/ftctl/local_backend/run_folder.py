@@ -4,6 +4,7 @@ config.json            what to do, and the attempt that may do it; written by th
 status.json            where the worker stands, with a heartbeat; replaced atomically
 plan.json              what the worker chose: dtype, steps, micro-batch; kept for every attempt
 metrics.jsonl          one line a step or validation
+reference.jsonl        for dpo: what the base model thinks of the answers, one line a batch
 events.jsonl           one line for people; an attempt's last one is its exit record
 checkpoints/step-N/    adapter, optimizer, cursor
 output/                the finished adapter
@@ -50,6 +51,7 @@ class WorkerConfig(BaseModel):
     method: Method
     tuning: Tuning
     hyperparameters: Hyperparameters
+    options: dict[str, str] = {}  # settings that only the local provider has
     home: Path
 
 
@@ -65,6 +67,8 @@ class WorkerStatus(BaseModel):
     step: int = 0
     total_steps: int = 0
     loss: float | None = None
+    reward_margin: float | None = None
+    reward_accuracy: float | None = None
     tokens_per_s: float | None = None
     eta_s: float | None = None
 
@@ -111,6 +115,7 @@ class RunFolder:
         self.status_file = path / "status.json"
         self.plan_file = path / "plan.json"
         self.metrics_file = path / "metrics.jsonl"
+        self.reference_file = path / "reference.jsonl"
         self.events_file = path / "events.jsonl"
         self.checkpoints = path / "checkpoints"
         self.output = path / "output"

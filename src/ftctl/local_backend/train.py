@@ -1,4 +1,4 @@
-"""The recipe: set up, loop, save. LoRA SFT on accelerate, to be read from top to bottom."""
+"""The recipe: set up, loop, save. LoRA SFT and DPO on accelerate, to be read from the top."""
 
 import math
 import time
@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING, Any
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import Tokenizer, load_tokenizer
 from ftctl.errors import JobFailed, StoreError, UsageError
-from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import (
     DEFAULT_MAX_LENGTH,
-    Example,
-    collate,
+    Item,
+    Loaded,
     iter_step_batches,
     load_examples,
+    sequences_of,
+    shared_prefix,
 )
 from ftctl.local_backend.model import add_adapter, load_adapter_weights, load_base
+from ftctl.local_backend.objectives import Imitation, Objective, Preference, trained_tokens
 from ftctl.local_backend.output import write_output
+from ftctl.local_backend.pairs import load_pairs
 from ftctl.local_backend.plan import Plan, make_plan
+from ftctl.local_backend.preference import beta_of
+from ftctl.local_backend.reference import Reference
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.validation import Validation
+from ftctl.local_backend.validation import Answers, Preferences, Validation, held_out
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -71,8 +76,9 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     tokenizer = load_tokenizer(base)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     settings = config.hyperparameters
-    examples = _load(config.data, tokenizer, settings, run)
-    plan = _plan(run, watch, lambda: make_plan(base, settings, examples, pad_id))
+    examples = _load(config.data, tokenizer, config, run)
+    beta = beta_of(config.method, config.options)
+    plan = _plan(run, watch, lambda: make_plan(base, settings, examples, pad_id, beta))
     _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
 
     _seed_everything(plan.seed)
@@ -81,17 +87,16 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = AdamW(trainable, lr=0.0, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
     model, optimizer = accelerator.prepare(model, optimizer)
-    validation = None
-    if config.validation is not None:
-        held_out = _load(config.validation, tokenizer, settings, run)
-        validation = Validation(held_out, tokenizer, pad_id, plan)
+    setting = _Setting(config, run, watch, model, plan, pad_id, tokenizer)
+    objective = setting.objective(examples, config.data_sha256, plan.prefix_tokens)
+    validation = setting.validation()
 
     at = checkpoint.restore(run, model, optimizer.optimizer)
     checkpoint.drop_rows_after(run, at.step)
     if at.step:
         _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
     at = _loop(
-        _Loop(accelerator, model, optimizer, plan, pad_id, validation), examples, at, run, watch
+        _Loop(accelerator, model, optimizer, plan, objective, validation), examples, at, run, watch
     )
 
     watch.report("saving", "writing the adapter", step=at.step, total_steps=plan.total_steps)
@@ -111,12 +116,12 @@ class _Loop:
     model: Model
     optimizer: Any  # accelerate's wrapper around AdamW
     plan: Plan
-    pad_id: int
+    objective: Objective[Any]
     validation: Validation | None
 
 
 def _loop(
-    loop: _Loop, examples: Sequence[Example], at: Progress, run: RunFolder, watch: Watch
+    loop: _Loop, examples: Sequence[Item], at: Progress, run: RunFolder, watch: Watch
 ) -> Progress:
     """Optimiser steps from `at.step` to the end, with checkpoints in between."""
     plan = loop.plan
@@ -124,20 +129,20 @@ def _loop(
     loop.model.train()
     for chosen in batches:
         started = time.perf_counter()
-        loss, grad_norm, trained = _step(loop, chosen, plan.learning_rate_at(at.step))
+        loss, grad_norm, means = _step(loop, chosen, plan.learning_rate_at(at.step))
         seconds = time.perf_counter() - started
         at = replace(
             at,
             step=at.step + 1,
-            trained_tokens=at.trained_tokens + trained,
+            trained_tokens=at.trained_tokens + trained_tokens(chosen),
             seconds=at.seconds + seconds,
         )
-        speed = sum(example.length for example in chosen) / seconds
-        row = {"kind": "step", "step": at.step, "loss": loss, "grad_norm": grad_norm}
+        speed = sum(sequence.length for sequence in sequences_of(chosen)) / seconds
+        row = {"kind": "step", "step": at.step, "loss": loss, **means, "grad_norm": grad_norm}
         row |= {"learning_rate": plan.learning_rate_at(at.step - 1), "tokens_per_s": speed}
         run.append(run.metrics_file, row | {"trained_tokens": at.trained_tokens})
         left = plan.total_steps - at.step
-        where = {"step": at.step, "total_steps": plan.total_steps, "loss": loss}
+        where = {"step": at.step, "total_steps": plan.total_steps, "loss": loss, **means}
         watch.report(
             "training",
             f"step {at.step} of {plan.total_steps}",
@@ -156,26 +161,31 @@ def _loop(
     return at
 
 
-def _step(loop: _Loop, examples: Sequence[Example], rate: float) -> tuple[float, float, int]:
-    """One optimiser step over micro-batches that weigh as much as they have trained tokens.
+def _step(
+    loop: _Loop, examples: Sequence[Item], rate: float
+) -> tuple[float, float, dict[str, float]]:
+    """One optimiser step over micro-batches that weigh as much as they hold.
 
-    Every micro-batch's summed loss is divided by the trained tokens of the whole step, so the
-    gradient is that of one big batch whatever the micro-batch size.
+    Every micro-batch's summed loss is divided by the trained tokens, or pairs, of the whole step,
+    so the gradient is that of one big batch whatever the micro-batch size.
 
     Returns:
-        Mean loss in nats per trained token, gradient norm before clipping, trained tokens.
+        Mean loss in nats per trained token or pair, gradient norm before clipping, and the means
+        of what else the objective measures.
     """
     plan = loop.plan
     for group in loop.optimizer.param_groups:
         group["lr"] = rate
-    trained = sum(example.rendered.trained_tokens for example in examples)
-    total = 0.0
+    weight = loop.objective.weight(examples)
+    total, means = 0.0, dict[str, float]()
     for start in range(0, len(examples), plan.micro_batch_size):
         part = examples[start : start + plan.micro_batch_size]
-        batch = collate(part, loop.pad_id, plan.prefix_tokens, plan.device)
-        loss = plan.loss_function()(loop.model, batch) / trained
+        measured = loop.objective.measure(loop.model, part)
+        loss = measured.loss / weight
         loop.accelerator.backward(loss)
         total += loss.item()
+        for name, value in measured.sums.items():
+            means[name] = means.get(name, 0.0) + value / weight
     norm = float(loop.accelerator.clip_grad_norm_(loop.model.parameters(), 1.0))
     if not (math.isfinite(total) and math.isfinite(norm)):
         lines = ", ".join(str(example.line) for example in examples)
@@ -187,7 +197,7 @@ def _step(loop: _Loop, examples: Sequence[Example], rate: float) -> tuple[float,
         )
     loop.optimizer.step()
     loop.optimizer.zero_grad()
-    return total, norm, trained
+    return total, norm, means
 
 
 def _require_unchanged(file: Path, sha256: str) -> None:
@@ -206,11 +216,53 @@ def _require_unchanged(file: Path, sha256: str) -> None:
         )
 
 
-def _load(
-    file: Path, tokenizer: Tokenizer, settings: Hyperparameters, run: RunFolder
-) -> list[Example]:
-    """The examples of a file; what was left out of it is told once a run, not every attempt."""
-    loaded = load_examples(file, tokenizer, settings.max_length or DEFAULT_MAX_LENGTH)
+@dataclass(frozen=True)
+class _Setting:
+    """What an objective is made of: the same for the training and the validation data."""
+
+    config: WorkerConfig
+    run: RunFolder
+    watch: Watch
+    model: Model
+    plan: Plan
+    pad_id: int
+    tokenizer: Tokenizer
+
+    def objective(self, examples: Sequence[Any], sha256: str, prefix: int) -> Objective[Any]:
+        """The loss on these lines; for DPO with the base's view of them, computed once a run."""
+        if self.config.method == "sft":
+            return Imitation(self.plan, self.pad_id, prefix)
+        reference = Reference(examples, sha256, self.run)
+        for known in reference.complete(self.model, self.plan, self.pad_id, prefix):
+            said = f"the base's view of {known} of {len(examples)} pairs is known"
+            self.watch.report("loading", said)
+            if self.watch.stopping():
+                raise Interrupted
+        return Preference(self.plan, self.pad_id, prefix, reference)
+
+    def validation(self) -> Validation | None:
+        """What scores checkpoints, where there are validation data."""
+        config = self.config
+        if config.validation is None or config.validation_sha256 is None:
+            return None
+        loaded = _load(config.validation, self.tokenizer, config, self.run)
+        examples: list[Any] = held_out(loaded)
+        shared = self.plan.loss == "shared prefix"
+        prefix = shared_prefix(sequences_of(examples)) if shared else 0
+        objective = self.objective(examples, config.validation_sha256, prefix)
+        size = self.plan.micro_batch_size
+        if config.method == "sft":
+            return Validation(Answers(examples, objective, size, self.tokenizer), len(examples))
+        return Validation(Preferences(examples, objective, size), len(examples))
+
+
+def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder) -> Sequence[Item]:
+    """The lines of a file; what was left out of it is told once a run, not every attempt."""
+    longest = config.hyperparameters.max_length or DEFAULT_MAX_LENGTH
+    load: Callable[[Path, Tokenizer, int], Loaded[Any]] = (
+        load_pairs if config.method == "dpo" else load_examples
+    )
+    loaded = load(file, tokenizer, longest)
     told = {row.get("message") for row in run.rows(run.events_file)}
     for remark in loaded.remarks:
         message = f"{file}: {remark}"
@@ -230,7 +282,8 @@ def _plan(run: RunFolder, watch: Watch, make: Callable[[], Plan]) -> Plan:
         watch.report("loading", "timing one batch to choose format and number of steps")
         plan = make()
         run.write(run.plan_file, plan)
-        _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}")
+        beta = "" if plan.beta is None else f"; dpo with beta {plan.beta:g}"
+        _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}{beta}")
     return plan
 
 

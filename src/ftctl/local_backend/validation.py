@@ -1,15 +1,15 @@
-"""Score checkpoints on validation examples by what they answer, not by their loss alone."""
+"""Score checkpoints on validation examples by what they answer or prefer, not by loss alone."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ftctl.datasets.render import Tokenizer, prompt_text
 from ftctl.local_backend.checkpoint import Progress
-from ftctl.local_backend.data import Example, collate, shared_prefix
+from ftctl.local_backend.data import Example, Row
 from ftctl.local_backend.generate import generate
 from ftctl.local_backend.model import merged
-from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.run_folder import RunFolder
 
 Model = Any  # a PeftModel
@@ -18,55 +18,119 @@ _MOST_EXAMPLES = 48
 _LONGEST_ANSWER_TOKENS = 64
 
 
-class Validation:
-    """A fixed slice of the validation examples; the best step so far is the one to keep.
+def held_out(examples: Sequence[Row]) -> list[Row]:
+    """The slice of a validation file that is scored: its first lines, by length."""
+    return sorted(examples[:_MOST_EXAMPLES], key=lambda example: example.length)
 
-    Args:
-        examples: The validation file, in its order; the first ones are used.
-        tokenizer: The model's.
-        pad_id: The padding token.
-        plan: The run's choices.
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a checkpoint is worth.
+
+    Attributes:
+        share: Of the examples, how many it answers, or prefers, as it should; None is not asked.
+        says: What that share is of.
+        loss: Of the examples; decides between equal shares, and alone where there is none.
+        numbers: All that was measured, for the metrics.
     """
 
-    def __init__(
-        self, examples: Sequence[Example], tokenizer: Tokenizer, pad_id: int, plan: Plan
-    ) -> None:
-        self._examples = sorted(examples[:_MOST_EXAMPLES], key=lambda example: example.length)
-        self._tokenizer, self._pad_id, self._plan = tokenizer, pad_id, plan
-        self._prefix = shared_prefix(self._examples) if plan.loss == "shared prefix" else 0
+    share: float | None
+    says: str
+    loss: float
+    numbers: dict[str, float | None]
+
+
+class Validation:
+    """Scores checkpoints; the best step so far is the one to keep.
+
+    Args:
+        judge: Scores a model, which is set to answer.
+        count: How many examples that takes.
+    """
+
+    def __init__(self, judge: Callable[[Model], Score], count: int) -> None:
+        self._judge, self._count = judge, count
 
     def score(self, model: Model, at: Progress, run: RunFolder) -> Progress:
-        """Measure loss and exact matches, write them down, and say whether this step is best.
+        """Score the model, write it down, and say whether this step is the best.
 
-        Ties in exact matches go to the lower loss: for free text, where nothing matches exactly,
-        loss decides alone.
+        Ties go to the lower loss: for free text, where nothing matches exactly, loss decides
+        alone.
         """
         import torch
 
         model.eval()
         with torch.no_grad(), merged(model):
-            loss = self._loss(model)
-            matches = self._exact_match(model)
+            found = self._judge(model)
         model.train()
-        row = {"kind": "validation", "step": at.step, "loss": loss, "exact_match": matches}
-        run.append(run.metrics_file, row | {"examples": len(self._examples)})
-        said = f"validation at step {at.step}: loss {loss:.3f}"
-        if matches is not None:
-            said += f", {matches:.1%} of {len(self._examples)} answers exact"
+        row = {"kind": "validation", "step": at.step, "loss": found.loss} | found.numbers
+        run.append(run.metrics_file, row | {"examples": self._count})
+        said = f"validation at step {at.step}: loss {found.loss:.3f}"
+        if found.share is not None:
+            said += f", {found.share:.1%} of {self._count} {found.says}"
         run.append(run.events_file, {"level": "info", "message": said})
-        result = (matches or 0.0, -loss)
+        result = (found.share or 0.0, -found.loss)
         if at.best_score is None or result > at.best_score:
             return replace(at, best_step=at.step, best_score=result)
         return at
 
-    def _loss(self, model: Model) -> float:
-        size, total, trained = self._plan.micro_batch_size, 0.0, 0
-        for start in range(0, len(self._examples), size):
-            part = self._examples[start : start + size]
-            batch = collate(part, self._pad_id, self._prefix, self._plan.device)
-            total += self._plan.loss_function()(model, batch).item()
-            trained += sum(example.rendered.trained_tokens for example in part)
-        return total / trained
+
+def mean_of(
+    model: Model, objective: Objective[Row], items: Sequence[Row], size: int
+) -> tuple[float, dict[str, float]]:
+    """Loss and the other numbers of an objective over some lines, `size` of them at a time."""
+    total, sums = 0.0, dict[str, float]()
+    for start in range(0, len(items), size):
+        part = objective.measure(model, items[start : start + size])
+        total += part.loss.item()
+        sums = {name: sums.get(name, 0.0) + value for name, value in part.sums.items()}
+    weight = objective.weight(items)
+    return total / weight, {name: value / weight for name, value in sums.items()}
+
+
+class Preferences:
+    """Scores by how often the right answer's reward is ahead.
+
+    Args:
+        pairs: Of the validation file.
+        objective: DPO's.
+        size: How many pairs go through the model at once.
+    """
+
+    def __init__(self, pairs: Sequence[Row], objective: Objective[Row], size: int) -> None:
+        self._pairs, self._objective, self._size = pairs, objective, size
+
+    def __call__(self, model: Model) -> Score:
+        """The share of right preferences, the margin and the loss."""
+        loss, means = mean_of(model, self._objective, self._pairs, self._size)
+        return Score(means["reward_accuracy"], "preferences right", loss, {**means})
+
+
+class Answers:
+    """Scores by how many answers are the expected ones, word for word.
+
+    Args:
+        examples: Of the validation file.
+        objective: SFT's.
+        size: How many examples go through the model at once.
+        tokenizer: The model's.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        objective: Objective[Example],
+        size: int,
+        tokenizer: Tokenizer,
+    ) -> None:
+        self._examples, self._objective, self._size = examples, objective, size
+        self._tokenizer = tokenizer
+
+    def __call__(self, model: Model) -> Score:
+        """The share of exact answers, and the loss."""
+        loss, _ = mean_of(model, self._objective, self._examples, self._size)
+        matches = self._exact_match(model)
+        return Score(matches, "answers exact", loss, {"exact_match": matches})
 
     def _exact_match(self, model: Model) -> float | None:
         pairs = [self._prompt_and_answer(example) for example in self._examples]

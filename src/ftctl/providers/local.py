@@ -14,6 +14,7 @@ from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, Tu
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
+from ftctl.local_backend.preference import beta_of
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
 from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
@@ -34,6 +35,7 @@ STATUS: dict[str, JobState] = {
     "damaged": JobState.FAILED,
 }
 _QUIET_AFTER_S = 60.0
+_NUMBERS = frozenset(WorkerStatus.model_fields) - {"attempt", "phase", "message", "heartbeat"}
 
 
 class LocalProvider:
@@ -45,7 +47,7 @@ class LocalProvider:
 
     name = "local"
     capabilities = Capabilities(
-        methods=frozenset({"sft"}),
+        methods=frozenset({"sft", "dpo"}),
         tunings=frozenset({"lora"}),
         hyperparameters=frozenset(Hyperparameters.model_fields) - {"learning_rate_multiplier"},
         can_cancel=True,
@@ -55,13 +57,15 @@ class LocalProvider:
         data_stays_here=True,
         lists_lag=False,
         dialect="local",
+        options={"beta": "for dpo: how closely it keeps to the base, up to 2; 0.1 when left out"},
     )
 
     def __init__(self, home: Path) -> None:
         self._home = home
 
     def check(self, spec: JobSpec) -> None:
-        """Refuse a system, an installation or a model that can't work."""
+        """Refuse a system, an installation, a setting or a model that can't work."""
+        beta_of(spec.method, spec.options)
         process.require_posix()
         require_local_extra("training here")
         find_base(spec.model, self._home)
@@ -103,6 +107,7 @@ class LocalProvider:
                 method=spec.method,
                 tuning=spec.tuning,
                 hyperparameters=spec.hyperparameters,
+                options=spec.options,
                 home=self._home,
             )
             run.write(run.config_file, config)
@@ -268,7 +273,7 @@ def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapsh
     message = status.message
     if silent > _QUIET_AFTER_S:
         message += f" (no heartbeat for {silent:.0f} s; the machine may be overloaded)"
-    numbers = status.model_dump(include={"step", "total_steps", "loss", "tokens_per_s", "eta_s"})
+    numbers = status.model_dump(include=_NUMBERS)
     return Snapshot(
         state=STATUS[status.phase],
         provider_status=status.phase,

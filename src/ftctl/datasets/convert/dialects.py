@@ -49,6 +49,7 @@ TAKES: dict[tuple[str, Method], Takes] = {
     ("fireworks", "dpo"): _PAIRS._replace(writes="fireworks"),
     ("bedrock", "rft"): _PROMPTS,
     ("local", "sft"): _CHAT,
+    ("local", "dpo"): _PAIRS,
 }
 
 

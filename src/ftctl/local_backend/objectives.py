@@ -1,0 +1,93 @@
+"""What a step is taken on: the loss of a method over some lines, and what it is divided by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ftctl.local_backend.data import Example, Item, collate, sequences_of
+from ftctl.local_backend.pairs import Pair
+from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.preference import answer_logps, preference_loss
+from ftctl.local_backend.reference import Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Model = Any  # a PeftModel
+_Seen = TypeVar("_Seen", bound=Item, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A micro-batch's loss, summed, with gradients; and what else was summed over it."""
+
+    loss: "Tensor"
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+class Objective(Protocol[_Seen]):
+    """How a method sees a micro-batch."""
+
+    def weight(self, items: Sequence[_Seen]) -> int:
+        """What sums over these lines are divided by, so that no micro-batch weighs too much."""
+
+    def measure(self, model: Model, items: Sequence[_Seen]) -> Measured:
+        """The loss and the rest, summed over the lines."""
+
+
+class Imitation:
+    """SFT: the loss of every trained token, in nats.
+
+    Args:
+        plan: The run's choices.
+        pad_id: The padding token.
+        prefix: How many first tokens all examples share.
+    """
+
+    def __init__(self, plan: Plan, pad_id: int, prefix: int) -> None:
+        self._plan, self._pad_id, self._prefix = plan, pad_id, prefix
+
+    def weight(self, items: Sequence[Example]) -> int:
+        """The trained tokens."""
+        return trained_tokens(items)
+
+    def measure(self, model: Model, items: Sequence[Example]) -> Measured:
+        """The loss summed over the trained tokens."""
+        batch = collate(items, self._pad_id, self._prefix, self._plan.device)
+        return Measured(self._plan.loss_function()(model, batch))
+
+
+class Preference:
+    """DPO: the loss of every pair, with the margin and how often the right answer is ahead.
+
+    Args:
+        plan: The run's choices.
+        pad_id: The padding token.
+        prefix: How many first tokens all sequences share.
+        reference: What the base model thinks of these pairs.
+    """
+
+    def __init__(self, plan: Plan, pad_id: int, prefix: int, reference: Reference) -> None:
+        self._plan, self._pad_id, self._prefix = plan, pad_id, prefix
+        self._reference = reference
+
+    def weight(self, items: Sequence[Pair]) -> int:
+        """The pairs."""
+        return len(items)
+
+    def measure(self, model: Model, items: Sequence[Pair]) -> Measured:
+        """The loss and the rewards, summed over the pairs."""
+        device = self._plan.device
+        batch = collate(sequences_of(items), self._pad_id, self._prefix, device)
+        policy = answer_logps(model, batch, shared=self._plan.loss == "shared prefix")
+        base = self._reference.of(items, device)
+        assert self._plan.beta is not None  # noqa: S101 - every plan of dpo has one
+        loss, margins = preference_loss(policy.reshape(-1, 2), base, self._plan.beta)
+        ahead = (margins > 0).sum().item()
+        sums = {"reward_margin": margins.sum().item(), "reward_accuracy": float(ahead)}
+        return Measured(loss, sums)
+
+
+def trained_tokens(items: Sequence[Item]) -> int:
+    """The tokens of some lines that loss counts on."""
+    return sum(item.trained_tokens for item in items)

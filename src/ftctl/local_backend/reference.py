@@ -1,0 +1,87 @@
+"""What the model without its adapter thinks of the answers: computed once, kept in the run folder.
+
+A batch's row is written as soon as it is known, so that whoever is killed goes on behind it; and
+the numbers are read back as they were written, so that a resumed run is the one it was.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ftctl.local_backend.data import collate, sequences_of
+from ftctl.local_backend.pairs import Pair
+from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.preference import answer_logps
+from ftctl.local_backend.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Model = Any  # a PeftModel
+
+
+class Reference:
+    """Log-probabilities of a dataset's answers under the base model.
+
+    Args:
+        pairs: Whose answers.
+        sha256: The dataset's hash: what was computed of another one doesn't count.
+        run: Where they are kept.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], sha256: str, run: RunFolder) -> None:
+        self._pairs, self._sha256, self._run = pairs, sha256, run
+        self._known: dict[int, list[float]] = {}
+        for row in run.rows(run.reference_file):
+            if row.get("data_sha256") == sha256:
+                self._take(row)
+
+    def complete(self, model: Model, plan: Plan, pad_id: int, prefix: int) -> Iterator[int]:
+        """Compute what isn't known yet, telling how many pairs are known after each batch.
+
+        Args:
+            model: With its adapter, which is switched off meanwhile.
+            plan: The run's choices; its micro-batch and its way to compute a loss hold here, too.
+            pad_id: The padding token.
+            prefix: How many first tokens all sequences share.
+        """
+        import torch
+
+        longest_first = sorted(self._pairs, key=lambda pair: -pair.length)
+        size = plan.micro_batch_size
+        for start in range(0, len(longest_first), size):
+            part = longest_first[start : start + size]
+            if all(pair.line in self._known for pair in part):
+                continue
+            batch = collate(sequences_of(part), pad_id, prefix, plan.device)
+            was_training = model.training
+            with torch.no_grad(), model.disable_adapter():
+                found = answer_logps(model.eval(), batch, shared=plan.loss == "shared prefix")
+            model.train(was_training)
+            row = {
+                "data_sha256": self._sha256,
+                "lines": [pair.line for pair in part],
+                "logps": found.reshape(-1, 2).tolist(),
+            }
+            self._run.append(self._run.reference_file, row)
+            self._take(row)
+            yield len(self._known)
+
+    def of(self, pairs: Sequence[Pair], device: str) -> "Tensor":
+        """The log-probabilities of both answers of each pair: [N, 2]."""
+        import torch
+
+        return torch.tensor([self._known[pair.line] for pair in pairs], device=device)
+
+    def _take(self, row: dict[str, Any]) -> None:
+        """Remember a row; one that a hand has broken is computed again."""
+        lines, logps = row.get("lines"), row.get("logps")
+        if isinstance(lines, list) and isinstance(logps, list) and len(lines) == len(logps):
+            self._known |= {
+                line: both
+                for line, both in zip(lines, logps, strict=True)
+                if isinstance(line, int) and _is_pair_of_numbers(both)
+            }
+
+
+def _is_pair_of_numbers(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(n, float) for n in value)

@@ -1,0 +1,57 @@
+"""Runs that are trained in the test's own process, and stopped where a test wants it."""
+
+from pathlib import Path
+from typing import Any
+
+from ftctl.datasets.digest import file_sha256
+from ftctl.job import Hyperparameters, Method
+from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+from ftctl.local_backend.train import Watch
+
+
+def settings(**values: Any) -> Hyperparameters:
+    known = {"max_steps": 6, "batch_size": 8, "learning_rate": 5e-3, "checkpoint_steps": 2}
+    return Hyperparameters(**{**known, **values})
+
+
+def run_of(
+    tmp_path: Path,
+    model: Path,
+    data: Path,
+    chosen: Hyperparameters,
+    name: str = "run",
+    method: Method = "sft",
+) -> tuple[RunFolder, WorkerConfig]:
+    run = RunFolder(tmp_path / name, attempt=1)
+    run.path.mkdir()
+    config = WorkerConfig(
+        attempt=1,
+        job_id="job-test",
+        name="test",
+        model=str(model),
+        data=data,
+        data_sha256=file_sha256(data),
+        validation=None,
+        validation_sha256=None,
+        method=method,
+        tuning="lora",
+        hyperparameters=chosen,
+        home=tmp_path / "home",
+    )
+    run.write(run.config_file, config)
+    return run, config
+
+
+def watch(stop_after: int | None = None) -> Watch:
+    """Nobody listens; a stop is asked for once this step is done."""
+    seen = {"step": 0}
+
+    def report(_phase: str, _message: str, **fields: Any) -> None:
+        seen["step"] = fields.get("step", seen["step"])
+
+    return Watch(report, lambda: stop_after is not None and seen["step"] >= stop_after)
+
+
+def steps_of(run: RunFolder) -> list[dict[str, Any]]:
+    """What was measured at each step."""
+    return [row for row in run.rows(run.metrics_file) if row["kind"] == "step"]
