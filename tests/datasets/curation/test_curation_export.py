@@ -184,6 +184,27 @@ def test_an_answer_is_replaced_and_nothing_else(before: str, after: str) -> None
     assert (row_id(changed) == row_id(row)) == (before == after)
 
 
+def test_images_and_roles_are_told_in_words() -> None:
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    asked = [{"role": "system", "content": "Look."}, {"role": "user", "content": parts}]
+    shown = view({"messages": [*asked, {"role": "assistant", "content": "A cat."}]}).texts
+    seen = "What is it?\n[image: https://example.org/a.png]\n[image: in the row]"
+    assert shown == {"prompt": f"[system]\nLook.\n\n[user]\n{seen}", "response": "A cat."}
+
+
+def test_the_interface_in_the_way_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROWS[0]))
+    (tmp_path / "t.config.xml").write_text("mine")
+    with pytest.raises(UsageError, match=r"t\.config\.xml exists already"):
+        export_rows(tmp_path / "rows.jsonl", tmp_path / "t.json", "label-studio")
+    assert (tmp_path / "t.config.xml").read_text() == "mine"
+    assert not (tmp_path / "t.json").exists()
+
+
 def test_a_call_stays_unless_a_person_writes_something_else() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     said = {"role": "assistant", "content": None, "tool_calls": [call]}

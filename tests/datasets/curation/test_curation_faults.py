@@ -100,6 +100,8 @@ def test_one_fault_hides_no_other(tmp_path: Path) -> None:
         (b"[{'id': 1}]", "record 1: line 1, column 3: it isn't JSON"),
         (b'[\n{"id": "1"} nonsense', "record 2: line 2"),
         (b'[{"id": "1", "id": "2"}]', "record 1: an object names the same key twice"),
+        (b'[{"id": ' + b"9" * 5000 + b"}]", "record 1: a number has too many digits"),
+        (b'[{"id": 1e999}]', "record 1: a number is too large"),
         (b'[{"id": "\xff"}]', "byte 10: the file isn't UTF-8 text"),
         (b'{"id": ' + b"[" * 100_000, "record 1"),
         (b"\xff\xfe[\x00]\x00", "byte 1: the file isn't UTF-8 text"),
@@ -107,6 +109,11 @@ def test_one_fault_hides_no_other(tmp_path: Path) -> None:
 )
 def test_what_is_no_json_is_named_with_its_place(text: bytes, said: str, tmp_path: Path) -> None:
     assert said in refused("argilla", text, tmp_path)
+
+
+def test_what_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    deep = json.dumps(RECORD)[:-1] + ', "metadata": ' + "[" * 50_000 + "]" * 50_000 + "}"
+    assert refused("argilla", deep, tmp_path) == "record 1: it is nested too deeply"
 
 
 def test_half_a_character_is_refused(tmp_path: Path) -> None:
@@ -212,6 +219,16 @@ def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "new.jsonl"
     with pytest.raises(UsageError, match="can't hold rows and annotations"):
         import_rows(EXPORTS / "argilla/flat.json", out, Wish(annotations=out))
+
+
+def test_a_row_that_was_changed_in_the_tool_is_named(tmp_path: Path) -> None:
+    for row in ("", "{}", '{"messages": [', "[1]"):
+        record = {**RECORD, "fields": {"prompt": "Hi", "ftctl_row": row}}
+        said = refused("argilla", json.dumps([record]), tmp_path)
+        assert said == "record 1: ftctl_row: it no longer holds the row that was sent there"
+    record = {**RECORD, "fields": {"prompt": "Hi", "ftctl_row": '{"messages": []}'}}
+    record["responses"] = {"answer": [{"value": "a", "user_id": "u"}]}
+    assert "messages: it has no list" in refused("argilla", json.dumps([record]), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -222,3 +222,41 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     first = import_rows(EXPORTS / "argilla/flat.json", tmp_path / "rows.jsonl")
     again = import_rows(EXPORTS / "argilla/flat.json", tmp_path / "rows.jsonl")
     assert first == again
+
+
+def test_a_record_that_people_added_is_one_of_theirs(tmp_path: Path) -> None:
+    records = json.loads((EXPORTS / "argilla/flat.json").read_text())[:1]
+    added = {"id": "new", "prompt": "Where?", "answer.responses": ["shop"]}
+    (tmp_path / "e.json").write_text(json.dumps([*records, added]))
+    _, rows, side = imported(tmp_path / "e.json", tmp_path)
+    assert [row["messages"][-1]["content"] for row in rows] == ["billing", "shop"]
+    assert side[-1] | {"row": row_id(rows[1])} == side[-1]
+
+
+def test_a_draft_in_label_studio_is_kept_and_decides_nothing(tmp_path: Path) -> None:
+    tasks = json.loads((EXPORTS / "label_studio/tasks.json").read_text())[5:]
+    result = {"from_name": "answer", "type": "textarea", "value": {"text": ["no"]}}
+    relation = {"type": "relation", "from_id": "a", "to_id": "b"}
+    tasks[0]["drafts"] = [{"user": "ann@example.com", "result": [result, relation]}]
+    (tmp_path / "e.json").write_text(json.dumps(tasks))
+    done, rows, side = imported(tmp_path / "e.json", tmp_path)
+    assert (rows, done.reasons) == ([], {"it has only drafts": 1})
+    (line,) = side
+    assert (line["annotator"], line["status"], line["value"]) == ("ann@example.com", "draft", "no")
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "answer", "wanted"),
+    [
+        ("text,sentiment,changed", "Hi,good,TRUE", "sentiment", "good"),
+        ("example,changed,label", "Hi,true,7", "", "7"),
+        ("example,changed,mood", "Hi,True,fine", "", "fine"),
+    ],
+)
+def test_a_frame_with_columns_of_its_own(
+    header: str, cells: str, answer: str, wanted: str, tmp_path: Path
+) -> None:
+    (tmp_path / "frame.csv").write_text(f"{header}\n{cells}\n")
+    wish = Wish(source="pigeonxt", hints=Hints(answer=answer))
+    _, rows, _ = imported(tmp_path / "frame.csv", tmp_path, wish)
+    assert [m["content"] for m in rows[0]["messages"]] == ["Hi", wanted]

@@ -183,8 +183,10 @@ class _Pass:
             except FaultError as error:
                 self.faults.append(Fault(item.place, error.path, error.what))
                 continue
-            except UnicodeEncodeError:
-                self.faults.append(Fault(item.place, "", "half a character stands in a text"))
+            except (UnicodeEncodeError, RecursionError) as error:
+                deep = isinstance(error, RecursionError)
+                what = "it is nested too deeply" if deep else "half a character stands in a text"
+                self.faults.append(Fault(item.place, "", what))
                 continue
             if made.row is None:
                 self._leave(item, made.why)

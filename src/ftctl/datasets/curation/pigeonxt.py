@@ -22,7 +22,7 @@ from ftctl.datasets.curation.types import (
 from ftctl.datasets.rules.types import JsonObject, shown
 
 CHANGED, EXAMPLE, LABEL = "changed", "example", "label"
-_TRUE: dict[str | int, bool] = {True: True, False: False, "True": True, "False": False}
+_TRUE = {"true": True, "false": False}  # as pandas writes it to CSV, in any case
 _INDEX = frozenset({"", "Unnamed: 0", "index", "level_0", "__index_level_0__"})  # pandas' own
 
 
@@ -67,16 +67,16 @@ def _options(rows: list[Record]) -> tuple[str, ...]:
         for name in names
         if name != CHANGED
         and name not in _INDEX | OURS
-        and all(isinstance(v.get(name), bool) or v.get(name) in ("True", "False") for v in values)
+        and all(_boolean(value.get(name)) is not None for value in values)
     )
 
 
 def _item(place: str, row: JsonObject, hints: Hints, options: tuple[str, ...]) -> Item:
     if CHANGED not in row:
         raise FaultError(CHANGED, "there is no column that says which rows were submitted")
-    changed = row[CHANGED]
-    if not isinstance(changed, str | int) or changed not in _TRUE:
-        raise FaultError(CHANGED, f"{shown(changed)} is neither true nor false")
+    changed = _boolean(row[CHANGED])
+    if changed is None:
+        raise FaultError(CHANGED, f"{shown(row[CHANGED])} is neither true nor false")
     asked = _asked(row, hints, options)
     fields = {
         name: value
@@ -84,14 +84,15 @@ def _item(place: str, row: JsonObject, hints: Hints, options: tuple[str, ...]) -
         if name not in _INDEX and name not in (CHANGED, asked, *options)
     }
     answers: tuple[Answer, ...] = ()
-    if _TRUE[changed]:
-        value = row.get(asked) if asked else [name for name in options if _TRUE[_key(row[name])]]
+    if changed:
+        value = row.get(asked) if asked else [name for name in options if _boolean(row[name])]
         answers = (Answer(asked or LABEL, value, annotator=hints.annotator),)
     return Item(place, str(row.get(ID) or row.get("id") or place), fields, answers)
 
 
-def _key(value: object) -> str | int:
-    return value if isinstance(value, str | int) else 0
+def _boolean(value: object) -> bool | None:
+    """True or false; None where it is neither."""
+    return value if isinstance(value, bool) else _TRUE.get(str(value).lower())
 
 
 def _asked(row: JsonObject, hints: Hints, options: tuple[str, ...]) -> str:

@@ -72,7 +72,9 @@ def plan_for(seen: Seen, hints: Hints, pair: tuple[str, str] | None) -> Plan:
         # Labels that only judge a row need no one question that decides: all of them do.
         judged = len(seen.questions) > 1 and not own and not hints.answer
         question = "" if judged else _question(seen, hints)
-        return Plan(answer=question, replaces=bool(hints.answer) or question == ANSWER)
+        replaces = bool(hints.answer) or question == ANSWER
+        # Records that people added there have a prompt where ours have it.
+        return Plan(hints.shown or ("prompt",), question, replaces=replaces)
     for name in (*hints.shown, *(pair or ())):
         if name not in seen.fields:
             raise _no_such(name, seen)

@@ -97,7 +97,7 @@ def json_records(path: Path, most_bytes: int = -1) -> Iterator[Record]:
         number += 1
         try:
             value, at = _DECODER.raw_decode(text, at)
-        except (json.JSONDecodeError, FaultError, RecursionError) as error:
+        except (ValueError, FaultError, RecursionError) as error:
             yield Record(f"record {number}", None, _broken(error, text))
             if listed:  # where the next one begins can't be known
                 return
@@ -118,7 +118,16 @@ def _pairs(pairs: list[tuple[str, object]]) -> JsonObject:
     return made
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=lambda _: None)
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise FaultError("", "a number is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_constant=lambda _: None, parse_float=_number
+)
 
 
 def _broken(error: Exception, text: str) -> str:
@@ -126,7 +135,9 @@ def _broken(error: Exception, text: str) -> str:
         if error.pos >= len(text.rstrip()):
             return f"the file ends in the middle of it, on line {error.lineno}"
         return f"line {error.lineno}, column {error.colno}: it isn't JSON ({error.msg})"
-    return error.what if isinstance(error, FaultError) else _DEPTH
+    if isinstance(error, RecursionError):
+        return _DEPTH
+    return error.what if isinstance(error, FaultError) else "a number has too many digits"
 
 
 def csv_rows(path: Path, most_bytes: int = -1) -> Iterator[Record]:
@@ -170,7 +181,7 @@ def parquet(path: Path) -> Iterator[Record]:
                 for row in batch.to_pylist():
                     number += 1
                     yield Record(f"row {number}", {key: _plain(row[key]) for key in row})
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         yield Record(f"row {number + 1}", None, f"it can't be read, it may be cut off ({error})")
 
 
@@ -178,7 +189,7 @@ def _plain(value: object) -> object:
     """A cell as JSON has it."""
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, float) and math.isnan(value):  # NaN: pandas' word for an empty cell
+    if isinstance(value, float) and not math.isfinite(value):  # NaN: pandas' empty cell
         return None
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}

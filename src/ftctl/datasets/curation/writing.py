@@ -166,11 +166,17 @@ def _as_one(view: View) -> str:
 
 
 def write_label_studio(out: Path, views: Iterable[View], asked: Sequence[Ask]) -> str:
-    """Tasks as JSON, and beside them the labelling interface that goes with them."""
+    """Tasks as JSON, and beside them the labelling interface that goes with them.
+
+    Raises:
+        UsageError: there is a file where the interface would go.
+    """
     views = list(views)
     shown = list(dict.fromkeys(name for view in views for name in view.texts))
     tasks = [_task(view, asked) for view in views]
     config = out.with_name(f"{out.stem}.config.xml")
+    if config.exists():
+        raise UsageError(f"{config} exists already", hint="name another file with -o")
     _write(
         out.parent,
         {out.name: json.dumps(tasks, indent=1), config.name: _config(shown, asked)},
