@@ -1,11 +1,13 @@
-"""What OpenAI adds to texts, recounted here by hand and by tiktoken: tools, images, old calls."""
+"""What a chat adds to texts, recounted here by hand: OpenAI's tools and images, templates."""
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from tiny_model import write_model
 
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.choose import counter_for
@@ -150,3 +152,50 @@ def test_a_row_with_an_image_counts_it_beside_its_texts() -> None:
 def test_whose_a_model_is_and_what_was_made_of_it_is_no_part_of_its_name() -> None:
     for name in ("ft:gpt-4o:org:x:id", "openai/GPT-4o", " gpt-4o "):
         assert base_name(name) == "gpt-4o"
+
+
+TURNS: list[dict[str, Any]] = [
+    {"role": "system", "content": "Answer in one word."},
+    {"role": "user", "content": "The capital of Ελλάδα?"},
+    {"role": "assistant", "content": "Athens", "weight": 0},
+    {"role": "user", "content": "And of 日本?"},
+    {"role": "assistant", "content": "Tokyo 🙂 [INST]"},
+]
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("model", "system"),
+    [
+        ("open-mistral-nemo", "before the last turn"),
+        ("mistral-tiny-2407", "before the last turn"),
+        ("mistral-large-2411", "by itself"),
+    ],
+)
+def test_mistrals_templates_by_hand(model: str, system: str) -> None:
+    """<s>, then [INST] user [/INST] answer </s>; a system prompt in its own marks, or a user's."""
+    counter = counter_for(model)
+    say = [message["content"] for message in TURNS]
+    texts = [say[1], say[2], say[3], say[4]]
+    marks = 1 + 2 * (2 + 1)
+    if system == "by itself":
+        texts.append(say[0])
+        marks += 2
+    else:
+        texts[2] = f"{say[0]}\n\n{say[3]}"
+    found = count_example(counter, {"messages": TURNS})
+    assert found == (marks + sum(counter.count(texts)), 1 + counter.count([say[4]])[0], True)
+
+
+@pytest.mark.medium
+def test_a_local_template_by_transformers_itself(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = write_model(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    plain = [{k: v for k, v in message.items() if k != "weight"} for message in TURNS]
+    text = tokenizer.apply_chat_template(plain, tokenize=False)
+    ids = tokenizer(text.removesuffix("\n"), add_special_tokens=False)["input_ids"]
+    answer = tokenizer(f"{TURNS[-1]['content']}<|im_end|>", add_special_tokens=False)["input_ids"]
+    found = count_example(counter_for(str(folder), "local"), {"messages": TURNS})
+    assert found == (len(ids), len(answer), True)
