@@ -111,6 +111,12 @@ def test_what_is_no_json_is_named_with_its_place(text: bytes, said: str, tmp_pat
     assert said in refused("argilla", text, tmp_path)
 
 
+def test_a_file_of_nothing_but_broken_lines_is_left(tmp_path: Path) -> None:
+    said = refused("argilla", "{'a': 1}\n" * 10_000, tmp_path).splitlines()
+    assert len(said) == 21
+    assert said[-1] == "  and 81 more"
+
+
 def test_what_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     deep = json.dumps(RECORD)[:-1] + ', "metadata": ' + "[" * 50_000 + "]" * 50_000 + "}"
     assert refused("argilla", deep, tmp_path) == "record 1: it is nested too deeply"

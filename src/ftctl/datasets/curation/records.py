@@ -19,6 +19,7 @@ from ftctl.errors import ExtraMissing, UsageError
 
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 _LINE_END = re.compile(r"\n|$")
+_MOST_BROKEN = 100  # records that aren't JSON, before the rest isn't read
 _DEPTH = "it is nested too deeply"
 
 
@@ -89,7 +90,7 @@ def json_records(path: Path, most_bytes: int = -1) -> Iterator[Record]:
     at = _BETWEEN.match(text).end()  # type: ignore[union-attr] # it matches nothing, too
     listed = text.startswith("[", at)
     at += listed
-    number = 0
+    number = broken = 0
     while True:
         at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
         if at >= len(text) or (listed and text[at] == "]"):
@@ -98,8 +99,12 @@ def json_records(path: Path, most_bytes: int = -1) -> Iterator[Record]:
         try:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, FaultError, RecursionError) as error:
+            broken += 1
             yield Record(f"record {number}", None, _broken(error, text))
             if listed:  # where the next one begins can't be known
+                return
+            if broken == _MOST_BROKEN:  # finding the line of each takes long in a large file
+                yield Record(f"record {number + 1}", None, "the rest wasn't read")
                 return
             at = _LINE_END.search(text, at).end()  # type: ignore[union-attr]
             continue
