@@ -19,13 +19,7 @@ STRUCTURED = frozenset(
 )
 TRUTHS = frozenset({"label", "kto_tag", "parallel_tool_calls", "only_last"})
 # Fields of which an empty cell is a text without characters; elsewhere it is no value at all.
-NEEDED = frozenset(
-    {
-        *("prompt", "completion", "chosen", "rejected", "text", "instruction", "output"),
-        *("response", "question", "answer", "article", "summary", "generation"),
-        *("INSTRUCTION", "RESPONSE"),
-    }
-)
+NEEDED = frozenset({"prompt", "completion", "chosen", "rejected", "text", "instruction", "output"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _NO_VALUE = object()
 SPEAKERS = frozenset(
