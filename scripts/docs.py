@@ -15,12 +15,12 @@ from ftctl.catalog.types import Phase, Provider
 from ftctl.catalog.user import EXAMPLE
 from ftctl.cli.main import COMMANDS, ftctl
 from ftctl.cli.providers import base_says, provider_prices
-from ftctl.datasets.rules.rule import COLUMNS, SOURCES, Rule
+from ftctl.datasets.rules.rule import SOURCES, Rule
 from ftctl.datasets.rules.table import SECTIONS
 from ftctl.fault_words import FaultWord
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-COLUMN_HEADS = "Os Od Or Az M3 M7 M11 Hf Tg Fw Ge Br Lo"  # of `COLUMNS`, short
+COLUMN_HEADS = "Os Od Or Az M3 M7 M11 Hf Tg Fw Ge Br Lo At"  # of `Rule.letters`, short
 EVERYWHERE = ("json", "quiet", "no_color", "verbose", "help")
 
 
@@ -200,7 +200,7 @@ def data_rule(key: str, rule: Rule) -> str:
     name, _, variant = key.partition("/")
     shown = f"`{name}`" + (f" ({variant})" if variant else "") + (" *" if rule.certain else "")
     source = f"{rule.source or 'as the columns'}, {rule.as_of}"
-    letters = [rule.letters[column] for column in COLUMNS]
+    letters = rule.letters.values()
     cells = [shown, rule.checks, rule.limit, *letters, rule.hint, source]
     return f"| {' | '.join(cell(text) for text in cells)} |"
 

@@ -103,7 +103,7 @@ SOME: list[tuple[str, str, dict[str, str], Row, Row]] = [
     (
         "content-parts-local",
         TEXT,
-        dict.fromkeys(("mistral", "huggingface", "fireworks", "local"), WARNING),
+        dict.fromkeys(("mistral", "huggingface", "autotrain", "fireworks", "local"), WARNING),
         chat(
             *(
                 {"role": role, "content": [{"type": "text", "text": "a"}]}
@@ -129,14 +129,14 @@ SOME: list[tuple[str, str, dict[str, str], Row, Row]] = [
     (
         "tools-unsupported",
         "tools",
-        {"bedrock": ERROR},
+        {"bedrock": ERROR, "autotrain": ERROR},
         chat(USER, SAYS, tools=[TOOL]),
         chat(USER, SAYS),
     ),
     (
         "tools-unsupported",
         "messages[1].tool_calls",
-        {"bedrock": ERROR},
+        {"bedrock": ERROR, "autotrain": ERROR},
         chat(USER, CALLS),
         chat(USER, SAYS),
     ),
@@ -146,9 +146,9 @@ SOME: list[tuple[str, str, dict[str, str], Row, Row]] = [
         {
             provider: ERROR
             for provider in PROVIDERS
-            if provider not in ("mistral", "huggingface", "local")
+            if provider not in ("mistral", "huggingface", "autotrain", "local")
         }
-        | dict.fromkeys(("huggingface", "local"), WARNING),
+        | dict.fromkeys(("huggingface", "autotrain", "local"), WARNING),
         chat(USER, {**CALLS, "tool_calls": [TYPELESS]}, tools=[TOOL]),
         chat(USER, CALLS, tools=[TOOL]),
     ),
@@ -245,8 +245,12 @@ def own_issues(folder: Path, rows: list[Row]) -> list[Issue]:
         (11, "dpo", {"few-examples/advice", "few-examples/100"}),
         (99, "dpo", {"few-examples/100"}),
         (200, "sft", set()),
-        (20_001, "sft", {"max-examples/20k"}),
-        (3_000_001, "sft", {"max-examples/20k", "max-examples/1m", "max-examples/3m"}),
+        (20_001, "sft", {"many-examples/advice", "max-examples/20k"}),
+        (
+            3_000_001,
+            "sft",
+            {"many-examples/advice", "max-examples/20k", "max-examples/1m", "max-examples/3m"},
+        ),
     ],
 )
 def test_each_provider_has_its_own_number_of_examples(
@@ -297,5 +301,5 @@ def test_every_row_is_minded_by_somebody_or_is_advice() -> None:
         for key, rule in RULES.items()
         if {letter_of(rule, p, method) for p in PROVIDERS for method in methods} == {"-"}
     }
-    assert idle == {"few-examples/advice"}
+    assert idle == {"few-examples/advice", "many-examples/advice", "ungrounded/advice"}
     assert sum(map(len, SECTIONS.values())) == len(RULES)

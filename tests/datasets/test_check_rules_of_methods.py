@@ -60,7 +60,7 @@ PAIRS: list[tuple[str, str, dict[str, str], Row, Row]] = [
     (
         "dpo-shape",
         "input",
-        {p: ERROR for p in PROVIDERS if p not in ("huggingface", "local")},
+        {p: ERROR for p in PROVIDERS if p not in ("huggingface", "autotrain", "local")},
         {"prompt": "2+2?", "chosen": "4", "rejected": "5"},
         pair(),
     ),

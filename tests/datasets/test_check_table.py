@@ -428,7 +428,7 @@ ROWS: list[tuple[str, str, str, Row | bytes]] = [
     ),
     # Counts and text
     ("too-long", "messages", "WW W W WW -W W", says("word " * 70_000 + "end.")),
-    ("too-long", "messages", "EE W W WW WW W", user("word " * 200_000)),
+    ("too-long", "messages", "EE W E WW WW W", user("word " * 200_000)),
     ("heterogeneous-keys", "tools", "WW - W -W -- W", chat(USER, SAYS, tools=[TOOL])),
     ("duplicate-example", "", "WW W W WW WW W", user("question 1?")),
     ("near-duplicate", "", "WW W W WW WW W", user("Question 1")),

@@ -12,7 +12,7 @@ import pytest
 
 from ftctl.datasets.check import check
 from ftctl.datasets.fast import processes
-from ftctl.datasets.fast.part import Options
+from ftctl.datasets.fast.options import Options
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.read import BLOCK_BYTES, RANGE_BYTES, ranges
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from ftctl.datasets.examine import ChatLine
 from ftctl.datasets.fingerprints import Fingerprints, normal_column
 from ftctl.datasets.rules.limits import MIN_EXAMPLES
 from ftctl.datasets.rules.types import Finding
+from ftctl.datasets.shapes import task_counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,13 @@ MAX_VALIDATION_BYTES = 10**6  # source: Mistral's fine-tuning guide, read 2026-1
 MAX_VALIDATION_SHARE = 0.05  # same source
 
 # Keys that some lines may have and others not, without being unknown.
+GROUNDED_SHARE = 0.8  # of the answers with facts, from which the others are exceptions
+_UNGROUNDED_KEPT = 1000
+_FACTS_SEEN = 200  # in a part of a file, from which it is plain that answers bring their own
+_ADVISED_FROM = 100  # answers with facts: fewer say little of a file
+_MOST_IMAGES = 50_000  # source: OpenAI's vision guide
+_TASK_SHARE = 0.2  # of the answers, from which a form is a task and no exception
+_FORMS_KEPT = 10_000
 _OPTIONAL_KEYS = ("tools", "parallel_tool_calls", "functions")
 _SYSTEMS_KEPT = 100_000  # different prompts; more of them are one another's exceptions
 _PART_BITS = 4
@@ -73,7 +81,10 @@ class Lines:
         self.first_without: dict[str, int] = {}
         self.lengths: Counter[int] = Counter()
         self.first_of_length: dict[int, tuple[int, str]] = {}
-        self.texts = self.data = 0
+        self.forms: Counter[str] = Counter()
+        self.images = 0
+        self.with_facts = self.ungrounded = 0
+        self.first_ungrounded: list[tuple[int, str, tuple[str, ...]]] = []
         self.systems: Counter[int] = Counter()
         self.first_of_system: dict[int, int] = {}
 
@@ -85,10 +96,13 @@ class Lines:
         if self.prints is not None and line.prints is not None:
             self.prints.add(number, line.prints, label_like=line.label_like)
         self.add_alike(number, 1, system=line.system, keys=line.keys)
-        if line.data is not None:
-            self.add_answers(1, line.data)
+        if line.form:
+            self.add_forms({line.form: 1})
         if line.open_length:
             self.add_open(line.open_length, number, line.answer_path)
+        self.images += line.image
+        if line.grounds is not None:
+            self.add_facts(number, line.answer_path, line.grounds)
 
     def extend(self, other: "Lines", before: int) -> None:
         """Remember the examples of the lines that follow the first `before` ones."""
@@ -106,8 +120,14 @@ class Lines:
         self.lengths += other.lengths
         for length, (number, path) in other.first_of_length.items():
             self.first_of_length.setdefault(length, (number + before, path))
-        self.texts += other.texts
-        self.data += other.data
+        self.add_forms(other.forms)
+        self.images += other.images
+        self.with_facts += other.with_facts  # as far as each part was looked at
+        self.ungrounded += other.ungrounded
+        room = _UNGROUNDED_KEPT - len(self.first_ungrounded)
+        self.first_ungrounded += [
+            (number + before, path, said) for number, path, said in other.first_ungrounded[:room]
+        ]
         for system, count in other.systems.items():
             self._add_system(system, count, other.first_of_system[system] + before)
 
@@ -134,10 +154,32 @@ class Lines:
             firsts[key] = min(firsts.get(key, first), first)
         self._add_system(system, count, first)
 
-    def add_answers(self, texts: int, data: int) -> None:
-        """Count answers that are text, and those of them that are JSON."""
-        self.texts += texts
-        self.data += data
+    @property
+    def look_for_facts(self) -> bool:
+        """Whether more answers would tell anything: not where most have facts from elsewhere."""
+        return self.with_facts < _FACTS_SEEN or 2 * self.ungrounded < self.with_facts
+
+    @property
+    def more_ungrounded(self) -> int:
+        """How many lines that `iter_findings` would name aren't kept."""
+        few = self.ungrounded <= (1 - GROUNDED_SHARE) * self.with_facts
+        return self.ungrounded - len(self.first_ungrounded) if few else 0
+
+    def add_forms(self, forms: Mapping[str, int]) -> None:
+        """Count answers by their form."""
+        for form, count in forms.items():
+            if form in self.forms or len(self.forms) < _FORMS_KEPT:
+                self.forms[form] += count
+
+    def add_facts(self, number: int, path: str, missing: tuple[str, ...]) -> None:
+        """Remember an answer with numbers, names or quotes, and those that its prompt lacks."""
+        if not self.look_for_facts:
+            return
+        self.with_facts += 1
+        if missing:
+            self.ungrounded += 1
+            if len(self.first_ungrounded) < _UNGROUNDED_KEPT:
+                self.first_ungrounded.append((number, path, missing))
 
     def _add_system(self, system: int, count: int, number: int) -> None:
         if system in self.systems or len(self.systems) < _SYSTEMS_KEPT:
@@ -154,6 +196,10 @@ class Lines:
         yield from self._systems_differ()
         yield from self._same_lengths()
         yield from self._mixed_tasks()
+        yield from self._facts()
+        if self.images > _MOST_IMAGES:
+            said = f"{self.images:,} examples with images; {_MOST_IMAGES:,} are the maximum"
+            yield self.first_line, Finding("max-examples/images", "", said)
 
     def _heterogeneous_keys(self) -> Iterator[At]:
         for key in _OPTIONAL_KEYS:
@@ -183,11 +229,32 @@ class Lines:
                 yield line, Finding("truncated-answer", path, said)
 
     def _mixed_tasks(self) -> Iterator[At]:
-        """`mixed-tasks`: part of the answers are JSON, part are prose."""
-        total, data = self.texts, self.data
-        if total >= MIN_EXAMPLES and 0.2 * total <= data <= 0.8 * total:
-            said = f"{data} of {total} answers are JSON, the others aren't"
+        """`mixed-tasks`: answers of several forms, each with its share of the lines."""
+        total = self.forms.total()
+        counts = task_counts(self.forms)
+        named = [form for form, n in counts.most_common() if n >= _TASK_SHARE * total]
+        if total >= MIN_EXAMPLES and len(named) > 1:
+            shares = ", ".join(f"{form[:60]} {counts[form] / total:.0%}" for form in named)
+            said = f"{len(named)} forms of answer among {total:,}: {shares}"
             yield self.first_line, Finding("mixed-tasks", "", said)
+
+    def _facts(self) -> Iterator[At]:
+        """`ungrounded`: by line where they are exceptions, once where they are many."""
+        if self.with_facts < MIN_EXAMPLES or not self.ungrounded:
+            return
+        if self.ungrounded <= (1 - GROUNDED_SHARE) * self.with_facts:
+            for number, path, missing in self.first_ungrounded:
+                said = f"nowhere before the answer: {', '.join(missing)}"
+                yield number, Finding("ungrounded", path, said)
+            return
+        if self.with_facts < _ADVISED_FROM:
+            return
+        number, path, missing = self.first_ungrounded[0]
+        said = (
+            f"{self.ungrounded:,} of the {self.with_facts:,} answers with numbers, names or quotes "
+            f"that were looked at have some that stand nowhere before, here {', '.join(missing)}"
+        )
+        yield number, Finding("ungrounded/advice", path, said)
 
 
 def _repeats(prints: Prints) -> Iterator[At]:
@@ -296,8 +363,11 @@ def overlaps(
         return
     _, here, there = np.intersect1d(_column(one.prompt), _column(two.prompt), return_indices=True)
     for a, b in sorted(zip(here.tolist(), there.tolist(), strict=True)):
-        same = one.answer[a] == two.answer[b]
-        said = "this example is also" if same else "this prompt, with another answer, is also"
+        said = "this prompt, with another answer, is also"
+        if one.exact[a] == two.exact[b]:
+            said = "this example is also"
+        elif one.answer[a] == two.answer[b]:
+            said = "this example, but for case, spacing or punctuation, is also"
         finding = Finding("train-val-overlap", "", f"{said} {other_file.name}:{two.numbers[b]}")
         yield file, one.numbers[a], finding
         back = Finding("train-val-overlap", "", f"{said} {file.name}:{one.numbers[a]}")

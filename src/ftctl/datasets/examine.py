@@ -7,19 +7,30 @@ from dataclasses import dataclass
 from ftctl.datasets.fingerprints import (
     Fingerprints,
     answer_of,
+    canonical,
     estimate_tokens,
     fingerprints,
     system_print,
 )
 from ftctl.datasets.formats import CHAT, Format, format_of, second_format
 from ftctl.datasets.methods import ROWS
-from ftctl.datasets.rules import content, messages, nova, own_shapes, structure, trl
+from ftctl.datasets.rules import (
+    content,
+    grounds,
+    image_skipped,
+    messages,
+    nova,
+    own_shapes,
+    structure,
+    trl,
+)
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import privacy, privacy_of_text
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, kind, read_example
-from ftctl.datasets.shapes import is_data
+from ftctl.datasets.shapes import form_of
 
 MAX_EXAMPLE_TOKENS = 65_536  # source: OpenAI's fine-tuning guide; longer ones are cut at the end
+TRL_TOKENS = 1024  # source: TRL 1.16's SFTConfig.max_length, which cuts at the end
 _GEMINI_TOKENS = 131_072  # source: Gemini's page on tuning data
 # The estimate is at most this much above the truth (Hindi), so only beyond it are we sure.
 _WORST_OVERCOUNT = 2.5
@@ -42,18 +53,23 @@ class ChatLine:
         system: The hash of its system messages; 0 when there are none.
         keys: Keys of the row beside `messages`.
         label_like: Whether the answer is text short enough for a label.
-        data: Whether the answer is JSON; None when it isn't text, or empty.
+        form: What the answer looks like, see `shapes.form_of`; "" when it isn't text, or empty.
         open_length: Characters of an answer that ends without punctuation; 0 of any other.
         answer_path: Where the answer stands.
+        image: Whether a message holds an image.
+        grounds: What of the answer stands nowhere before it; None when it has nothing of the kind,
+            or nobody asks.
     """
 
     prints: Fingerprints | None
     system: int
     keys: frozenset[str]
     label_like: bool
-    data: bool | None
+    form: str
     open_length: int
     answer_path: str
+    image: bool = False
+    grounds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +98,11 @@ class Asked:
     Attributes:
         method: How the model will be tuned.
         duplicates: Whether lines will be compared with each other.
-        scan: Whether personal data and secrets are looked for.
+        scan: Whether personal data and secrets are looked for, and what answers have from nowhere.
         tokens: Whether tokens are counted.
         nova: Whether what only Nova refuses is looked for, of which even plain rows have some.
+        most_tokens: Above so many, as far as they are estimated, an example is too long for
+            somebody who is asked.
     """
 
     method: str = "sft"
@@ -92,6 +110,7 @@ class Asked:
     scan: bool = True
     tokens: bool = True
     nova: bool = False
+    most_tokens: int = MAX_EXAMPLE_TOKENS
 
 
 EVERYTHING = Asked()
@@ -139,9 +158,9 @@ def _examine(data: bytes, ended: bool, asked: Asked) -> Examined:
         findings += rule(example)
     findings += private
     tokens = 0
-    if asked.tokens or len(data) > MAX_EXAMPLE_TOKENS:
+    if asked.tokens or len(data) > asked.most_tokens:
         tokens, prompt_tokens = estimate_tokens(example)
-        findings += _too_long(tokens, prompt_tokens)
+        findings += _too_long(tokens, prompt_tokens, asked.most_tokens)
     chat = None if broken else _chat_line(example, findings, asked)
     return Examined(tuple(findings), True, found, chat, tokens)
 
@@ -178,13 +197,20 @@ def _not_object(value: object) -> Finding:
     return Finding(key, "", f"the line is {kind(value)}, not an object")
 
 
-def _too_long(tokens: int, prompt_tokens: int) -> list[Finding]:
-    if tokens <= MAX_EXAMPLE_TOKENS:
+def _too_long(tokens: int, prompt_tokens: int, most_tokens: int) -> list[Finding]:
+    if tokens <= most_tokens:
         return []
-    sure = prompt_tokens > MAX_EXAMPLE_TOKENS * _WORST_OVERCOUNT
     said = f"about {tokens:,} tokens, {prompt_tokens:,} before the answer"
-    key = "too-long/prompt" if sure else "too-long"
-    found = [Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept")]
+    found = []
+    if most_tokens == TRL_TOKENS:
+        sure = prompt_tokens > TRL_TOKENS * _WORST_OVERCOUNT
+        key = "too-long/trl-prompt" if sure else "too-long/trl"
+        goes = "nothing of the answer is" if sure else f"what comes after {TRL_TOKENS:,} isn't"
+        found.append(Finding(key, "messages", f"{said}; {goes} kept"))
+    if tokens > MAX_EXAMPLE_TOKENS:
+        sure = prompt_tokens > MAX_EXAMPLE_TOKENS * _WORST_OVERCOUNT
+        key = "too-long/prompt" if sure else "too-long"
+        found.append(Finding(key, "messages", f"{said}; {MAX_EXAMPLE_TOKENS:,} are kept"))
     if tokens > _GEMINI_TOKENS:
         said = f"about {tokens:,} tokens; {_GEMINI_TOKENS:,} are taken"
         found.append(Finding("too-long/131072", "messages", said))
@@ -208,10 +234,22 @@ def _chat_line(example: Example, findings: list[Finding], asked: Asked) -> ChatL
         system=system_print(example),
         keys=frozenset(example.row) - {"messages"},
         label_like=answer is not None and len(answer) <= LABEL_CHARACTERS,
-        data=is_data(answer) if answer else None,
+        form=form_of(answer.lstrip()) if answer else "",
         open_length=open_length,
         answer_path=path,
+        image=image_skipped.has_image(example),
+        grounds=_grounds(example, answer, path) if asked.scan and answer else None,
     )
+
+
+def _grounds(example: Example, answer: str, path: str) -> tuple[str, ...] | None:
+    found = grounds.items(answer)
+    if not found:
+        return None
+    before = [text for at, _, text in example.iter_texts() if at != path]
+    if tools := example.row.get("tools"):
+        before.append(canonical(tools))
+    return grounds.told(found, before)
 
 
 def open_characters(answer: str) -> int:

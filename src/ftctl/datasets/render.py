@@ -119,6 +119,15 @@ def prompt_text(
     return before + found
 
 
+def whole_text(tokenizer: Tokenizer, messages: Sequence[Message], tools: object = None) -> str:
+    """All messages as the template writes them, and nothing after them.
+
+    Raises:
+        DataInvalid: the template refuses the messages.
+    """
+    return _rendered(tokenizer, messages, tools, opening=False)
+
+
 def render(
     tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Any] | None = None
 ) -> Rendered:

@@ -10,6 +10,8 @@ _SQL = re.compile(
     r"\s*(?:select|insert|update|delete|create|with)\b.*\b(?:from|into|set|table|as)\b",
     re.IGNORECASE | re.DOTALL,
 )
+ODD_STARTS = frozenset("{[`sSiIuUdDcCwW")  # of JSON, code and SQL: all else is text
+_SQL_WORD = re.compile(r"(?:select|insert|update|delete|create|with)\b", re.IGNORECASE)
 
 _OCCUPIED = 0.02  # share of the texts below which a length is a gap between two kinds of them
 _ALIKE_KEYS = 0.5  # share of their keys that two JSON objects of one task have in common
@@ -45,15 +47,19 @@ def shape_of(answer: str) -> str:
     return f"text-{4 ** int(math.log(words, 4) + 1e-9)}"
 
 
-def is_data(answer: str) -> bool:
-    """Whether an answer is a JSON object or list."""
-    if answer.lstrip()[:1] not in ("{", "["):
-        return False
-    try:
-        json.loads(answer)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def form_of(answer: str) -> str:
+    """The form of an answer as its beginning tells it: like `shape_of`, but `text` of any length.
+
+    Args:
+        answer: Without space before it.
+    """
+    start = answer[:1]
+    if start == "`":
+        return "code" if answer.startswith("```") else "text"
+    if start not in ODD_STARTS or not (start in "{[" or _SQL_WORD.match(answer)):
+        return "text"
+    shape = shape_of(answer)
+    return "text" if shape.startswith("text-") else shape
 
 
 def families(counts: Counter[str]) -> float:

@@ -1,24 +1,22 @@
 """What a run of a file's lines shows, small enough to be handed between processes."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw, UnsetType
 
 from ftctl.datasets.across import Lines
 from ftctl.datasets.examine import (
-    EVERYTHING,
     LABEL_CHARACTERS,
-    MAX_EXAMPLE_TOKENS,
-    Asked,
+    TRL_TOKENS,
     Examined,
     breaks_off,
     examine,
     open_characters,
 )
 from ftctl.datasets.fast import clean, screen
+from ftctl.datasets.fast.options import Options
 from ftctl.datasets.fast.rows import (
     Answer,
     PlainRow,
@@ -36,40 +34,20 @@ from ftctl.datasets.fingerprints import (
 )
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import Line
+from ftctl.datasets.rules import grounds
 from ftctl.datasets.rules.huge_line import huge, of_outline
 from ftctl.datasets.rules.nova import RESERVED
 from ftctl.datasets.rules.types import Finding, read_example
 from ftctl.datasets.scan import has_long_number
-from ftctl.datasets.shapes import is_data
+from ftctl.datasets.shapes import ODD_STARTS, form_of
 from ftctl.datasets.tokens.tally import Counting, Tally
-from ftctl.datasets.tokens.types import TokenCounter
 
 _NO_KEYS: frozenset[str] = frozenset()
 _ALONE = ("", _NO_KEYS)  # no system prompt, no keys
+_OF_TRL = {"too-long": "too-long/trl", "too-long/prompt": "too-long/trl-prompt"}
 _CHAT_SO_FAR = (None, CHAT)
 _strip = str.strip
 _KEYS = (b'"messages"', b'"role"', b'"content"')  # all that a plain row has
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How lines are looked at.
-
-    Attributes:
-        asked: What is looked for.
-        kept: How many findings are kept of each row of the rule table; all are counted.
-        nine: Whether ids of tool calls that aren't nine letters and digits matter.
-        fast: False to let every line take every rule, whatever it looks like.
-        counter: Counts tokens as the model's tokenizer does; None to estimate them.
-        limit: How many tokens of an example the model keeps, as far as that is known.
-    """
-
-    asked: Asked = EVERYTHING
-    kept: int = 50
-    nine: bool = True
-    fast: bool = True
-    counter: TokenCounter | None = None
-    limit: int | None = None
 
 
 class Part:
@@ -108,9 +86,6 @@ class Part:
         for piece in pieces:
             if isinstance(piece, Line):
                 self._long(piece)
-                self.lines_read += 1
-                if self._counting is not None:
-                    self._cut(self._counting.add_long(piece))
                 continue
             lines = piece.split(b"\n")
             ended = not lines[-1]
@@ -126,13 +101,23 @@ class Part:
                     self.slow(i, line, ended=ended or i < len(lines) - 1)
             if self._counting is not None:
                 self._cut(self._counting.add(lines, rows))
+            self._template(lines, self.lines_read + 1)
             self.lines_read += len(lines)
         if self._counting is not None:
             self._cut(self._counting.flush())
 
     def _cut(self, cuts: Iterable[tuple[int, Finding]]) -> None:
         for number, finding in cuts:
-            self._add(number, finding)
+            key = _OF_TRL.get(finding.key) if self._options.limit == TRL_TOKENS else None
+            self._add(number, finding._replace(key=key or finding.key))
+
+    def _template(self, lines: Sequence[bytes], first: int) -> None:
+        template = self._options.template
+        if template is None:
+            return
+        for number, line in enumerate(lines, first):
+            for finding in template.findings(line):
+                self._add(number, finding)
 
     def slow(self, index: int, line: bytes, *, ended: bool) -> None:
         """Apply every rule to a line of a block."""
@@ -142,6 +127,15 @@ class Part:
         )
 
     def _long(self, line: Line) -> None:
+        """A line by itself, with its tokens."""
+        self._look_at_long(line)
+        self.lines_read += 1
+        if self._counting is not None:
+            self._cut(self._counting.add_long(line))
+        if line.whole:
+            self._template([line.data], self.lines_read)
+
+    def _look_at_long(self, line: Line) -> None:
         number = self.lines_read + 1
         if line.whole or line.outline:
             data = line.data if line.whole else line.outline
@@ -227,7 +221,8 @@ class _Block:
         self._private = screen.private_lines(data) if self._scan else set()
         self.rows = list(map(_decoded, lines))
         self._find_repeated_keys(data)
-        self._texts = self._data = 0  # answers that are text, and JSON among them
+        self._texts = 0  # answers that are plain text
+        self._forms: Counter[str] = Counter()  # of all others
         # By system prompt and keys beside messages: how many clean lines, and the first.
         self._alike: dict[tuple[str, frozenset[str]], tuple[int, int]] = {}
 
@@ -268,7 +263,7 @@ class _Block:
             system = hash_of(prompt) if prompt else 0
             part.lines.add_alike(first, count, system=system, keys=keys)
             part.add_clean(count)
-        part.lines.add_answers(self._texts, self._data)
+        part.lines.add_forms(self._forms + Counter(text=self._texts))
 
     def _plain(self, i: int, messages: list[System | User | Answer]) -> bool:
         """Count a row if it is clean."""
@@ -280,7 +275,11 @@ class _Block:
         if (self._scan or i in self._wary) and not self._harmless(i, said):
             return False
         kind = (said[0], _NO_KEYS) if len(said) % 2 else _ALONE
-        return self._clean(i, said, 0, len(said), said[-1], kind)
+        if not self._clean(i, said, 0, len(said), said[-1], kind):
+            return False
+        if self._scan and self._part.lines.look_for_facts:
+            self._facts(i, len(said) - 1, said[-1], said[:-1], UNSET)
+        return True
 
     def _with_tools(self, i: int) -> bool:
         """Count a line that may hold tools, if it is one and clean."""
@@ -297,7 +296,21 @@ class _Block:
         first, answer = row.messages[0], row.messages[-1].content
         kind = (first.content if isinstance(first, System) else "", _keys(row))
         said = answer if isinstance(answer, str) else ""
-        return self._clean(i, talk.billed, talk.declared, len(row.messages), said, kind)
+        if not self._clean(i, talk.billed, talk.declared, len(row.messages), said, kind):
+            return False
+        if said and self._scan and self._part.lines.look_for_facts:
+            self._facts(i, len(row.messages) - 1, said, talk.texts[:-1], row.tools)
+        return True
+
+    def _facts(
+        self, i: int, place: int, answer: str, before: list[str], tools: Raw | UnsetType
+    ) -> None:
+        """Remember what an answer has that stands nowhere before it, if it has any facts."""
+        if found := grounds.items(answer):
+            if not isinstance(tools, UnsetType):
+                before = [*before, bytes(tools).decode()]
+            missing = grounds.told(found, before)
+            self._part.lines.add_facts(self._before + i, f"messages[{place}].content", missing)
 
     def _clean(
         self,
@@ -319,10 +332,11 @@ class _Block:
             kind: The system prompt, and the keys beside `messages`.
         """
         tokens = 0
-        if self._asked.tokens or len(self._lines[i]) > MAX_EXAMPLE_TOKENS:
+        most_tokens = self._asked.most_tokens
+        if self._asked.tokens or len(self._lines[i]) > most_tokens:
             tokens = -(-(clean.size_bytes(billed) + declared) // BYTES_PER_TOKEN)
             tokens += TOKENS_PER_MESSAGE * count
-            if tokens > MAX_EXAMPLE_TOKENS:
+            if tokens > most_tokens:
                 return False
         part = self._part
         if answer:
@@ -331,9 +345,10 @@ class _Block:
                     return False
                 path = f"messages[{count - 1}].content"
                 part.lines.add_open(length, self._before + i, path)
-            self._texts += 1
-            if answer[0] in "{[":
-                self._data += is_data(answer)
+            if answer[0] in ODD_STARTS:
+                self._forms[form_of(answer)] += 1
+            else:
+                self._texts += 1
         seen = self._alike.get(kind)
         self._alike[kind] = (seen[0] + 1, seen[1]) if seen else (1, self._before + i)
         part.format = CHAT

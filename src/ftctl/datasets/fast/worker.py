@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from ftctl.datasets.fast.part import Options, Part
+from ftctl.datasets.fast.options import Options
+from ftctl.datasets.fast.part import Part
 from ftctl.datasets.read import read_range
 
 

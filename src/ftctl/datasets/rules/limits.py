@@ -25,6 +25,7 @@ _FEWEST = {
     "rft": {"min-examples/100": 100},
 }
 _ADVISED_BY_VENDORS = 100
+_PILOT_EXAMPLES = 10_000
 _MOST = {"max-examples/20k": 20_000, "max-examples/1m": 10**6, "max-examples/3m": 3 * 10**6}
 _MOST_VALIDATION = 5000  # Gemini
 _NOVA_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -64,6 +65,8 @@ def example_count(count: int, method: str = "sft") -> Iterator[Finding]:
     for key, limit in (_FEWEST[""] | _FEWEST.get(method, {})).items():
         if count < limit:
             yield Finding(key, "", f"{said}; {limit} is the minimum")
+    if count > _PILOT_EXAMPLES:
+        yield Finding("many-examples/advice", "", f"{said} cost much to find out with")
     for key, limit in _MOST.items():
         if count > limit:
             yield Finding(key, "", f"{said}; {limit:,} is the maximum")

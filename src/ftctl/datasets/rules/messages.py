@@ -1,6 +1,6 @@
 """Every rule on the messages of a conversation and what stands beside them, in order."""
 
-from ftctl.datasets.rules import content, structure, tool_calls, tools
+from ftctl.datasets.rules import content, image_skipped, structure, tool_calls, tools
 from ftctl.datasets.rules.types import Example
 
 # What they look at is in the messages of any conversation.
@@ -10,6 +10,7 @@ TALK_RULES = (
     content.empty,
     content.parts,
     content.images,
+    image_skipped.skipped,
     content.weights,
 )
 RULES = (*TALK_RULES, *tools.RULES, *tool_calls.RULES)

@@ -14,6 +14,7 @@ COLUMNS = (
     *("gemini", "bedrock"),
     "local",
 )
+AUTOTRAIN = "autotrain"  # a column of its own that no row spells out: see `Rule.autotrain`
 ERROR = "EEEE EEE E EE EE E"  # everybody refuses it
 WARNING = "WWWW WWW W WW WW W"
 UNVERIFIED = "unverified: no vendor text says so; reported because it is likely a mistake"
@@ -29,6 +30,8 @@ SOURCES = {
     "gemini": "pages on tuning data, for the file as converted",
     "bedrock": "Nova's data page, AWS's checker for Nova, for the file as converted",
     "local": "chat templates, TRL 1.16 and the loader of `datasets`, run",
+    "autotrain": "AutoTrain Advanced 0.8.36, read, dormant since 2025-01; where it adds nothing of "
+    "its own, what TRL and the loader do",
 }
 
 
@@ -44,6 +47,8 @@ class Rule(NamedTuple):
         certain: Whether `data check --fix` mends it.
         source: Where it is written, where that isn't the columns'.
         as_of: When it was read or run.
+        autotrain: The letter of AutoTrain, where it isn't Hugging Face's: its loader and trainer
+            are the same, years older.
     """
 
     severities: str
@@ -53,8 +58,10 @@ class Rule(NamedTuple):
     certain: bool = False
     source: str = ""
     as_of: date = READ
+    autotrain: str = ""
 
     @property
     def letters(self) -> dict[str, str]:
         """The letter of each column."""
-        return dict(zip(COLUMNS, self.severities.replace(" ", ""), strict=True))
+        letters = dict(zip(COLUMNS, self.severities.replace(" ", ""), strict=True))
+        return letters | {AUTOTRAIN: self.autotrain or letters["huggingface"]}

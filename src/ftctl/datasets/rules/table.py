@@ -20,7 +20,7 @@ Severity = Literal["error", "warning"]
 USUAL = ("openai", "mistral", "local")  # whose rules are applied when nobody is named
 PROVIDERS = (
     *("openai", "azure", "mistral", "huggingface", "together", "fireworks"),
-    *("gemini", "bedrock", "local"),
+    *("gemini", "bedrock", "local", "autotrain"),
 )
 GENERATIONS = ("mistral-v3", "mistral-v7", "mistral-v11")  # of Mistral's tokenizer
 

@@ -66,6 +66,21 @@ ROWS: dict[str, Rule] = {
         "keep the best 3,000,000",
         "3,000,000",
     ),
+    "max-examples/images": Rule(
+        "W--W --- - -- -- -",
+        "more examples with images than these vendors train on",
+        "keep the best 50,000",
+        "50,000 with images",
+        source="vision guides",
+    ),
+    "many-examples/advice": Rule(
+        "---- --- - -- -- -",
+        "so many examples that a pilot on fewer pays",
+        "tune on 1,000 and on 5,000 of them first and score both on the same held-out rows "
+        "(ftctl data split, ftctl eval): where the score no longer rises, more rows bring cost "
+        "and no quality",
+        "10,000",
+    ),
     "validation-size": Rule(
         "---- WWW - -- -- -",
         "a validation file that is too large",
@@ -89,6 +104,23 @@ ROWS: dict[str, Rule] = {
         "a prompt so long that nothing of the answer is left",
         "shorten the prompt: no token of the answer would be left",
         "65,536 tokens at OpenAI; elsewhere the base's",
+    ),
+    "too-long/trl": Rule(
+        "---- --- W -- -- -",
+        "an example that TRL cuts at the end, without a word",
+        "shorten it, or let more be kept: ftctl submit --set max_length=N (as far as the base and "
+        "the GPU go)",
+        "1,024 tokens unless max_length is set",
+        source="TRL 1.16's SFTConfig, read; AutoTrain packs examples and cuts none",
+        autotrain="-",
+    ),
+    "too-long/trl-prompt": Rule(
+        "---- --- E -- -- -",
+        "a prompt so long that TRL keeps nothing of the answer",
+        "shorten the prompt, or let more be kept: ftctl submit --set max_length=N",
+        "1,024 tokens unless max_length is set",
+        source="TRL 1.16's SFTConfig, read",
+        autotrain="-",
     ),
     "too-long/131072": Rule(
         "---- --- - -- W- -",
@@ -150,6 +182,34 @@ ROWS: dict[str, Rule] = {
         "write it otherwise, such as in lower case",
         "System: User: Bot: Assistant: Thought: [EOS] <image> <video> <unk>",
         source="AWS's checker for Nova; its page names fewer",
+    ),
+    "template-alternation": Rule(
+        "---- --- E -- -- E",
+        "messages that the target's own chat template refuses, rewrites or leaves out",
+        "bring the messages into the order that the template takes, or take another base model",
+        source="the template itself, run (--model FOLDER)",
+    ),
+    "template-empty": Rule(
+        "---- --- E -- -- E",
+        "an answer that the target's own chat template renders to nothing",
+        "write an answer that the template keeps (not only reasoning, not only calls it doesn't "
+        "know), or take another base model",
+        source="the template itself, run (--model FOLDER)",
+    ),
+    "ungrounded": Rule(
+        WARNING,
+        "an answer with numbers, names, dates or quotes that stand nowhere before it, in a file "
+        "whose other answers are taken from their prompts",
+        "see whether they were made up: correct the answer, or put the source into the prompt. "
+        "Only spelling is compared: what is computed, translated or well known is found as well",
+        source="ours",
+    ),
+    "ungrounded/advice": Rule(
+        "---- --- - -- -- -",
+        "a file in which many answers bring facts that their prompts lack",
+        "if a document should supply them, put it into the prompt, in training as in use: tuning "
+        "teaches form well and facts badly. If they are computed or common knowledge, it is fine",
+        source="ours",
     ),
     "pii": Rule(
         WARNING,

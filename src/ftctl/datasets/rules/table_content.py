@@ -132,6 +132,15 @@ ROWS: dict[str, Rule] = {
     "image-source/s3": Rule(
         "E--E ??? - EE E- E", "an image by s3://", "give an https:// or a data: URL"
     ),
+    "image-skipped": Rule(
+        "W--W --- - -- -- -",
+        "an image for which the vendor leaves out the row without a word, as far as the row shows: "
+        "a link that nobody else can open or that runs out; a question about who somebody is, "
+        "about children, faces or a CAPTCHA",
+        "put the image into the row (a data: URL), or leave the example out yourself; pictures of "
+        "people are left out too, and only looking at them tells",
+        source="vision guides; what a picture shows and whether a link is dead isn't looked at",
+    ),
     "audio": Rule("EEEE E-- E EE -E E", "audio", "write down what is said, or drop the example"),
     "weight": Rule(
         "E--E EEE W EE -- W",

@@ -58,11 +58,13 @@ ROWS: dict[str, Rule] = {
         "EEEE EEE - EE EE -",
         "a format that TRL reads as it is",
         "ftctl data convert FILE -o NEW writes chat examples",
+        autotrain="W",
     ),
     "format/instruction": Rule(
         "EEEE EEE - -E EE -",
         "prompt and completion, or plain text",
         "ftctl data convert FILE -o NEW writes chat examples",
+        autotrain="W",
     ),
     "format/convertible": Rule(
         "EEEE EEE E EE EE W",
@@ -78,6 +80,13 @@ ROWS: dict[str, Rule] = {
         "EEEE EEE E EE E- E",
         "Bedrock's own format",
         'write chat examples: {"messages": [...]}',
+    ),
+    "column-mapping": Rule(
+        "---- --- - -- -- -",
+        "columns that AutoTrain has to be told by name",
+        "`ftctl export ID --to autotrain-yaml` writes the mapping for chat examples",
+        source="AutoTrain Advanced 0.8.36, read",
+        autotrain="W",
     ),
     "gemini-row": Rule(
         "---- --- - -- E- -",

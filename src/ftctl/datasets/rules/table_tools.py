@@ -103,8 +103,10 @@ ROWS: dict[str, Rule] = {
     ),
     "tools-unsupported": Rule(
         "---- --- - -- -E -",
-        "tools in examples for Nova",
-        "drop the tools, or tune elsewhere; Nova 2's page says that they may fail",
-        source="Nova's data page; AWS's checker lets them pass",
+        "tools in examples for Nova or AutoTrain",
+        "drop the tools, or tune elsewhere; Nova 2's page says that they may fail, AutoTrain never "
+        "shows them to the model",
+        source="Nova's data page; AWS's checker lets them pass. AutoTrain's code",
+        autotrain="E",
     ),
 }

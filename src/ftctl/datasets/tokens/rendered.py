@@ -16,7 +16,7 @@ from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import Cut, ExampleTokens, LineTokens, TokenCounter, made_again
 from ftctl.errors import DataInvalid
 
-_ONE_AT_A_TIME = threading.Lock()  # tokenizers of transformers fail when two threads use them
+ONE_AT_A_TIME = threading.Lock()  # tokenizers of transformers fail when two threads use them
 
 
 class RenderedCounter(TokenCounter):
@@ -48,7 +48,7 @@ class RenderedCounter(TokenCounter):
     def count_lines(
         self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
     ) -> LineTokens:
-        with _ONE_AT_A_TIME:
+        with ONE_AT_A_TIME:
             found = [self._count_row(row) for row in map(decoded, lines)]
         inexact = sum(not tokens.exact for tokens in found)
         return LineTokens([t.total for t in found], [t.trained for t in found], inexact)
