@@ -169,3 +169,27 @@ def test_a_row_that_cannot_be_converted_is_named_and_nothing_sent(
     assert "ftctl data convert" in ran.stderr
     assert list((clean_environment / "converted").iterdir()) == []
     assert not (clean_environment / "mistralish").exists()
+
+
+def test_forgetting_drops_the_converted_copies_that_no_other_job_uses(
+    cli: Cli, tmp_path: Path, clean_environment: Path
+) -> None:
+    data = write_calls(tmp_path / "train.jsonl")
+    held_out = write_calls(tmp_path / "held-out.jsonl", asker="We")
+    both = submitted(cli, data, "--validation", held_out)
+    alone = submitted(cli, data)
+    first, second = (
+        cli("migrate", old, "--to", "mistralish", "--yes", "--json").json()["job"]
+        for old in (both, alone)
+    )
+    shared, only = Path(first["spec"]["data"]), Path(first["spec"]["validation"])
+    assert second["spec"]["data"] == str(shared)
+    folder = clean_environment / "converted"
+    assert set(folder.iterdir()) == {shared, only}
+    for job, left in ((first, {shared}), (second, set())):
+        assert cli("cancel", job["id"]).returncode in (0, 1)
+        ran = cli("forget", job["id"])
+        assert ran.returncode == 0, ran.stderr
+        assert set(folder.iterdir()) == left
+    assert data.exists()
+    assert held_out.exists()

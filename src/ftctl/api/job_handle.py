@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.admission import quote_for, require_affordable, require_route, require_valid
+from ftctl.api.converted_copies import drop_converted
 from ftctl.api.model_handle import TunedModelHandle
 from ftctl.config import Settings, load_settings
 from ftctl.errors import IllegalMove, JobFailed, NotFound, OverMaxCost, Unsupported
@@ -214,16 +215,19 @@ class Job:
     def forget(self) -> None:
         """Delete what the job left at its provider: files, and the tuned model.
 
+        Copies of its data that were converted for that provider go too, unless another job uses
+        them.
+
         Raises:
             IllegalMove: it hasn't ended.
         """
         if not self.refresh().state.terminal:
             raise IllegalMove(f"{self.id} is {self.state}", hint=f"ftctl cancel {self.id}")
-        if self.record.remote_id is None:  # nothing of it ever left
-            return
-        self._provider().forget(self.record.remote_id)
+        if self.record.remote_id is not None:
+            self._provider().forget(self.record.remote_id)
         gone = {"provider": self.record.provider, "remote_id": self.record.remote_id}
         with open_store(self._settings) as store:
+            drop_converted(store, self.record, self._settings.home)
             store.audit("forgotten", gone, job_id=self.id)
 
     def _look(self, store: Store, provider: Provider) -> JobRecord:

@@ -11,7 +11,8 @@ from ftctl.cli.render import Output
 def command(out: Output, job_id: str) -> None:
     """Delete what a job left at its provider: files, run folder, tuned model.
 
-    What you fetched, and the job's record here, stay.
+    Copies of its data that were converted for that provider go as well, unless another job uses
+    them. What you fetched, your own files and the job's record here stay.
 
     Example: ftctl forget job-7f3k2m9xab
     """
