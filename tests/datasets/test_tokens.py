@@ -11,7 +11,7 @@ from ftctl.datasets.tokens.mistral import shipped_file
 from ftctl.datasets.tokens.new_code_points import RANGES, with_new_code_points
 from ftctl.datasets.tokens.pieces import iter_pieces
 from ftctl.datasets.tokens.tally import Tally
-from ftctl.datasets.tokens.texts import EstimateCounter
+from ftctl.datasets.tokens.texts import EstimateCounter, plain_rows
 from ftctl.datasets.tokens.types import count_example
 from ftctl.errors import UsageError
 
@@ -85,6 +85,24 @@ def test_the_limit_is_the_catalogs_or_openais_own() -> None:
     assert max_example_tokens("gpt-4.1-2025-04-14", "openai") == 65_536
     assert max_example_tokens("ft:gpt-4o:org::id") == 65_536
     assert max_example_tokens("nobody-knows-it") is None
+
+
+def test_lines_are_decoded_one_by_one_whatever_stands_on_them() -> None:
+    row = b'{"messages":[{"role":"user","content":"x"}]}'
+    begun, ended = b'{"messages":[{"role":"user",', b'"content":"x"}]}'
+    open_, closed = row[:-2], row[-2:]
+    for lines, plain in (
+        ([], []),
+        ([row, row], [True, True]),
+        ([row + b"\r", b" " + row], [True, True]),
+        ([row, b"", row], [True, False, True]),
+        ([row + row, b""], [False, False]),
+        ([row + row, row, b"{}"], [False, True, False]),
+        ([begun, ended, row + row], [False, False, False]),
+        ([open_, closed, row + row], [False, False, False]),
+        ([row, b"[1]"], [True, False]),
+    ):
+        assert [found is not None for found in plain_rows(lines)] == plain
 
 
 def test_where_the_bases_context_is_the_limit_it_is_the_catalogs_or_the_folders(

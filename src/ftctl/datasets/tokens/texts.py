@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from ftctl.datasets.fast import screen
 from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plain
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.types import JsonObject
@@ -336,11 +337,12 @@ def _between(ends: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.i
 
 def plain_rows(lines: Sequence[bytes]) -> list[PlainRow | None]:
     """Lines of nothing but messages of role and text, decoded; None in the place of any other."""
-    # At once where all are: it passes over blank lines and takes two objects on one, so that
-    # either has to be ruled out.
-    if all(map(bytes.strip, lines)):
+    # At once where all are. What decodes them looks for no line's end, so every line must begin and
+    # end as an object does: then none goes on in the next, and two on a line are one row too many.
+    data = b"\n".join(lines)
+    if data[:1] + data[-1:] == b"{}" and screen.count(data, b"}\n{") == len(lines) - 1:
         try:
-            rows = _decode_lines(b"\n".join(lines))
+            rows = _decode_lines(data)
         except (ValueError, RecursionError):
             rows = []
         if len(rows) == len(lines):
