@@ -1,5 +1,6 @@
 """CSV and Parquet: read by any names, each fault with its line; what is written comes back."""
 
+import contextlib
 import datetime
 import gzip
 import json
@@ -257,6 +258,37 @@ def test_csv_refuses_what_it_could_not_tell_apart(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tables")
+
+
+PIECES = (b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\x00", b"[1]", b"prompt", b"label")
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=40) | st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join))
+def test_any_bytes_in_csv_give_a_report_or_say_why_not(data: bytes, folder: Path) -> None:
+    with contextlib.suppress(UsageError):
+        done, _ = from_csv(folder, b"prompt,completion\n" + data)
+        assert done.ok != bool(done.issues)
+    with contextlib.suppress(UsageError):
+        from_csv(folder, data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=5))
+def test_a_damaged_parquet_file_gives_a_report_or_says_why_not(
+    places: list[tuple[float, int]], folder: Path
+) -> None:
+    file, out = folder / "damaged.parquet", folder / "damaged.jsonl"
+    columns = {"prompt": ["a", "b\u00e9"] * 20, "completion": ["c"] * 40, "label": [True] * 40}
+    pq.write_table(pa.table(columns), file, compression="none")
+    data = bytearray(file.read_bytes())
+    for place, byte in places:
+        data[int(place * len(data))] = byte
+    file.write_bytes(data)
+    out.unlink(missing_ok=True)
+    with contextlib.suppress(UsageError):
+        done = convert(file, out, Wish(target="trl"))
+        assert done.ok == out.exists()
 
 
 @pytest.mark.parametrize("table", ["csv", "parquet"])

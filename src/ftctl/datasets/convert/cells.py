@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 from ftctl.datasets.convert.rows import UNWRITABLE
+from ftctl.datasets.convert.sharegpt import SPEAKERS
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.types import JsonObject, shown
 from ftctl.errors import UsageError
@@ -22,12 +23,7 @@ TRUTHS = frozenset({"label", "kto_tag", "parallel_tool_calls", "only_last"})
 NEEDED = frozenset({"prompt", "completion", "chosen", "rejected", "text", "instruction", "output"})
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _NO_VALUE = object()
-SPEAKERS = frozenset(
-    {
-        *("system", "developer", "user", "assistant", "tool", "function"),
-        *("human", "gpt", "model", "bot", "function_call", "observation"),
-    }
-)
+_SPEAKERS = SPEAKERS.keys() | {"developer", "function"}
 
 
 class UnreadableCellError(Exception):
@@ -80,7 +76,7 @@ def _is_message(item: object) -> bool:
     if not isinstance(item, dict):
         return False
     speaker = item.get("role", item.get("from"))
-    if not isinstance(speaker, str) or speaker.strip().lower() not in SPEAKERS:
+    if not isinstance(speaker, str) or speaker.strip().lower() not in _SPEAKERS:
         return False
     return any(key in item for key in ("content", "value", "tool_calls", "function_call", "text"))
 

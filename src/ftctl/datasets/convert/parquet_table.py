@@ -50,7 +50,6 @@ class ParquetRows:
 
     def __init__(self, path: Path, fields: dict[str, str]) -> None:
         try:
-            import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError:
             raise ExtraMissing("arrow", "reading Parquet") from None
@@ -59,7 +58,7 @@ class ParquetRows:
             self.size_bytes = path.stat().st_size
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
-        except (pa.ArrowException, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a damaged file makes it fail in any way
             raise _damaged(path, error) from None
         self._columns = named(path, self._file.schema_arrow.names, fields)
         of = self._file.metadata
@@ -92,7 +91,7 @@ class ParquetRows:
                 for i in range(batch.num_rows):
                     self._read += 1
                     yield self._row(batch, i)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(self._path, error) from None
 
     def _row(self, batch: "pa.RecordBatch", place: int) -> Row:
@@ -104,6 +103,10 @@ class ParquetRows:
                     value = field_value(field, value)
             except UnreadableCellError as error:
                 return Row(self._read, field, None, str(error))
+            except UnicodeDecodeError:
+                return Row(self._read, field, None, "bytes that aren't UTF-8")
+            except (ValueError, OverflowError) as error:  # days and times that Python hasn't
+                return Row(self._read, field, None, f"a value that can't be read ({error})")
             if value is not None:
                 made[field] = value
         return Row(self._read, "", with_system(made) if "system" in self._columns else made)

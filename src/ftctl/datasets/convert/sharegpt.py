@@ -21,7 +21,7 @@ from ftctl.datasets.convert.says import Says
 from ftctl.datasets.convert.tools import arguments_object, read_tool_list, write_function
 from ftctl.datasets.rules.types import JsonObject, kind, shown
 
-_SPEAKERS: dict[str, Role] = {
+SPEAKERS: dict[str, Role] = {
     "system": "system",
     "human": "user",
     "user": "user",
@@ -77,7 +77,7 @@ class _TurnReader:
         self._notes.unknown(turn, frozenset({"from", "value", "role", "content"}), path)
         by, said = ("from", turn.get("value")) if "from" in turn else ("role", turn.get("content"))
         speaker = turn.get(by)
-        role = _SPEAKERS.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+        role = SPEAKERS.get(speaker.strip().lower()) if isinstance(speaker, str) else None
         if role is None:
             raise CannotCarryError(f"{path}.{by}", f"unknown speaker {shown(speaker)}")
         if not isinstance(said, str):
