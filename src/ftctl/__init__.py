@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ftctl.api.job_handle import Job, get_job, jobs, watch
     from ftctl.api.migrating import migrate
     from ftctl.api.model_handle import chat
+    from ftctl.api.piloting import pilot
     from ftctl.api.probing import probe
     from ftctl.api.submitting import submit
     from ftctl.errors import FtctlError
@@ -34,6 +35,7 @@ _HOMES = {
     "get_job": "ftctl.api.job_handle",
     "jobs": "ftctl.api.job_handle",
     "migrate": "ftctl.api.migrating",
+    "pilot": "ftctl.api.piloting",
     "probe": "ftctl.api.probing",
     "submit": "ftctl.api.submitting",
     "watch": "ftctl.api.job_handle",
@@ -52,6 +54,7 @@ __all__ = [
     "get_job",
     "jobs",
     "migrate",
+    "pilot",
     "probe",
     "submit",
     "watch",

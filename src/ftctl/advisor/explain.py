@@ -6,6 +6,7 @@ from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
 from ftctl.advisor.latency import late, probe_of
 from ftctl.advisor.money import usd_text
+from ftctl.advisor.quality import pilot_note, pilot_of
 from ftctl.advisor.rank import Ranked
 from ftctl.advisor.situation import BASELINE_N, NOTHING_TO_GAIN, Situation
 from ftctl.advisor.tie_break import cheapest_test, untold
@@ -75,6 +76,12 @@ def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
         for probe in facts.probed or ()
         if probe not in used
     ]
+    shown = [pilot_of(situation, entry.route) for entry in verdict.ranked]
+    found += [
+        f"The pilot of {pilot.model} is of none of the routes here."
+        for pilot in facts.piloted or ()
+        if pilot not in shown
+    ]
     if verdict.first is not None and verdict.leading != "none":
         found += route_warnings(situation, verdict.first)
         expected = verdict.quality.interval(verdict.first.route)
@@ -115,6 +122,9 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         probe = probe_of(situation, entry.route)
         if probe is not None:
             notes.append(_probe_note(probe))
+        pilot = pilot_of(situation, entry.route)
+        if pilot is not None:
+            notes.append(pilot_note(pilot))
         if entry.route.price is not None and not entry.route.model.alive(situation.as_of):
             why = "the catalog knows no prompted model of that day"
             notes.append(Assumption.prior("prompted model", f"{entry.route.model.name}", why))

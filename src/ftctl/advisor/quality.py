@@ -9,6 +9,7 @@ import numpy as np
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import NOTHING_TO_GAIN, Situation
+from ftctl.advisor.types import Piloted
 from ftctl.estimation.estimate import Assumption, Estimate
 
 # Lift of tuning over a good prompt that scores s, on tasks with one right answer: 0.556 − 0.616·s
@@ -44,6 +45,28 @@ def wilson(score: float, n: int, deviates: Array) -> Array:
     return np.asarray(np.clip((score + square / 2 + spread) / (1 + square), 0, 1))
 
 
+def pilot_of(situation: Situation, route: Route) -> Piloted | None:
+    """The pilot with the most rows of an open model's route, tuned or as it is, or None.
+
+    A pilot without retrieval says nothing of a route that begins with it.
+    """
+    if "rag" in route.adaptation or not (route.tuned or route.hosting == "own"):
+        return None
+    piloted = [one for one in situation.facts.piloted or () if one.model == route.model.name]
+    return max(piloted, key=lambda one: one.rows, default=None)
+
+
+def pilot_note(pilot: Piloted) -> Assumption:
+    """What a pilot measured, as what an answer rests on."""
+    return Assumption(
+        name=f"score of {pilot.model}",
+        value=f"{pilot.untuned:g} untuned, {pilot.score:g} after {pilot.rows:,} rows, on {pilot.n}",
+        origin="measured",
+        as_of=None,
+        source="ftctl pilot",
+    )
+
+
 class Quality:
     """Scores in every draw: of the prompt, of the target, and of each route."""
 
@@ -55,6 +78,10 @@ class Quality:
 
     def of(self, route: Route) -> Array:
         """The score a route reaches in every draw."""
+        pilot = pilot_of(self._situation, route)
+        if pilot is not None:
+            score = pilot.score if route.tuned else pilot.untuned
+            return wilson(score, pilot.n, self._draws.normal("pilot"))
         score = self.prompt
         if "rag" in route.adaptation:
             found = self._draws.uniform("retrieval", 0.5, 1.3) * self._draws.knowledge
@@ -70,15 +97,20 @@ class Quality:
 
     def interval(self, route: Route) -> Estimate | None:
         """P10, P50 and P90 of the score; None where only a pilot could say."""
-        if self._situation.facts.baseline_score is None:
+        pilot = pilot_of(self._situation, route)
+        if pilot is None and self._situation.facts.baseline_score is None:
             return None
-        if route.tuned and not judgeable(self._situation):
+        if pilot is None and route.tuned and not judgeable(self._situation):
             return None
         low, likely, high = np.quantile(self.of(route), [0.1, 0.5, 0.9]).round(4)
-        return Estimate(low=low, likely=likely, high=high, unit="score", basis=(self._basis(),))
+        basis = self._basis() if pilot is None else pilot_note(pilot)
+        return Estimate(low=low, likely=likely, high=high, unit="score", basis=(basis,))
 
     def note(self, route: Route) -> str:
         """Where the interval comes from, or why there is none."""
+        pilot = pilot_of(self._situation, route)
+        if pilot is not None:
+            return f"measured by a pilot on {pilot.rows:,} rows" if route.tuned else "measured"
         if self._situation.facts.baseline_score is None:
             return "no baseline score, so no figure"
         if not route.tuned:

@@ -62,8 +62,14 @@ def candidates(situation: Situation) -> Iterator[Route]:
 
 
 def own_models(situation: Situation) -> list[Model]:
-    """Open models for one's own cards, the preferred first; an older one before they came."""
-    models = [situation.catalog.get_model(name) for name in OWN_MODELS]
+    """Open models for one's own cards, the preferred first; an older one before they came.
+
+    What a pilot measured on the user's own rows comes before what nobody did, the best first.
+    """
+    piloted = sorted(situation.facts.piloted or (), key=lambda one: -one.score)
+    named = dict.fromkeys([*(one.model for one in piloted), *OWN_MODELS])
+    known = (situation.catalog.find_model(name) for name in named)
+    models = [model for model in known if model is not None and model.open_weights]
     if situation.as_of < first_day(models[0]):
         models.insert(0, situation.catalog.get_model(_BEFORE))
     return models

@@ -99,6 +99,26 @@ class Probed(BaseModel):
         return self
 
 
+class Piloted(BaseModel):
+    """What tuning brought in a pilot on the user's own rows (`ftctl pilot`).
+
+    Attributes:
+        model: The base model, by its name in the catalog.
+        rows: How many rows it was tuned on.
+        n: Held-out examples that it was scored on.
+        score: What it scored, 0–1.
+        untuned: What the base scored on the same examples before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: str
+    rows: int = Field(ge=1)
+    n: int = Field(ge=1)
+    score: float = Field(ge=0, le=1)
+    untuned: float = Field(ge=0, le=1)
+
+
 class Facts(BaseModel):
     """What the user knows; every field may be left out."""
 
@@ -173,6 +193,9 @@ class Facts(BaseModel):
     budget_usd_per_month: float | None = Field(None, ge=0, description="most you would spend")
     probed: tuple[Probed, ...] | None = Field(
         None, description="latency as `ftctl probe` measured it, instead of the default"
+    )
+    piloted: tuple[Piloted, ...] | None = Field(
+        None, description="scores that `ftctl pilot` measured, instead of the prior"
     )
 
     @classmethod

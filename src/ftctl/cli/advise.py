@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _JSON_FACTS = ("failure_mix", "accounts")
 _LIST_FACTS = ("priorities", "regions")
 _YES_OR_NO = ("prompt_limit", "runs_gpus")
-_METAVARS = {"as_of": "DATE", "data": "FILE", "probed": "FILE,…"}
+_METAVARS = {"as_of": "DATE", "data": "FILE", "probed": "FILE,…", "piloted": "FILE,…"}
 
 
 def fact_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -153,6 +153,9 @@ def read_flags(flags: dict[str, str | None]) -> dict[str, Any]:
             given[name] = [part.strip() for part in text.split(",") if part.strip()]
         elif name == "probed":
             given[name] = [_probed(part.strip()) for part in text.split(",") if part.strip()]
+        elif name == "piloted":
+            files = [part.strip() for part in text.split(",") if part.strip()]
+            given[name] = [one for file in files for one in _piloted(file)]
         else:
             given[name] = text
     return given
@@ -203,6 +206,23 @@ def _probed(name: str) -> dict[str, Any]:
         "low_s": p95.low,
         "high_s": p95.high,
     }
+
+
+def _piloted(name: str) -> list[dict[str, Any]]:
+    """A document of `ftctl pilot` as the facts that it shows: each model tuned on all rows."""
+    from ftctl.api.piloting import read_pilot
+
+    found = read_pilot(Path(name))
+    return [
+        {
+            "model": one.catalog_model,
+            "rows": one.scored[-1].rows,
+            "n": found.n,
+            "score": one.scored[-1].score,
+            "untuned": one.untuned,
+        }
+        for one in found.models
+    ]
 
 
 def _features(facts: Facts) -> Any:  # noqa: ANN401 - any object with the advisor's features

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("chat", "Talk to a base or tuned model."),
     "eval": ("eval", "Score models on held-out examples, with intervals."),
     "probe": ("probe", "How long a model takes to answer, measured."),
+    "pilot": ("pilot", "What 25, 50 and 100 % of the rows bring, tuned here."),
     "serve": ("serve", "OpenAI's fine-tuning and chat API on your own GPUs."),
     "token": ("token", "Where the token of `ftctl serve` is; or a new one."),
     "providers": ("providers", "Who takes fine-tuning jobs, until when, with source and date."),

@@ -173,8 +173,15 @@ def load_rows(evaluation: Evaluation) -> dict[str, AnswerRow]:
     return rows
 
 
-def compare(candidate: Evaluation, reference: Evaluation) -> Comparison:
+def compare(
+    candidate: Evaluation, reference: Evaluation, *, confidence: float = CONFIDENCE
+) -> Comparison:
     """The paired difference of two evaluations, aligned by example.
+
+    Args:
+        candidate: What is judged.
+        reference: What it is judged against.
+        confidence: Of the interval; more of it where several are to hold together.
 
     Raises:
         UsageError: they differ in data or grader.
@@ -189,17 +196,17 @@ def compare(candidate: Evaluation, reference: Evaluation) -> Comparison:
     binary = all(right_or_wrong(pair) for pair in pairs)
     if binary:
         difference = (wins - losses) / n
-        interval = statistics.tango(wins, losses, n, CONFIDENCE)
+        interval = statistics.tango(wins, losses, n, confidence)
     else:
         difference = sum(a - b for a, b in pairs) / n
-        interval = statistics.paired_t([a - b for a, b in pairs], CONFIDENCE)
+        interval = statistics.paired_t([a - b for a, b in pairs], confidence)
     excludes = interval.excludes_zero and wins + losses >= MIN_DISCORDANT
     return Comparison(
         candidate=candidate.name,
         reference=reference.name,
         difference=difference,
         interval=interval,
-        confidence=CONFIDENCE,
+        confidence=confidence,
         method="tango" if binary else "paired_t",
         wins=wins,
         losses=losses,
