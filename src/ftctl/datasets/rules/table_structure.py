@@ -79,7 +79,7 @@ ROWS: dict[str, Rule] = {
     "format/bedrock": Rule(
         "EEEE EEE E EE E- E",
         "Bedrock's own format",
-        'write chat examples: {"messages": [...]}',
+        "ftctl data convert FILE -o NEW writes chat examples",
     ),
     "column-mapping": Rule(
         "---- --- - -- -- -",
