@@ -57,6 +57,18 @@ ROWS: tuple[dict[str, object], ...] = (
 )
 
 
+ANSWERS = ("Hello", "What")
+PAIRS: tuple[dict[str, object], ...] = tuple(
+    {
+        "input": {"messages": [{"role": "user", "content": asked}]},
+        "preferred_output": [{"role": "assistant", "content": ANSWERS[0]}],
+        "non_preferred_output": [{"role": "assistant", "content": ANSWERS[1]}],
+    }
+    for asked in ("Hi", "Hey")
+)
+SIDES = ("left", "right")  # what is preferred of each
+
+
 @dataclass(frozen=True)
 class Said:
     """What a person says of one of `ROWS`."""
@@ -99,10 +111,10 @@ class Unreachable(Exception):
     """The package index can't be reached, so there is no real tool to try."""
 
 
-def write_rows(folder: Path) -> Path:
-    """`ROWS` as a file."""
+def write_rows(folder: Path, rows: tuple[dict[str, object], ...] = ROWS) -> Path:
+    """Rows as a file."""
     file = folder / "rows.jsonl"
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return file
 
 
@@ -171,11 +183,28 @@ def labelled(tool: str, exported: Path, ids: list[str], folder: Path) -> Path:
     labels, out = folder / "labels.json", folder / "out"
     labels.write_text(json.dumps(labels_for(tool, ids)))
     session = HERE / "sessions" / f"{name}_session.py"
+    more = pairs_job(tool, folder, out) if tool in ("argilla", "label-studio") else []
     apart = {"HOME": str(folder), "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    ran = run([python, session, exported, labels, out], folder, **apart)
+    ran = run([python, session, exported, labels, out, *more], folder, **apart)
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     shutil.rmtree(folder / "venv")  # half a gigabyte
     return out
+
+
+def pairs_job(tool: str, folder: Path, out: Path) -> list[str | Path]:
+    """`PAIRS` as the tool reads them, what is said of them, and where its exports go."""
+    from ftctl.datasets.curation.exporting import export_rows
+
+    inner = folder / "pairs"
+    inner.mkdir()
+    exported, labels = inner / TOOLS[tool][0], inner / "labels.json"
+    export_rows(write_rows(inner, PAIRS), exported, tool)
+    said = [
+        {**vars(Said(row, "ann", "submitted", side)), "question": "preference", "key": "selected"}
+        for row, side in enumerate(SIDES)
+    ]
+    labels.write_text(json.dumps(said))
+    return [exported, labels, out / "pairs"]
 
 
 def exported_rows(tool: str, folder: Path) -> tuple[Path, list[str]]:

@@ -96,6 +96,7 @@ def test_one_fault_hides_no_other(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (b'[{"id": "1", "fields"', "record 1: the file ends in the middle of it"),
+        (b'[{"id": "1", "fie', "record 1: the file ends in the middle of it"),
         (b'[{"id": "1", "fields": {}, "responses": {}}', "the list isn't closed"),
         (b"[{'id': 1}]", "record 1: line 1, column 3: it isn't JSON"),
         (b'[\n{"id": "1"} nonsense', "record 2: line 2"),

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tool_sessions import EXPORTS, ROWS
+from tool_sessions import ANSWERS, EXPORTS, PAIRS, ROWS, SIDES
 
 from ftctl.datasets.check import check
 from ftctl.datasets.curation.importing import Imported, Wish, import_rows
 from ftctl.datasets.curation.tools import recognise
 from ftctl.datasets.curation.types import Hints
-from ftctl.datasets.curation.view import row_id
+from ftctl.datasets.curation.view import row_id, view
 
 IDS = [row_id(row) for row in ROWS]
 
@@ -171,6 +171,26 @@ def test_a_frame_in_parquet(tmp_path: Path) -> None:
     _, rows, side = imported(tmp_path / "topics.parquet", tmp_path)
     assert rows == list(ROWS[:3])
     assert [one["value"] for one in side] == [["urgent"], [], ["urgent", "rude"]]
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        "argilla/pairs/flat.json",
+        "argilla/pairs/to_disk",
+        "label_studio/pairs/tasks.json",
+        "label_studio/pairs/min.json",
+    ],
+)
+def test_pairs_come_back_with_the_side_that_was_chosen(export: str, tmp_path: Path) -> None:
+    _, rows, side = imported(EXPORTS / export, tmp_path)
+    assert [line["id"] for line in side if line["kind"] == "response"] == list(map(row_id, PAIRS))
+    for row, pair, chosen in zip(rows, PAIRS, SIDES, strict=True):
+        better = view(pair).texts[chosen]
+        assert row["preferred_output"] == [{"role": "assistant", "content": better}]
+        (worse,) = set(ANSWERS) - {better}
+        assert row["non_preferred_output"][0]["content"] == worse
+        assert row["input"] == pair["input"]
 
 
 KINDS = {

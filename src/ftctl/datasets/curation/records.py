@@ -137,7 +137,7 @@ _DECODER = json.JSONDecoder(
 
 def _broken(error: Exception, text: str) -> str:
     if isinstance(error, json.JSONDecodeError):
-        if error.pos >= len(text.rstrip()):
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
             return f"the file ends in the middle of it, on line {error.lineno}"
         return f"line {error.lineno}, column {error.colno}: it isn't JSON ({error.msg})"
     if isinstance(error, RecursionError):

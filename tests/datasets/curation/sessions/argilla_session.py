@@ -1,8 +1,8 @@
 """Label a folder that `ftctl data export --to argilla` wrote, with Argilla's own package.
 
-`python argilla_session.py FOLDER LABELS OUT`, in Argilla's environment. Its server needs three
-other services; what stands in for it here keeps what the package sends and gives it back. What
-people do in a browser is put into its records.
+`python argilla_session.py FOLDER LABELS OUT`, which may be said again, in Argilla's
+environment. Its server needs three other services; what stands in for it here keeps what the
+package sends and gives it back. What people do in a browser is put into its records.
 """
 
 import json
@@ -110,9 +110,8 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def main() -> None:
+def label_all(folder: Path, labels: Path, out: Path) -> None:
     """Read with `from_disk`, label, and write as `to_disk` and both JSON writers do."""
-    folder, labels, out = map(Path, sys.argv[1:])
     store = Handler.store = Store()
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -128,4 +127,6 @@ def main() -> None:
     server.shutdown()
 
 
-main()
+paths = [Path(word) for word in sys.argv[1:]]
+for start in range(0, len(paths), 3):
+    label_all(*paths[start : start + 3])

@@ -1,7 +1,8 @@
 """Label tasks that `ftctl data export --to label-studio` wrote, by Label Studio's own package.
 
-`python label_studio_session.py TASKS LABELS OUT`, in its environment. The package checks tasks,
-predictions and annotations against the labelling interface; its converter writes both exports.
+`python label_studio_session.py TASKS LABELS OUT`, which may be said again, in its
+environment. The package checks tasks, predictions and annotations against the labelling interface;
+its converter writes both exports.
 """
 
 import json
@@ -23,7 +24,7 @@ def annotation(number: int, label: dict[str, object]) -> dict[str, object]:
         {
             "id": f"r{number}",
             "from_name": label["question"],
-            "to_name": label.get("to", "show_prompt"),
+            "to_name": "show_left" if label["key"] == "selected" else "show_prompt",
             "type": CONTROLS[str(label["key"])],
             "value": {label["key"]: value if label["key"] == "selected" else [value]},
         }
@@ -41,9 +42,8 @@ def annotation(number: int, label: dict[str, object]) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Check, label, and write both exports; and those of every kind of control."""
-    file, labels, out = map(Path, sys.argv[1:])
+def label_all(file: Path, labels: Path, out: Path) -> None:
+    """Check, label, and write both exports."""
     config = file.with_name(f"{file.stem}.config.xml").read_text()
     interface = LabelInterface(config)
     interface.validate()
@@ -59,9 +59,16 @@ def main() -> None:
             assert interface.validate_annotation(made), made
         tasks[label["row"]]["annotations"].append(made)
     converted(config, tasks, out)
+
+
+def main() -> None:
+    """Label what is given, and write both exports of tasks with every kind of control."""
+    paths = [Path(word) for word in sys.argv[1:]]
+    for start in range(0, len(paths), 3):
+        label_all(*paths[start : start + 3])
     kinds = Path(__file__).with_name("label_studio_kinds.json")
     every = json.loads(kinds.read_text())
-    converted(every["config"], every["tasks"], out / "kinds")
+    converted(every["config"], every["tasks"], paths[2] / "kinds")
 
 
 def converted(config: str, tasks: list[object], out: Path) -> None:
