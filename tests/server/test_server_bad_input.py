@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from ftctl.server.tuning import Tuning
 
 JOBS = "/v1/fine_tuning/jobs"
+BETA = "method.dpo.hyperparameters.beta"
 
 
 def error_of(response: Any, status: int) -> dict[str, Any]:
@@ -87,7 +88,11 @@ def test_a_broken_body(client: TestClient, body: bytes, code: str, param: str | 
         ({"hyperparameters": {"beta": 0.1}}, "hyperparameters.beta"),
         ({"training_file": "/etc/passwd"}, "training_file"),
         ({"integrations": [{"type": "wandb"}]}, "integrations"),
-        ({"method": {"type": "dpo"}}, "method.type"),
+        ({"method": {"type": "dpo", "dpo": {"beta": 0.1}}}, "method.dpo.beta"),
+        *(
+            ({"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": beta}}}}, BETA)
+            for beta in (0, -1, 2.5, "0.1", True)
+        ),
         ({"method": {"type": "reinforcement"}}, "method.type"),
         ({"method": {"type": "magic"}}, "method.type"),
     ],
@@ -102,8 +107,8 @@ def test_reasons_say_what_to_do(client: TestClient) -> None:
     unknown = error_of(client.post(JOBS, json=GOOD | {"model": "gpt-4o-mini"}), 400)
     assert "GET /v1/models" in unknown["message"]
     assert "hollow" in unknown["message"]
-    dpo = error_of(client.post(JOBS, json=GOOD | {"method": {"type": "dpo"}}), 400)
-    assert "'supervised'; 'dpo' isn't built in" in dpo["message"]
+    rft = error_of(client.post(JOBS, json=GOOD | {"method": {"type": "reinforcement"}}), 400)
+    assert "'supervised' and 'dpo'; 'reinforcement' isn't built in" in rft["message"]
 
 
 @pytest.mark.parametrize(

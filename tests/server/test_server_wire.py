@@ -292,7 +292,8 @@ def test_jobs_are_listed_in_pages_and_by_their_metadata(client: TestClient, tmp_
 def test_every_state_has_a_word_of_the_sdk() -> None:
     words = set(get_args(FineTuningJob.model_fields["status"].annotation))
     assert set(STATUS) == set(JobState)
-    assert set(STATUS.values()) == words
+    # It stands in OpenAI's API specification, and its SDK has the verbs, but not the word.
+    assert set(STATUS.values()) == words | {"paused"}
 
 
 def test_bases_are_listed_looked_at_and_never_deleted(client: TestClient) -> None:

@@ -13,6 +13,7 @@ worker.lock            held by the living worker and by nobody else
 worker.json            its process group and host
 worker.log             whatever it printed
 cancel                 there when somebody asked to stop
+pause                  there when somebody asked to stop for a while
 """
 
 import json
@@ -79,7 +80,7 @@ class ExitRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     attempt: int
-    outcome: Literal["succeeded", "failed", "cancelled", "interrupted"]
+    outcome: Literal["succeeded", "failed", "cancelled", "interrupted", "paused"]
     message: str
     hint: str = ""
     kind: str = ""
@@ -123,6 +124,7 @@ class RunFolder:
         self.process_file = path / "worker.json"
         self.log_file = path / "worker.log"
         self.cancel_file = path / "cancel"
+        self.pause_file = path / "pause"
 
     def exit_file(self, attempt: int) -> Path:
         """The exit record of an attempt."""
@@ -220,6 +222,14 @@ class RunFolder:
             return rows
         return [*rows, last]
 
+    def forget_pause(self) -> None:
+        """Take the attempt's pause back: its worker lives again."""
+        if self.attempt is None:
+            return
+        record = self.exit_record(self.attempt)
+        if record is not None and record.outcome == "paused":
+            self.exit_file(self.attempt).unlink()
+
     def settle(self) -> None:
         """Write an ended attempt's last word where it was heard, before the next one speaks."""
         last = self._last_word()
@@ -234,9 +244,11 @@ class RunFolder:
             return None
         if record is None:
             return None
-        level = "info" if record.outcome == "succeeded" else "error"
-        at = record.at.isoformat()
-        return {"level": level, "message": record.message, "at": at, "ended": record.attempt}
+        at, paused = record.at.isoformat(), record.outcome == "paused"
+        level = "info" if paused or record.outcome == "succeeded" else "error"
+        # An attempt may be paused often; it ends once.
+        ended = f"{record.attempt} paused at {at}" if paused else record.attempt
+        return {"level": level, "message": record.message, "at": at, "ended": ended}
 
     def check_fence(self) -> None:
         """Refuse to write once a newer attempt exists.

@@ -26,7 +26,7 @@ from ftctl.local_backend.run_folder import (
 )
 
 _HEARTBEAT_S = 2.0
-Outcome = Literal["succeeded", "failed", "cancelled", "interrupted"]
+Outcome = Literal["succeeded", "failed", "cancelled", "interrupted", "paused"]
 
 
 class _Reporter:
@@ -51,7 +51,8 @@ class _Reporter:
 
     def stopping(self) -> bool:
         """Whether somebody asked to stop, or a newer attempt runs."""
-        return self.asked_to_stop or self.fenced or self._run.cancel_file.exists()
+        asked = self._run.cancel_file.exists() or self._run.pause_file.exists()
+        return self.asked_to_stop or self.fenced or asked
 
     def ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         """The signal handler: the loop ends after its step, with a checkpoint."""
@@ -89,6 +90,7 @@ def main(run_path: Path) -> int:
     config = run.config()
     run = RunFolder(run_path, config.attempt)
     run.write(run.process_file, describe_self(config.attempt))
+    run.forget_pause()
     reporter = _Reporter(run, config)
     signal.signal(signal.SIGTERM, reporter.ask_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is not for us
@@ -148,8 +150,13 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
     resume = f"ftctl resume {config.job_id}"
     if isinstance(error, Fenced | _StopWhileQueued) or type(error).__name__ == "Interrupted":
         where = f", at the checkpoint of step {at.step}" if at.step else ", before any checkpoint"
-        if run.cancel_file.exists():
-            return _Ending("cancelled", f"cancelled{where}", progress=at)
+        asked: tuple[tuple[Outcome, Path], ...] = (
+            ("cancelled", run.cancel_file),
+            ("paused", run.pause_file),
+        )
+        for outcome, file in asked:
+            if file.exists():
+                return _Ending(outcome, f"{outcome}{where}", progress=at)
         message = f"stopped from outside{where}"
         return _Ending("interrupted", message, resume, "interrupted", at)
     if isinstance(error, FtctlError):

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
@@ -31,6 +31,7 @@ STATUS: dict[str, JobState] = {
     "failed": JobState.FAILED,
     "cancelled": JobState.CANCELLED,
     "interrupted": JobState.FAILED,
+    "paused": JobState.PAUSED,
     "died": JobState.FAILED,
     "damaged": JobState.FAILED,
 }
@@ -53,6 +54,7 @@ class LocalProvider:
         can_cancel=True,
         can_find=True,
         can_resume=True,
+        can_pause=True,
         returns_weights=True,
         data_stays_here=True,
         lists_lag=False,
@@ -134,8 +136,8 @@ class LocalProvider:
             if alive:  # it writes both again
                 return Snapshot(state=None, provider_status="damaged", message=error.message)
             return _damaged(error, remote_id)
-        if record is not None:
-            return _ended(record, remote_id)
+        if record is not None and not (alive and record.outcome == "paused"):
+            return _ended(record, remote_id)  # else it goes on, and is about to say so
         return _living(run, status, config.attempt) if alive else _died(run, remote_id)
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
@@ -147,16 +149,42 @@ class LocalProvider:
     def cancel(self, remote_id: str) -> None:
         """End the worker's process group: asked first, so that it leaves a checkpoint."""
         run = self._existing(remote_id)
-        attempt = run.config().attempt
-        if run.exit_file(attempt).exists():
-            return
-        run.cancel_file.touch()
-        process.stop(run)
-        if not run.exit_file(attempt).exists():  # killed, or never started
-            record = ExitRecord(
-                attempt=attempt, outcome="cancelled", message="cancelled", at=datetime.now(UTC)
-            )
-            run.write(run.exit_file(attempt), record)
+        if not _has_ended(run):
+            run.cancel_file.touch()
+            _end(run, "cancelled")
+
+    def pause(self, remote_id: str) -> None:
+        """End the worker as `cancel` does, but not the attempt: `unpause` goes on with it.
+
+        Raises:
+            IllegalMove: it has ended.
+        """
+        run = self._existing(remote_id)
+        if _has_ended(run):
+            raise IllegalMove(f"{remote_id} has ended", hint=f"ftctl job {remote_id}")
+        run.pause_file.touch()
+        _end(run, "paused")
+
+    def unpause(self, remote_id: str) -> None:
+        """Start a worker that goes on from the last checkpoint, in the same attempt.
+
+        The record of the pause stays until that worker takes it back, so that whoever looks
+        meanwhile, or after a crash here, sees a paused job.
+
+        Raises:
+            IllegalMove: it isn't paused.
+        """
+        run = self._existing(remote_id)
+        record = run.exit_record(run.config().attempt)
+        if record is None or record.outcome != "paused":
+            raise IllegalMove(f"{remote_id} isn't paused", hint=f"ftctl job {remote_id}")
+        if process.is_alive(run) and not run.pause_file.exists():
+            return  # asked before: it goes on
+        self._require_ended(run)
+        run.settle()
+        run.process_file.unlink(missing_ok=True)  # its group may be somebody else's by now
+        run.pause_file.unlink(missing_ok=True)
+        process.start(run)
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Start the next attempt; the one before can't write any more from here on.
@@ -169,6 +197,7 @@ class LocalProvider:
             return  # asked before, and cut short before it could be written down
         self._require_ended(run)
         run.cancel_file.unlink(missing_ok=True)
+        run.pause_file.unlink(missing_ok=True)
         run.settle()
         run.write(run.config_file, run.config().model_copy(update={"attempt": attempt}))
         process.start(run)
@@ -264,6 +293,22 @@ def _holds(file: Path, sha256: str) -> bool:
     return False
 
 
+def _has_ended(run: RunFolder) -> bool:
+    """Whether the attempt is over for good: a paused one isn't."""
+    record = run.exit_record(run.config().attempt)
+    return record is not None and record.outcome != "paused"
+
+
+def _end(run: RunFolder, outcome: Literal["cancelled", "paused"]) -> None:
+    """Stop the worker, and say why where it can't: it was killed, or there was none."""
+    process.stop(run)
+    attempt = run.config().attempt
+    record = run.exit_record(attempt)
+    if record is None or (record.outcome == "paused" and outcome != "paused"):
+        said = ExitRecord(attempt=attempt, outcome=outcome, message=outcome, at=datetime.now(UTC))
+        run.write(run.exit_file(attempt), said)
+
+
 def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapshot:
     if status is None or status.attempt != attempt:
         return Snapshot(state=JobState.QUEUED, provider_status="starting", message="starting")
@@ -273,7 +318,7 @@ def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapsh
     message = status.message
     if silent > _QUIET_AFTER_S:
         message += f" (no heartbeat for {silent:.0f} s; the machine may be overloaded)"
-    numbers = status.model_dump(include=_NUMBERS)
+    numbers = status.model_dump(include=set(_NUMBERS))
     return Snapshot(
         state=STATUS[status.phase],
         provider_status=status.phase,

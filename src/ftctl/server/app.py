@@ -34,7 +34,7 @@ from ftctl.server.errors import (
     answer_http_error,
 )
 from ftctl.server.guard import BodyLimit, Guard, new_request_id
-from ftctl.server.openai_api import chat, files, jobs, models
+from ftctl.server.openai_api import chat, files, jobs, models, uploads
 
 _SHUTDOWN_S = 5
 _HOST_HINT = "--host takes an address of this machine, such as 127.0.0.1 or 0.0.0.0"
@@ -67,6 +67,7 @@ def build_app(backend: Backend, *, token: str) -> Starlette:
         routes=[
             Route("/healthz", health, methods=["GET"]),
             *files.ROUTES,
+            *uploads.ROUTES,
             *jobs.ROUTES,
             *models.ROUTES,
             *chat.ROUTES,

@@ -10,6 +10,7 @@ from ftctl.providers.registry import get_provider
 from ftctl.server.files import FileStore
 from ftctl.server.models import ModelThread
 from ftctl.server.tuning import Tuning
+from ftctl.server.uploads import UploadStore
 from ftctl.store import Store
 
 MAX_UPLOAD_BYTES = 512 * 2**20  # source: OpenAI's limit of a file, SDK docstring, read 2026-11
@@ -23,6 +24,7 @@ class Backend:
     bases: dict[str, str]
     store: Store
     files: FileStore
+    uploads: UploadStore
     tuning: Tuning
     models: ModelThread
     max_upload_bytes: int
@@ -48,9 +50,11 @@ class Backend:
         store = Store(settings.database_url)
         files = FileStore(settings.home / "server" / "files")
         files.sweep()
+        uploads = UploadStore(settings.home / "server" / "parts", files)
+        uploads.sweep()
         tuning = Tuning(settings, store, files, get_provider("local", settings), bases)
         models = ModelThread(settings.home)
-        return cls(settings, bases, store, files, tuning, models, max_upload_bytes)
+        return cls(settings, bases, store, files, uploads, tuning, models, max_upload_bytes)
 
     def close(self) -> None:
         """End what is under way here; jobs' workers go on."""

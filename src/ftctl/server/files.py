@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,9 +15,16 @@ from ftctl.errors import NotFoundHere, StoreError
 
 Purpose = Literal["fine-tune", "fine-tune-results"]
 _ID = re.compile(r"file-[A-Za-z0-9]{8,64}")
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _CHUNK = 2**20
 _SWEPT_AFTER_S = 86_400
+
+
+class Readable(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, about so many; none at the end."""
 
 
 class StoredFile(BaseModel):
@@ -52,7 +59,7 @@ class FileStore:
 
     def add(
         self,
-        stream: BinaryIO,
+        stream: Readable,
         *,
         filename: str,
         purpose: Purpose,
@@ -71,7 +78,7 @@ class FileStore:
         Raises:
             StoreError: the disk won't take it.
         """
-        file_id = file_id or "file-" + "".join(secrets.choice(_ALPHABET) for _ in range(24))
+        file_id = file_id or "file-" + "".join(secrets.choice(ALPHABET) for _ in range(24))
         part = self._folder / f"{file_id}.part-{secrets.token_hex(4)}"
         digest = hashlib.sha256()
         try:

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ftctl.server.errors import ApiError
+from ftctl.server.uploads import PART_BYTES
 
 _log = logging.getLogger("ftctl.server")
 _FORM_BYTES = 64 * 1024  # a multipart body's boundaries and small fields, beside the file
@@ -73,15 +74,21 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
         self._app, self._max_upload_bytes = app, max_upload_bytes
 
+    def _largest_file(self, path: str) -> int | None:
+        """How large a file this route takes; None where it takes none."""
+        if path == "/v1/files":
+            return self._max_upload_bytes
+        is_part = path.startswith("/v1/uploads/") and path.endswith("/parts")
+        return PART_BYTES if is_part else None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, counting what is read of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        upload = scope["path"] == "/v1/files"
-        limit = self._max_upload_bytes + _FORM_BYTES if upload else _JSON_BYTES
-        said = self._max_upload_bytes if upload else _JSON_BYTES
-        too_large = body_too_large(said)
+        said = self._largest_file(scope["path"])
+        limit = _JSON_BYTES if said is None else said + _FORM_BYTES
+        too_large = body_too_large(said or limit)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > limit:
             await too_large.response()(scope, receive, send)

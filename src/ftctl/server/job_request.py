@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from ftctl.job import DEFAULT_LEARNING_RATE, Hyperparameters, JobRecord
+from ftctl.job import Hyperparameters, JobRecord, Method, default_learning_rate
 from ftctl.server.errors import ApiError
 
 CHECKPOINT_MARK = ":ckpt-step-"  # between a tuned model's name and the checkpoint's step
@@ -21,6 +21,7 @@ _Pairs = Annotated[dict[_Key, _Value], Field(max_length=16)]
 _Epochs = Annotated[int, Field(ge=1, le=50)]
 _BatchSize = Annotated[int, Field(ge=1, le=256)]
 _Factor = Annotated[float, Field(gt=0, le=1000)]  # above, the rate would be 0.2 and more
+_Beta = Annotated[float, Field(gt=0, le=2)]
 
 
 def _auto_is_none(value: object) -> object:
@@ -46,18 +47,30 @@ class WireHyperparameters(Wire):
         return {name: "auto" if value is None else value for name, value in values.items()}
 
 
+class WireDpoHyperparameters(WireHyperparameters):
+    """The same for preferences, with how closely the model keeps to its base."""
+
+    beta: Annotated[_Beta | None, BeforeValidator(_auto_is_none)] = None
+
+
 class Supervised(Wire):
     """The settings of supervised fine-tuning."""
 
     hyperparameters: WireHyperparameters | None = None
 
 
+class Dpo(Wire):
+    """The settings of direct preference optimisation."""
+
+    hyperparameters: WireDpoHyperparameters | None = None
+
+
 class AskedMethod(Wire):
-    """How to tune; everything but `supervised` is refused with a reason."""
+    """How to tune; `reinforcement` is refused with a reason."""
 
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: Supervised | None = None
-    dpo: dict[str, Any] | None = None
+    dpo: Dpo | None = None
     reinforcement: dict[str, Any] | None = None
 
 
@@ -80,11 +93,11 @@ class CreateJob(Wire):
         Raises:
             ApiError: 400, with the reason.
         """
-        if self.method is not None and self.method.type != "supervised":
+        if self.method is not None and self.method.type == "reinforcement":
             raise ApiError(
                 400,
-                f"This server fine-tunes by the method 'supervised'; '{self.method.type}' isn't "
-                "built in.",
+                "This server fine-tunes by the methods 'supervised' and 'dpo'; 'reinforcement' "
+                "isn't built in.",
                 code="unsupported_method",
                 param="method.type",
             )
@@ -98,9 +111,27 @@ class CreateJob(Wire):
 
     def wire_hyperparameters(self) -> WireHyperparameters:
         """What was set: in `method`, else in the older place."""
+        if self.our_method == "dpo":
+            older = self.hyperparameters.model_dump() if self.hyperparameters is not None else {}
+            return self._dpo or WireDpoHyperparameters(**older)
         supervised = self.method.supervised if self.method is not None else None
         asked = supervised.hyperparameters if supervised is not None else None
         return asked or self.hyperparameters or WireHyperparameters()
+
+    @property
+    def our_method(self) -> Method:
+        """The method by our name."""
+        return "dpo" if self.method is not None and self.method.type == "dpo" else "sft"
+
+    @property
+    def _dpo(self) -> WireDpoHyperparameters | None:
+        dpo = self.method.dpo if self.method is not None else None
+        return None if dpo is None else dpo.hyperparameters
+
+    def options(self) -> dict[str, str]:
+        """Settings that only the local backend has, by its names."""
+        beta = self._dpo.beta if self.our_method == "dpo" and self._dpo is not None else None
+        return {} if beta is None else {"beta": f"{beta:g}"}
 
     def to_hyperparameters(self) -> Hyperparameters:
         """The same for the local backend: a multiplier becomes an absolute learning rate."""
@@ -109,7 +140,9 @@ class CreateJob(Wire):
         return Hyperparameters(
             epochs=asked.n_epochs,
             batch_size=asked.batch_size,
-            learning_rate=None if factor is None else DEFAULT_LEARNING_RATE * factor,
+            learning_rate=None
+            if factor is None
+            else default_learning_rate(self.our_method) * factor,
             seed=self.seed,
         )
 

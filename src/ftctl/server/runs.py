@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ _COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_to
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What was measured at one optimiser step; losses in nats per token."""
+    """What was measured at one optimiser step; losses in nats per token, or per pair."""
 
     step: int
     train_loss: float | None = None
     valid_loss: float | None = None
+    rewards: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ class RunFacts:
             if not isinstance(step, int) or not isinstance(loss, int | float):
                 continue
             known = by_step.get(step, StepMetrics(step))
-            if row.get("kind") == "validation":
-                by_step[step] = replace(known, valid_loss=loss)
-            else:
-                by_step[step] = replace(known, train_loss=loss)
+            held_out = row.get("kind") == "validation"
+            rewards = known.rewards | _rewards(row, held_out=held_out)
+            train = known.train_loss if held_out else loss
+            valid = loss if held_out else known.valid_loss
+            by_step[step] = StepMetrics(step, train, valid, rewards)
         return [by_step[step] for step in sorted(by_step)]
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -98,17 +100,29 @@ class RunFacts:
 
 
 def result_csv(steps: Sequence[StepMetrics]) -> bytes:
-    """The result file in OpenAI's columns; empty cells for what isn't measured here."""
+    """The result file in OpenAI's columns, and those of the rewards where there are any.
+
+    Cells are empty for what isn't measured here.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    more = list(dict.fromkeys(name for row in steps for name in row.rewards))
+    table.writerow([*_COLUMNS, *more])
     for row in steps:
-        table.writerow([row.step, _cell(row.train_loss), "", _cell(row.valid_loss), ""])
+        losses = [row.step, _cell(row.train_loss), "", _cell(row.valid_loss), ""]
+        table.writerow([*losses, *(_cell(row.rewards.get(name)) for name in more)])
     return text.getvalue().encode()
 
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
+
+
+def _rewards(row: dict[str, Any], *, held_out: bool) -> dict[str, float]:
+    """DPO's own numbers, by their names on the wire."""
+    begins = "valid" if held_out else "train"
+    known = {f"{begins}_{name}": row.get(name) for name in ("reward_margin", "reward_accuracy")}
+    return {name: float(n) for name, n in known.items() if isinstance(n, int | float)}
 
 
 def _event(number: int, row: dict[str, Any], total_steps: int) -> JobEvent | None:
@@ -127,5 +141,6 @@ def _event(number: int, row: dict[str, Any], total_steps: int) -> JobEvent | Non
         at=at,
         kind="state",  # else the watcher would take it for one of the run's own messages
         message=f"Step {step}/{total_steps}: {what} loss={loss:.4f}",
-        data={"step": step, "total_steps": total_steps, key: loss},
+        data={"step": step, "total_steps": total_steps, key: loss}
+        | _rewards(row, held_out=held_out),
     )

@@ -3,6 +3,7 @@
 import io
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from ftctl.api.job_handle import Job
 from ftctl.config import Settings
 from ftctl.datasets.check import check
 from ftctl.datasets.report import Issue
-from ftctl.errors import FtctlError, IllegalMove, StoreError
+from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
 from ftctl.job import JobEvent, JobRecord, JobSpec, JobState
 from ftctl.providers.base import Provider
 from ftctl.server.errors import ApiError
@@ -95,7 +96,9 @@ class Tuning:
             data_sha256=training.sha256,
             validation=None if validation is None else self._own_copy(validation),
             validation_sha256=None if validation is None else validation.sha256,
+            method=request.our_method,
             hyperparameters=request.to_hyperparameters(),
+            options=request.options(),
             name=request.suffix or request.model,
             metadata={KEPT_AS: request.model_dump_json(exclude_none=True)},
         )
@@ -138,12 +141,31 @@ class Tuning:
         Raises:
             ApiError: it has ended.
         """
+        return self._moved(record, "cancelled", lambda job: job.cancel())
+
+    def pause(self, record: JobRecord) -> JobRecord:
+        """Hold a job at its last step, whose state is kept.
+
+        Raises:
+            ApiError: it isn't under way.
+        """
+        return self._moved(record, "paused", lambda job: job.pause())
+
+    def resume(self, record: JobRecord) -> JobRecord:
+        """Let a paused job go on.
+
+        Raises:
+            ApiError: it isn't paused.
+        """
+        if record.state is not JobState.PAUSED:
+            raise _illegal("resumed", record.state)
+        return self._moved(record, "resumed", lambda job: job.resume())
+
+    def _moved(self, record: JobRecord, verb: str, move: Callable[[Job], Job]) -> JobRecord:
         try:
-            return Job(record, self._settings).cancel().record
-        except IllegalMove:
-            now = self._store.get_job(record.id)
-            message = f"The job can't be cancelled: it is {now.state}."
-            raise ApiError(400, message, code="invalid_state") from None
+            return move(Job(record, self._settings)).record
+        except (IllegalMove, NotFound):  # the latter: it isn't at the local backend yet
+            raise _illegal(verb, self._store.get_job(record.id).state) from None
 
     def events(self, record: JobRecord) -> list[tuple[int, JobEvent]]:
         """What is known to have happened, numbered, oldest first; only ever added to."""
@@ -228,7 +250,12 @@ class Tuning:
         if request.validation_file:
             said += f" and validation file: {request.validation_file}"
         self._say(record.id, "validating", said)
-        report = check([spec.data], providers=("openai", "local"), validation=spec.validation)
+        report = check(
+            [spec.data],
+            providers=("openai", "local"),
+            method=spec.method,
+            validation=spec.validation,
+        )
         errors = [issue for issue in report.issues if issue.severity == "error"]
         if not errors:
             return True
@@ -290,6 +317,10 @@ class Tuning:
         name = tuned_name(record, request)
         self._say(record.id, "model", f"New fine-tuned model created: {name}")
         self._say(record.id, _DONE, "The job has successfully completed")
+
+
+def _illegal(verb: str, state: JobState) -> ApiError:
+    return ApiError(400, f"The job can't be {verb}: it is {state}.", code="invalid_state")
 
 
 def _told(issue: Issue, file: str, count: int) -> str:

@@ -1,7 +1,9 @@
 """`/v1/files`: upload, list, look at, read and delete."""
 
+import contextlib
 import re
 import time
+from collections.abc import AsyncIterator
 from typing import Literal
 
 from starlette.concurrency import run_in_threadpool
@@ -17,8 +19,8 @@ from ftctl.server.files import Purpose, StoredFile
 from ftctl.server.guard import body_too_large
 from ftctl.server.openai_api.bodies import Deleted, Page, WireObject, answer, cut, limit_of
 
-_LONGEST_NAME = 255
-_LONGEST_S = 2_592_000  # 30 days; source: OpenAI's API specification, read 2026-08
+LONGEST_NAME = 255
+LONGEST_S = 2_592_000  # 30 days; source: OpenAI's API specification, read 2026-08
 
 
 class FileObject(WireObject):
@@ -35,7 +37,8 @@ class FileObject(WireObject):
     status_details: str | None = None
 
 
-def _shown(file: StoredFile) -> FileObject:
+def shown(file: StoredFile) -> FileObject:
+    """A file as the wire shows it."""
     return FileObject(
         id=file.id,
         bytes=file.bytes,
@@ -48,12 +51,28 @@ def _shown(file: StoredFile) -> FileObject:
 
 async def upload(request: Request) -> Response:
     """`POST /v1/files`: a form with `file` and `purpose`; the bytes go through the disk."""
+    async with file_form(request, "A file", "the fields file and purpose") as form:
+        return answer(shown(await _keep(request, form)))
+
+
+@contextlib.asynccontextmanager
+async def file_form(request: Request, what: str, fields: str) -> AsyncIterator[FormData]:
+    """A form with a file in it, whose bytes are on the disk.
+
+    Args:
+        request: It brings the form.
+        what: What is uploaded.
+        fields: What the form must have, in words.
+
+    Raises:
+        ApiError: the body is no form, or the disk won't take it.
+    """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        message = "A file is uploaded as multipart/form-data with the fields file and purpose."
+        message = f"{what} is uploaded as multipart/form-data with {fields}."
         raise ApiError(400, message, code="invalid_request")
     try:
         async with request.form(max_files=1, max_fields=10) as form:
-            return answer(_shown(await _keep(request, form)))
+            yield form
     except OSError as error:
         message = f"The server's disk won't take the file: {error.strerror}."
         raise ApiError(500, message, code="storage_error") from None
@@ -77,7 +96,7 @@ async def _keep(request: Request, form: FormData) -> StoredFile:
     return await run_in_threadpool(
         backend.files.add,
         sent.file,
-        filename=(sent.filename or "upload.jsonl")[-_LONGEST_NAME:],
+        filename=(sent.filename or "upload.jsonl")[-LONGEST_NAME:],
         purpose="fine-tune",
         expires_at=_expiry(form),
     )
@@ -89,10 +108,10 @@ def _expiry(form: FormData) -> int | None:
     if anchor is None and given is None:
         return None
     seconds = int(given) if isinstance(given, str) and re.fullmatch("[0-9]{1,7}", given) else 0
-    if anchor != "created_at" or not 3600 <= seconds <= _LONGEST_S:
+    if anchor != "created_at" or not 3600 <= seconds <= LONGEST_S:
         message = (
             "Invalid value for 'expires_after': the anchor is 'created_at', seconds are from 3600 "
-            f"to {_LONGEST_S}."
+            f"to {LONGEST_S}."
         )
         raise ApiError(400, message, code="invalid_value", param="expires_after")
     return int(time.time()) + seconds
@@ -110,14 +129,14 @@ async def listing(request: Request) -> Response:
     if order == "asc":
         files.reverse()
     rows, more = cut(request, files, lambda file: file.id, limit)
-    data = [_shown(file) for file in rows]
+    data = [shown(file) for file in rows]
     ends = {"first_id": data[0].id, "last_id": data[-1].id} if data else {}
     return answer(Page[FileObject](data=data, has_more=more, **ends))
 
 
 async def retrieve(request: Request) -> Response:
     """`GET /v1/files/{id}`."""
-    return answer(_shown(await _get(request)))
+    return answer(shown(await _get(request)))
 
 
 async def content(request: Request) -> Response:

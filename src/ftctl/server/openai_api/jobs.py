@@ -1,10 +1,11 @@
-"""`/v1/fine_tuning/jobs`: create, list, look at, cancel, events, checkpoints."""
+"""`/v1/fine_tuning/jobs`: create, list, look at, cancel, pause, resume, events, checkpoints."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,9 +26,12 @@ from ftctl.server.job_request import (
 from ftctl.server.openai_api.bodies import Page, WireObject, answer, cut, limit_of, read_body
 from ftctl.server.runs import Checkpoint
 
-Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+Status = Literal[
+    "validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"
+]
 
-# OpenAI's word for each state of ours; it has none for a pause, or for a job out of sight.
+# OpenAI's word for each state of ours; it has none for a job out of sight, and `paused` stands in
+# its API specification alone, not in its SDK.
 STATUS: dict[JobState, Status] = {
     JobState.CREATED: "validating_files",
     JobState.UPLOADING: "validating_files",
@@ -36,7 +40,7 @@ STATUS: dict[JobState, Status] = {
     JobState.NEEDS_ATTENTION: "queued",
     JobState.QUEUED: "queued",
     JobState.RUNNING: "running",
-    JobState.PAUSED: "running",
+    JobState.PAUSED: "paused",
     JobState.CANCELLING: "running",
     JobState.LOST: "running",
     JobState.SUCCEEDED: "succeeded",
@@ -57,10 +61,15 @@ class ErrorObject(WireObject):
 
 
 class MethodObject(WireObject):
-    """How a job tunes."""
+    """How a job tunes; only the settings of that way are shown."""
 
-    type: Literal["supervised"] = "supervised"
-    supervised: dict[str, dict[str, int | float | str]]
+    type: Literal["supervised", "dpo"]
+    supervised: dict[str, dict[str, int | float | str]] | None = None
+    dpo: dict[str, dict[str, int | float | str]] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_other(self, shown: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in shown(self).items() if value is not None}
 
 
 class JobObject(WireObject):
@@ -141,11 +150,18 @@ def shown(backend: Backend, record: JobRecord) -> JobObject:
         result_files=[result] if succeeded and backend.files.has(result) else [],
         trained_tokens=None if trained is None else int(trained),
         seed=request.seed or 0,
-        hyperparameters=hyperparameters,
-        method=MethodObject(supervised={"hyperparameters": hyperparameters}),
+        hyperparameters={n: v for n, v in hyperparameters.items() if n != "beta"},
+        method=_method(request, hyperparameters),
         metadata=request.metadata,
         user_provided_suffix=request.suffix,
     )
+
+
+def _method(request: CreateJob, settings: dict[str, int | float | str]) -> MethodObject:
+    whole = {"hyperparameters": settings}
+    if request.our_method == "dpo":
+        return MethodObject(type="dpo", dpo=whole)
+    return MethodObject(type="supervised", supervised=whole)
 
 
 def _request_of(record: JobRecord) -> CreateJob:
@@ -250,15 +266,17 @@ async def retrieve(request: Request) -> Response:
     return answer(await run_in_threadpool(lambda: shown(backend, backend.tuning.get(job_id))))
 
 
-async def cancel(request: Request) -> Response:
-    """`POST /v1/fine_tuning/jobs/{id}/cancel`: answers when the worker has ended."""
+async def move(request: Request) -> Response:
+    """`POST /v1/fine_tuning/jobs/{id}/cancel`, `/pause`: answer when the worker has ended.
+
+    And `/resume`, which answers when another one has begun.
+    """
     backend = backend_of(request)
-    job_id = request.path_params["job_id"]
-
-    def stop() -> JobObject:
-        return shown(backend, backend.tuning.cancel(backend.tuning.get(job_id)))
-
-    return answer(await run_in_threadpool(stop))
+    job_id, verb = request.path_params["job_id"], request.url.path.rpartition("/")[2]
+    tuning = backend.tuning
+    moves = {"cancel": tuning.cancel, "pause": tuning.pause, "resume": tuning.resume}
+    moved = await run_in_threadpool(lambda: shown(backend, moves[verb](tuning.get(job_id))))
+    return answer(moved)
 
 
 async def events(request: Request) -> Response:
@@ -331,7 +349,7 @@ ROUTES = [
     Route("/v1/fine_tuning/jobs", create, methods=["POST"]),
     Route("/v1/fine_tuning/jobs", listing, methods=["GET"]),
     Route(_ONE, retrieve, methods=["GET"]),
-    Route(f"{_ONE}/cancel", cancel, methods=["POST"]),
+    *(Route(f"{_ONE}/{verb}", move, methods=["POST"]) for verb in ("cancel", "pause", "resume")),
     Route(f"{_ONE}/events", events, methods=["GET"]),
     Route(f"{_ONE}/checkpoints", checkpoints, methods=["GET"]),
 ]
