@@ -37,10 +37,11 @@ _WORST_OVERCOUNT = 2.5
 LABEL_CHARACTERS = 64  # a longer answer is no label
 _UNFINISHED_WORDS = 8  # a shorter answer may well be a label or a title
 # No English sentence ends with one of these.
-_UNFINISHED = re.compile(
-    r"\b(?:the|a|an|of|and|or|to|that|with|from|because|which|whose|their|its|than|into)[,:]?$",
-    re.IGNORECASE,
+_UNFINISHED_ENDS = (
+    *("the", "a", "an", "of", "and", "or", "to", "that", "with", "from", "because", "which"),
+    *("whose", "their", "its", "than", "into"),
 )
+_UNFINISHED = re.compile(rf"\b(?:{'|'.join(_UNFINISHED_ENDS)})[,:]?$", re.IGNORECASE)
 _CACHED_BYTES = 4096
 
 
@@ -261,4 +262,7 @@ def open_characters(answer: str) -> int:
 
 def breaks_off(answer: str) -> bool:
     """Whether an answer ends with a word that no English sentence ends with."""
-    return _UNFINISHED.search(answer[-40:]) is not None
+    tail = answer[-40:]
+    if tail.isascii() and not tail.rstrip(",:\n").lower().endswith(_UNFINISHED_ENDS):
+        return False  # fifty times as fast
+    return _UNFINISHED.search(tail) is not None

@@ -6,6 +6,7 @@ import json
 import re
 import string
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ TOKENS_PER_MESSAGE = 4  # 3 a message and 1 for the role. Source: OpenAI cookboo
 # Measured against o200k_base on mixed text and by language, 2026-11-24.
 ESTIMATE_ERROR = "13 % above on mixed English text; -22 % (emoji) to +146 % (Hindi) by language"
 
+_blake2b = hashlib.blake2b
 _CACHED_CHARACTERS = 1024
 # Not between digits, where they mean something: 1,440 is not 1440, and 3.5 is not 35.
 _MARKS = r".,;:!?…\"'`“”‘’«»„¿¡"
@@ -81,6 +83,24 @@ def fingerprints(example: Example) -> Fingerprints:
         prompt=hash_of(prompt),
         answer=hash_of(answer_text),
         system=system_print(example),
+    )
+
+
+def plain_fingerprints(row: bytes, roles: Sequence[str], texts: Sequence[str]) -> Fingerprints:
+    """The hashes of an example whose messages are role and text, the last an assistant's.
+
+    Args:
+        row: It as `canonical` writes it, in UTF-8.
+        roles: Of its messages.
+        texts: Of its messages.
+    """
+    parts = [f"{role}\x1f{normalise(text)}\x1f" for role, text in zip(roles, texts, strict=True)]
+    system = [text for role, text in zip(roles, texts, strict=True) if role == "system"]
+    return Fingerprints(
+        exact=_hash_of_bytes(row),
+        prompt=hash_of("\x1e".join(parts[:-1]) or f"\x1d{parts[-1]}"),
+        answer=hash_of(parts[-1]),
+        system=hash_of("\x1e".join(system)) if system else 0,
     )
 
 
@@ -161,5 +181,8 @@ def _message_text(message: Message) -> str:
 
 def hash_of(text: str) -> int:
     """64 bits of a text's hash."""
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    return _hash_of_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def _hash_of_bytes(data: bytes) -> int:
+    return int.from_bytes(_blake2b(data, digest_size=8).digest(), "big")

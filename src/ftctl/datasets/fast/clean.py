@@ -7,35 +7,36 @@ A new rule that could find something in such a row needs its test here or its ma
 """
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import UNSET
 
 from ftctl.datasets.fast.rows import Answer, Assistant, Call, System, Tool, ToolRow, User
-from ftctl.datasets.fast.tool_sets import NO_TOOLS, ToolSet, arguments_fit, keys_once, tool_set
+from ftctl.datasets.fast.tool_sets import NO_TOOLS, ToolSet, arguments_fit, tool_set
 from ftctl.datasets.rules.content import special_tokens
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.tool_calls import MISTRAL_ID
 from ftctl.datasets.rules.tools import tool_name_valid
 from ftctl.datasets.rules.types import Example, Message
+from ftctl.datasets.scan import has_private_number
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SHAPES_KEPT = 10_000
-_shapes: dict[tuple[type, ...], bool] = {}
 
 
-def in_turn(messages: Sequence[System | User | Answer]) -> bool:
-    """Whether a system message is first if at all, then user and assistant in turn, answer last."""
-    shape = tuple(map(type, messages))
-    known = _shapes.get(shape)
-    if known is None:
-        if len(_shapes) >= _SHAPES_KEPT:
-            _shapes.clear()
+class _InTurn(dict[tuple[type, ...], bool]):
+    """By the types of messages: a system message first if at all, user and assistant in turn."""
+
+    def __missing__(self, shape: tuple[type, ...]) -> bool:
+        if len(self) >= _SHAPES_KEPT:
+            self.clear()
         spoken = shape[1:] if shape[:1] == (System,) else shape
         pairs = (User, Answer) * (len(spoken) // 2)
-        known = _shapes[shape] = bool(spoken) and spoken == pairs
-    return known
+        known = self[shape] = bool(spoken) and spoken == pairs
+        return known
+
+
+IN_TURN = _InTurn()
 
 
 def size_bytes(said: list[str]) -> int:
@@ -46,39 +47,48 @@ def size_bytes(said: list[str]) -> int:
 
 
 class Talk(NamedTuple):
-    """A clean row with tools.
+    """A clean row that may hold tools.
 
     Attributes:
+        members: Of all its objects, if no key comes twice.
         billed: The texts that count as tokens.
         declared: Characters of the definitions of its tools.
         texts: All text of it but for the definitions.
+        keys: Those beside `messages`.
     """
 
+    members: int
     billed: list[str]
     declared: int
     texts: list[str]
+    keys: frozenset[str]
 
 
-def talk(row: ToolRow, line: bytes, *, nine: bool) -> Talk | None:
-    """A row that may declare and call tools, if it is clean.
+_PARALLEL = "parallel_tool_calls"
+_KEYS = {
+    (tools, parallel): frozenset(["tools"] * tools + [_PARALLEL] * parallel)
+    for tools in (False, True)
+    for parallel in (False, True)
+}
+
+
+def talk(row: ToolRow, *, nine: bool) -> Talk | None:
+    """A row, if it is clean and no key comes twice, which only its bytes tell.
 
     Args:
         row: The row.
-        line: Its bytes, in which no key may come twice.
         nine: Whether somebody minds ids of calls that aren't nine letters and digits.
     """
+    has_tools, parallel = row.tools is not UNSET, row.parallel_tool_calls is not UNSET
     declared = NO_TOOLS if row.tools is UNSET else tool_set(bytes(row.tools))
     if declared is None:
         return None
     read = _Talk(declared, parallel=row.parallel_tool_calls is not False, nine=nine)
     if not all(map(read.takes, row.messages)) or not read.ended:
         return None
-    # Each member of an object has one colon, which nothing can hide but an escape (`screen`).
-    beside = 1 + (row.tools is not UNSET) + (row.parallel_tool_calls is not UNSET)
-    colons = declared.colons + sum(text.count(":") for text in read.texts)
-    if line.count(b":") != beside + read.members + colons and not keys_once(line.decode()):
-        return None
-    return Talk(read.billed, declared.size, read.texts)
+    members = 1 + has_tools + parallel + declared.members + read.members
+    keys = _KEYS[has_tools, parallel]
+    return Talk(members, read.billed, declared.size, read.texts, keys)
 
 
 class _Talk:
@@ -89,7 +99,7 @@ class _Talk:
         self.texts: list[str] = []
         self.billed: list[str] = []  # those that count as tokens
         self.ended = False
-        self._schemas = declared.schemas
+        self._functions = declared.functions
         self._most_calls = None if parallel else 1
         self._nine = nine
         self._turn: type = User
@@ -124,11 +134,12 @@ class _Talk:
     def _calls(self, calls: list[Call]) -> bool:
         for call in calls:
             name, text = call.function.name, call.function.arguments
-            if not call.id or call.id in self._open or name not in self._schemas:
+            function = self._functions.get(name)
+            if function is None or not call.id or call.id in self._open:
                 return False
             if self._nine and not MISTRAL_ID.fullmatch(call.id):
                 return False
-            if not arguments_fit(text, self._schemas[name]):
+            if not arguments_fit(text, function):
                 return False
             self._open.add(call.id)
             self.members += 5
@@ -154,9 +165,9 @@ def _said(text: object) -> bool:
     return isinstance(text, str) and bool(text) and text.strip() is text
 
 
-def nothing_hidden(said: list[str], line: bytes) -> bool:
-    """Whether it is sure that no key comes twice and no text holds control characters or marks."""
-    if any(map(_CONTROL.search, said)) or not keys_once(line.decode()):
+def nothing_hidden(said: list[str]) -> bool:
+    """Whether no text holds control characters or marks."""
+    if any(map(_CONTROL.search, said)):
         return False
     messages = [Message(i, {"content": text}) for i, text in enumerate(said)]
     return next(special_tokens(Example({}, messages)), None) is None
@@ -165,3 +176,8 @@ def nothing_hidden(said: list[str], line: bytes) -> bool:
 def nothing_private(said: list[str]) -> bool:
     """Whether the scan finds neither personal data nor secrets."""
     return next(iter_hits(said), None) is None
+
+
+def no_private_number(said: list[str]) -> bool:
+    """Whether the scan finds no card, account or telephone's number."""
+    return not any(map(has_private_number, said))

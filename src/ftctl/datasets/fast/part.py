@@ -3,51 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import msgspec
-from msgspec import UNSET, Raw, UnsetType
-
 from ftctl.datasets.across import Lines
-from ftctl.datasets.examine import (
-    LABEL_CHARACTERS,
-    TRL_TOKENS,
-    Examined,
-    breaks_off,
-    examine,
-    open_characters,
-)
-from ftctl.datasets.fast import clean, screen
+from ftctl.datasets.examine import TRL_TOKENS, Examined, examine
+from ftctl.datasets.fast.block import Block
 from ftctl.datasets.fast.options import Options
-from ftctl.datasets.fast.rows import (
-    Answer,
-    PlainRow,
-    System,
-    ToolRow,
-    User,
-    decode_plain,
-    decode_tools,
-)
-from ftctl.datasets.fingerprints import (
-    BYTES_PER_TOKEN,
-    TOKENS_PER_MESSAGE,
-    fingerprints,
-    hash_of,
-)
+from ftctl.datasets.fast.rows import PlainRow
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import Line
-from ftctl.datasets.rules import grounds
 from ftctl.datasets.rules.huge_line import huge, of_outline
-from ftctl.datasets.rules.nova import RESERVED
-from ftctl.datasets.rules.types import Finding, read_example
-from ftctl.datasets.scan import has_long_number
-from ftctl.datasets.shapes import ODD_STARTS, form_of
+from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.tally import Counting, Tally
 
-_NO_KEYS: frozenset[str] = frozenset()
-_ALONE = ("", _NO_KEYS)  # no system prompt, no keys
 _OF_TRL = {"too-long": "too-long/trl", "too-long/prompt": "too-long/trl-prompt"}
-_CHAT_SO_FAR = (None, CHAT)
-_strip = str.strip
-_KEYS = (b'"messages"', b'"role"', b'"content"')  # all that a plain row has
 
 
 class Part:
@@ -87,24 +55,33 @@ class Part:
             if isinstance(piece, Line):
                 self._long(piece)
                 continue
-            lines = piece.split(b"\n")
-            ended = not lines[-1]
-            if ended:
-                lines.pop()
-            rows = None
             if self._options.fast and self._options.asked.method == "sft":
-                block = _Block(self, self._options, piece, lines, ended=ended)
-                rows = block.rows
+                block = Block(self, self._options, piece)
                 block.run()
+                count, rows = block.count, block.rows
             else:
-                for i, line in enumerate(lines):
-                    self.slow(i, line, ended=ended or i < len(lines) - 1)
-            if self._counting is not None:
-                self._cut(self._counting.add(lines, rows))
-            self._template(lines, self.lines_read + 1)
-            self.lines_read += len(lines)
+                count, rows = self._every_rule(piece), None
+            if self._counting is not None or self._options.template is not None:
+                self._more(piece.split(b"\n")[:count], rows)
+            self.lines_read += count
         if self._counting is not None:
             self._cut(self._counting.flush())
+
+    def _every_rule(self, piece: bytes) -> int:
+        """Apply every rule to each line of a block, and say how many there are."""
+        lines = piece.split(b"\n")
+        ended = not lines[-1]
+        if ended:
+            lines.pop()
+        for i, line in enumerate(lines):
+            self.slow(i, line, ended=ended or i < len(lines) - 1)
+        return len(lines)
+
+    def _more(self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None) -> None:
+        """What isn't asked of every file: tokens as they are counted, and a model's template."""
+        if self._counting is not None:
+            self._cut(self._counting.add(lines, rows))
+        self._template(lines, self.lines_read + 1)
 
     def _cut(self, cuts: Iterable[tuple[int, Finding]]) -> None:
         for number, finding in cuts:
@@ -197,188 +174,3 @@ class Part:
         self.counts[finding.key] += 1
         if self.counts[finding.key] <= self._options.kept:
             self.findings.append((number, finding))
-
-
-class _Block:
-    """A block's lines: those that are clean are counted, the others take every rule.
-
-    Attributes:
-        rows: The lines decoded; None where one is no plain row.
-    """
-
-    def __init__(
-        self, part: Part, options: Options, data: bytes, lines: list[bytes], *, ended: bool
-    ) -> None:
-        self._part = part
-        self._asked = options.asked
-        self._nine = options.nine
-        self._lines = lines
-        self._before = part.lines_read + 1
-        self._last_open = -1 if ended else len(lines) - 1
-        self._wary = screen.careful_lines(data)
-        self._nova = self._asked.nova
-        self._scan = self._asked.scan
-        self._private = screen.private_lines(data) if self._scan else set()
-        self.rows = list(map(_decoded, lines))
-        self._find_repeated_keys(data)
-        self._texts = 0  # answers that are plain text
-        self._forms: Counter[str] = Counter()  # of all others
-        # By system prompt and keys beside messages: how many clean lines, and the first.
-        self._alike: dict[tuple[str, frozenset[str]], tuple[int, int]] = {}
-
-    def _find_repeated_keys(self, data: bytes) -> None:
-        """Add to the wary lines those with more keys in their text than in their row.
-
-        Keys are counted over all lines that could not hide one behind an escape.
-        """
-        rows, others = 0, []
-        messages = 0
-        for i, row in enumerate(self.rows):
-            if row is None or i in self._wary:
-                others.append(self._lines[i])
-            else:
-                rows += 1
-                messages += len(row.messages)
-        apart = b"\n".join(others)
-        if all(
-            screen.count(data, key) - screen.count(apart, key) == count
-            for key, count in zip(_KEYS, (rows, messages, messages), strict=True)
-        ):
-            return
-        for i, row in enumerate(self.rows):
-            if row is not None:
-                due = (1, len(row.messages), len(row.messages))
-                if tuple(map(self._lines[i].count, _KEYS)) != due:
-                    self._wary.add(i)
-
-    def run(self) -> None:
-        """Look at every line."""
-        part, plain, with_tools = self._part, self._plain, self._with_tools
-        for i, row in enumerate(self.rows):
-            if part.format not in _CHAT_SO_FAR or not (
-                plain(i, row.messages) if row is not None else with_tools(i)
-            ):
-                part.slow(i, self._lines[i], ended=i != self._last_open)
-        for (prompt, keys), (count, first) in self._alike.items():
-            system = hash_of(prompt) if prompt else 0
-            part.lines.add_alike(first, count, system=system, keys=keys)
-            part.add_clean(count)
-        part.lines.add_forms(self._forms + Counter(text=self._texts))
-
-    def _plain(self, i: int, messages: list[System | User | Answer]) -> bool:
-        """Count a row if it is clean."""
-        said = [message.content for message in messages]
-        bare = list(map(_strip, said))
-        # No text is blank; the answers, every other one from the last, are as they are stripped.
-        if not clean.in_turn(messages) or "" in bare or bare[::-2] != said[::-2]:
-            return False
-        if (self._scan or i in self._wary) and not self._harmless(i, said):
-            return False
-        kind = (said[0], _NO_KEYS) if len(said) % 2 else _ALONE
-        if not self._clean(i, said, 0, len(said), said[-1], kind):
-            return False
-        if self._scan and self._part.lines.look_for_facts:
-            self._facts(i, len(said) - 1, said[-1], said[:-1], UNSET)
-        return True
-
-    def _with_tools(self, i: int) -> bool:
-        """Count a line that may hold tools, if it is one and clean."""
-        line = self._lines[i]
-        try:
-            row = decode_tools(line)
-        except (ValueError, RecursionError):
-            return False
-        if self._nova and row.tools is not UNSET:
-            return False
-        talk = clean.talk(row, line, nine=self._nine)
-        if talk is None or not self._harmless(i, talk.texts):
-            return False
-        first, answer = row.messages[0], row.messages[-1].content
-        kind = (first.content if isinstance(first, System) else "", _keys(row))
-        said = answer if isinstance(answer, str) else ""
-        if not self._clean(i, talk.billed, talk.declared, len(row.messages), said, kind):
-            return False
-        if said and self._scan and self._part.lines.look_for_facts:
-            self._facts(i, len(row.messages) - 1, said, talk.texts[:-1], row.tools)
-        return True
-
-    def _facts(
-        self, i: int, place: int, answer: str, before: list[str], tools: Raw | UnsetType
-    ) -> None:
-        """Remember what an answer has that stands nowhere before it, if it has any facts."""
-        if found := grounds.items(answer):
-            if not isinstance(tools, UnsetType):
-                before = [*before, bytes(tools).decode()]
-            missing = grounds.told(found, before)
-            self._part.lines.add_facts(self._before + i, f"messages[{place}].content", missing)
-
-    def _clean(
-        self,
-        i: int,
-        billed: list[str],
-        declared: int,
-        count: int,
-        answer: str,
-        kind: tuple[str, frozenset[str]],
-    ) -> bool:
-        """Count an example, unless it is too long or its answer plainly breaks off.
-
-        Args:
-            i: Its line in the block.
-            billed: The texts that count as tokens.
-            declared: Characters of its tools' definitions.
-            count: How many messages there are.
-            answer: What is said last; "" when that is calls.
-            kind: The system prompt, and the keys beside `messages`.
-        """
-        tokens = 0
-        most_tokens = self._asked.most_tokens
-        if self._asked.tokens or len(self._lines[i]) > most_tokens:
-            tokens = -(-(clean.size_bytes(billed) + declared) // BYTES_PER_TOKEN)
-            tokens += TOKENS_PER_MESSAGE * count
-            if tokens > most_tokens:
-                return False
-        part = self._part
-        if answer:
-            if answer[-1].isalnum() and (length := open_characters(answer)):
-                if breaks_off(answer):
-                    return False
-                path = f"messages[{count - 1}].content"
-                part.lines.add_open(length, self._before + i, path)
-            if answer[0] in ODD_STARTS:
-                self._forms[form_of(answer)] += 1
-            else:
-                self._texts += 1
-        seen = self._alike.get(kind)
-        self._alike[kind] = (seen[0] + 1, seen[1]) if seen else (1, self._before + i)
-        part.format = CHAT
-        if tokens and self._asked.tokens:
-            part.add_tokens(self._before + i, tokens)
-        if part.lines.prints is not None:
-            prints = fingerprints(read_example(msgspec.json.decode(self._lines[i])))
-            label_like = 0 < len(answer) <= LABEL_CHARACTERS
-            part.lines.prints.add(self._before + i, prints, label_like=label_like)
-        return True
-
-    def _harmless(self, i: int, said: list[str]) -> bool:
-        """Whether nothing hides in the line, and nothing private that is asked for."""
-        if i in self._wary and not clean.nothing_hidden(said, self._lines[i]):
-            return False
-        if self._nova and any(map(RESERVED.search, said)):
-            return False
-        if not self._scan:
-            return True
-        gated = i in self._private or any(map(has_long_number, said))
-        return not gated or clean.nothing_private(said)
-
-
-def _decoded(line: bytes) -> PlainRow | None:
-    try:
-        return decode_plain(line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _keys(row: ToolRow) -> frozenset[str]:
-    beside = (("tools", row.tools), ("parallel_tool_calls", row.parallel_tool_calls))
-    return frozenset(key for key, value in beside if value is not UNSET)

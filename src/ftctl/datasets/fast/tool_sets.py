@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ftctl.datasets.fast.screen import members
 from ftctl.datasets.fingerprints import canonical
 from ftctl.datasets.rules import tools as rules
 from ftctl.datasets.rules.json_text import parse_line
@@ -14,7 +15,7 @@ from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.types import Example, JsonObject
 
 _MOST_BRACKETS = 200  # fewer than `DEPTH_CAP`, so nesting can't pass it either
-_TYPES: Mapping[object, tuple[type, ...]] = {
+_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -24,18 +25,33 @@ _OBJECT_KEYS = {"type", "properties", "required", "additionalProperties", "descr
 _VALUE_KEYS = {"type", "description", "title", "default", "enum"}
 
 
+class Function(NamedTuple):
+    """A function that may be called.
+
+    Attributes:
+        schema: Of its parameters; None where it declares none.
+        required: Parameters that a call must have.
+        simple: The types and values that each parameter takes; None where the schema says more
+            than that.
+    """
+
+    schema: JsonObject | None
+    required: frozenset[str] = frozenset()
+    simple: Mapping[str, tuple[tuple[type, ...], list[object] | None]] | None = None
+
+
 class ToolSet(NamedTuple):
     """Definitions in which no rule finds anything.
 
     Attributes:
-        schemas: Of each function, by its name; None where it declares no parameters.
+        functions: By their names.
         size: Characters of the definitions as JSON.
-        colons: How many colons their text has.
+        members: How many members the objects in them have.
     """
 
-    schemas: Mapping[str, JsonObject | None]
+    functions: Mapping[str, Function]
     size: int
-    colons: int
+    members: int
 
 
 NO_TOOLS = ToolSet({}, 0, 0)
@@ -63,15 +79,32 @@ def few_brackets(text: bytes | str) -> bool:
 
 
 def _described(row: JsonObject, text: bytes) -> ToolSet:
-    schemas: dict[str, JsonObject | None] = {}
+    functions: dict[str, Function] = {}
     for _, function in rules.functions_of(row):
         schema = function.get("parameters")
-        schemas[str(function.get("name"))] = schema if isinstance(schema, dict) else None
+        simple = _simple(schema) if isinstance(schema, dict) else Function(None)
+        functions[str(function.get("name"))] = simple
     size = len(canonical(row["tools"])) if row["tools"] else 0
-    return ToolSet(schemas, size, text.count(b":"))
+    return ToolSet(functions, size, members(text))
 
 
-def arguments_fit(text: str, schema: JsonObject | None) -> bool:
+def _simple(schema: JsonObject) -> Function:
+    """What a schema asks for, as far as it says so in the simplest words."""
+    known, required = schema.get("properties", {}), schema.get("required", [])
+    if not schema.keys() <= _OBJECT_KEYS or schema.get("type", "object") != "object":
+        return Function(schema)
+    if not isinstance(known, dict) or not isinstance(required, list):
+        return Function(schema)
+    takes = {}
+    for key, of_value in known.items():
+        if isinstance(of_value, dict) and of_value.keys() <= _VALUE_KEYS:
+            name, among = of_value.get("type"), of_value.get("enum")
+            if isinstance(name, str) and name in _TYPES and isinstance(among, list | None):
+                takes[key] = (_TYPES[name], among)
+    return Function(schema, frozenset(required), takes)
+
+
+def arguments_fit(text: str, function: Function) -> bool:
     """Whether it is sure that no rule finds anything in a call's arguments."""
     try:
         value = msgspec.json.decode(text)
@@ -82,28 +115,21 @@ def arguments_fit(text: str, schema: JsonObject | None) -> bool:
     # No more colons than keys: none of them came twice.
     if text.count(":") != len(value) and not keys_once(text):
         return False
-    return schema is None or _fits(value, schema) or not rules.arguments_problem(schema, value)
+    schema = function.schema
+    return schema is None or _fits(value, function) or not rules.arguments_problem(schema, value)
 
 
-def _fits(value: JsonObject, schema: JsonObject) -> bool:
+def _fits(value: JsonObject, function: Function) -> bool:
     """Whether it is sure, by the simplest schemas' few words, that a value fits."""
-    known, required = schema.get("properties", {}), schema.get("required", [])
-    if not schema.keys() <= _OBJECT_KEYS or schema.get("type", "object") != "object":
+    if function.simple is None or not function.required <= value.keys():
         return False
-    if not isinstance(known, dict) or not isinstance(required, list):
-        return False
-    return all(key in value for key in required) and all(
-        _value_fits(item, known.get(key)) for key, item in value.items()
-    )
-
-
-def _value_fits(value: object, schema: object) -> bool:
-    if not isinstance(schema, dict) or not schema.keys() <= _VALUE_KEYS:
-        return False
-    name, among = schema.get("type"), schema.get("enum")
-    if not isinstance(name, str) or type(value) not in _TYPES.get(name, ()):
-        return False
-    return among is None or (isinstance(value, str) and isinstance(among, list) and value in among)
+    for key, item in value.items():
+        takes = function.simple.get(key)
+        if takes is None or type(item) not in takes[0]:
+            return False
+        if takes[1] is not None and not (isinstance(item, str) and item in takes[1]):
+            return False
+    return True
 
 
 class _TwiceError(ValueError):
