@@ -38,7 +38,7 @@ def test_planted_pairs_are_found_and_others_are_not() -> None:
     copies = [edited(chance, words, 0.02) for words in originals[:150]]
     unlike = [edited(chance, words, 0.25) for words in originals[150:]]
     texts = [" ".join(words) for words in [*originals, *copies, *unlike]]
-    firsts = near_firsts(lambda: texts)
+    firsts = near_firsts(texts)
     planted = [i for i in range(150) if jaccard(texts[i], texts[300 + i]) >= 0.7]
     assert len(planted) > 100
     assert sum(firsts[300 + i] == i for i in planted) >= 0.95 * len(planted)
@@ -50,17 +50,17 @@ def test_planted_pairs_are_found_and_others_are_not() -> None:
 def test_case_and_punctuation_make_no_difference() -> None:
     said = " ".join(VOCABULARY[:20])
     texts = ["other", said, said.upper(), said.replace(" ", ", "), "", "", "!", "short", "Short."]
-    assert near_firsts(lambda: texts) == [0, 1, 1, 1, 4, 5, 6, 7, 7]
+    assert near_firsts(texts) == [0, 1, 1, 1, 4, 5, 6, 7, 7]
 
 
 def test_no_texts_are_no_clusters() -> None:
-    assert near_firsts(list) == []
+    assert near_firsts([]) == []
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(alphabet="ab é\ud800.", max_size=30), max_size=20))
 def test_any_texts_have_a_first_that_comes_no_later(texts: list[str]) -> None:
-    firsts = near_firsts(lambda: texts)
+    firsts = near_firsts(texts)
     assert len(firsts) == len(texts)
     assert all(first <= place and firsts[first] == first for place, first in enumerate(firsts))
     for place, said in enumerate(texts):

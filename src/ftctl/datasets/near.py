@@ -1,46 +1,41 @@
-"""Near-duplicates: texts that share most of their runs of five words.
+"""Near-duplicates: texts that share half of their runs of three words.
 
-Jaccard similarity of the sets of runs; MinHash and bands find the pairs that are worth comparing
-(Broder 1997; Indyk and Motwani 1998), and each of those is compared as it is.
+Jaccard similarity of the sets of runs. Small keys find the pairs that are worth comparing
+(`near_hashes`), and each of those is compared as it is.
 """
 
 import itertools
-import string
-import unicodedata
-import zlib
-from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from ftctl.datasets.across import At, repeats
-from ftctl.datasets.features import ChatExamples
-from ftctl.datasets.fingerprints import fingerprints
-from ftctl.datasets.read import must_be_readable_twice
+from ftctl.datasets.across import At
+from ftctl.datasets.fast.processes import MIN_BYTES, cores, processes
+from ftctl.datasets.read import LineReader, joined, must_be_readable_twice, ranges
 from ftctl.datasets.rules.types import Finding
-from ftctl.errors import DataInvalid
+from ftctl.errors import DataInvalid, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ALIKE = 0.7  # share of all their runs that two texts have in common; a starting point
-SHINGLE_WORDS = 5
-PERMUTATIONS = 128
-# A pair is compared if all hashes of a band agree: of pairs at 0.7 that is 93 %, at 0.8 99.8 %.
-_BANDS, _BAND_ROWS = 21, 6
-_BATCH_WORDS = 2**14  # at once, so that they stay in the processor's cache
-_TABLE_WORDS = 2**20  # hashes kept
+    from ftctl.datasets.fingerprints import Fingerprints
+    from ftctl.datasets.near_hashes import Hashes
+    from ftctl.datasets.near_part import Found, NearPart, NearTask
+
+    NearDone = tuple[NearTask, NearPart]
+
+# Share of all their runs that two texts have in common. Texts of which every twentieth word is
+# another share 75 %, every tenth 57 %; with less, what all texts of a kind say makes them alike
+# (measured on docstrings, 2026-11-29).
+ALIKE = 0.5
+_ROLES = ("user", "assistant")
+Wanted = Sequence[bool]  # of each text, whether it is
 _HEADS = 16  # texts of one band that others are compared with
-_PRIME = 0x01000193  # FNV's, that spreads words over 32 bits
-_PAD = 1
-_FOLDED = bytes.maketrans(
-    string.ascii_uppercase.encode() + string.punctuation.encode(),
-    string.ascii_lowercase.encode() + b" " * len(string.punctuation),
-)
 
 
-def near_rows(path: Path, roles: Collection[str] = ("user", "assistant")) -> list[int]:
+def near_rows(path: Path, roles: Collection[str] = _ROLES) -> list[int]:
     """For each example of a file the place of the first of those that say nearly the same.
 
     Places are counted from 0 and leave out lines that aren't examples. System prompts are left
@@ -54,8 +49,11 @@ def near_rows(path: Path, roles: Collection[str] = ("user", "assistant")) -> lis
         UsageError: the file can't be read, or not twice.
         DataInvalid: no line of it is a chat example.
     """
-    must_be_readable_twice(path)
-    return near_firsts(lambda: _texts(path, roles))
+    look = _Look([path], roles)
+    if not look.firsts:
+        said = f"{path}: no line is a chat example"
+        raise DataInvalid(said, hint=f"ftctl data check {path}")
+    return look.firsts
 
 
 def near_findings(path: Path) -> Iterator[At]:
@@ -66,14 +64,12 @@ def near_findings(path: Path) -> Iterator[At]:
     Raises:
         UsageError: the file can't be read, or not as often as that takes.
     """
-    import numpy as np
-
-    must_be_readable_twice(path)
-    numbers, _, normal = _columns(path)
-    if not numbers:
-        return
-    copies = set(repeats(np.frombuffer(normal, dtype=np.uint64))[0].tolist())
-    for place, first in enumerate(near_rows(path)):
+    normal: dict[int, int] = {}
+    look = _Look([path], _ROLES, lambda place, prints: normal.setdefault(prints.normal, place))
+    numbers, firsts = look.parts[0].numbers, look.firsts
+    # What is normal alike has all keys in common: of a copy the first was looked at, too.
+    copies = look.asked - set(normal.values())
+    for place, first in enumerate(firsts):
         if first != place and place not in copies:
             said = f"nearly the words of line {numbers[first]}"
             yield numbers[place], Finding("near-duplicate", "", said)
@@ -87,169 +83,160 @@ def near_overlaps(file: Path, other: Path) -> Iterator[tuple[Path, int, Finding]
     Raises:
         UsageError: a file can't be read, or not as often as that takes.
     """
-    for path in (file, other):
-        must_be_readable_twice(path)
-    numbers, prompts, _ = _columns(file)
-    more_numbers, more_prompts, _ = _columns(other)
-    if not numbers or not more_numbers:
-        return
-    same = set(prompts)
-    roles = ("user",)
-    firsts = near_firsts(lambda: itertools.chain(_texts(file, roles), _texts(other, roles)))
-    for place, first in enumerate(firsts[len(numbers) :]):
-        if first < len(numbers) and more_prompts[place] not in same:
-            here, there = numbers[first], more_numbers[place]
+    prompts: dict[int, int] = {}
+    look = _Look([file, other], ("user",), lambda place, p: prompts.setdefault(place, p.prompt))
+    one, two = (part.numbers for part in look.parts)
+    same = {prompts[place] for place in look.asked if place < len(one)}
+    for place, first in enumerate(look.firsts[len(one) :], len(one)):
+        if first < len(one) and prompts[place] not in same:
+            here, there = one[first], two[place - len(one)]
             said = "this prompt, in nearly the same words, is also"
             yield file, here, Finding("train-val-overlap", "", f"{said} {other.name}:{there}")
             yield other, there, Finding("train-val-overlap", "", f"{said} {file.name}:{here}")
 
 
-def _texts(path: Path, roles: Collection[str]) -> Iterator[str]:
-    for _, example in ChatExamples(path):
-        yield "\n".join(text for _, m, text in example.iter_texts() if m.role in roles)
+class _Look:
+    """The examples of some files, and which of them are alike.
+
+    Args:
+        paths: The files, each of which is read twice.
+        roles: Whose texts are compared.
+        note: Told the place and the prints of each example that is compared.
+
+    Attributes:
+        parts: What each file holds.
+        asked: Places of the examples that were compared.
+        firsts: For each example, over all files, the place of the first that is like it.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        roles: Collection[str],
+        note: "Callable[[int, Fingerprints], object] | None" = None,
+    ) -> None:
+        import numpy as np
+
+        for path in paths:
+            must_be_readable_twice(path)
+        self._paths, self._roles, self._note = paths, roles, note
+        self.parts = [_part(path, roles) for path in paths]
+        self.asked: set[int] = set()
+        self.firsts = _firsts(np.concatenate([part.keys for part in self.parts]), self._texts)
+
+    def _texts(self, wanted: Wanted) -> Iterator[str]:
+        from ftctl.datasets.near_part import prints_of, text_of
+
+        start = 0
+        for path, part in zip(self._paths, self.parts, strict=True):
+            end = start + len(part.numbers)
+            for place, example in _examples(path, part, wanted[start:end]):
+                self.asked.add(start + place)
+                if self._note is not None:
+                    self._note(start + place, prints_of(example))
+                yield text_of(example, self._roles)
+            start = end
 
 
-def _columns(path: Path) -> "tuple[array[int], array[int], array[int]]":
-    """Each example's line, its prompt's print, and its own; nothing where a file has none."""
-    numbers, prompts, normal = array("Q"), array("Q"), array("Q")
-    try:
-        for line, example in ChatExamples(path):
-            prints = fingerprints(example)
-            numbers.append(line.number)
-            prompts.append(prints.prompt)
-            normal.append(prints.normal)
-    except DataInvalid:
-        pass
-    return numbers, prompts, normal
+def _part(path: Path, roles: Collection[str]) -> "NearPart":
+    """All examples of a file, looked at by several processes where that helps."""
+    import numpy as np
+
+    from ftctl.datasets.near_part import NearPart, NearTask
+
+    whole = NearPart()
+    with LineReader(path) as reader:
+        if not reader.plain:
+            whole.look(joined(reader), roles)
+            return whole
+        start, size_bytes = 3 if reader.bom else 0, reader.size_bytes
+    spans = ranges(path, start)
+    tasks = (NearTask(path, begin, end, tuple(roles)) for begin, end in spans)
+    keys = [whole.keys]
+    with _doing(size_bytes) as done:
+        for _, part in done(tasks):
+            whole.extend(part)
+            keys.append(part.keys)
+    whole.keys = np.concatenate(keys)
+    return whole
 
 
-def near_firsts(texts: Callable[[], Iterable[str]]) -> list[int]:
+@contextmanager
+def _doing(size_bytes: int) -> "Iterator[Callable[[Iterator[NearTask]], Iterator[NearDone]]]":
+    """What does the tasks of a file: several processes, or this one."""
+    if size_bytes < MIN_BYTES or cores() == 1:
+        yield lambda tasks: ((task, task.done()) for task in tasks)
+        return
+    with processes(cores()) as done:
+        yield cast("Callable[[Iterator[NearTask]], Iterator[NearDone]]", done)
+
+
+def _examples(path: Path, part: "NearPart", wanted: Wanted) -> "Iterator[tuple[int, Found]]":
+    """The wanted ones of a file's examples, with their places.
+
+    Raises:
+        UsageError: the file isn't what it was.
+    """
+    from ftctl.datasets.near_part import example_of
+
+    places = iter(list(itertools.compress(range(len(wanted)), wanted)))
+    place = next(places, None)
+    with LineReader(path) as reader:
+        for line in reader:
+            if place is None:
+                return
+            if line.number == part.numbers[place]:
+                example = example_of(line.data, ended=line.ended)
+                if example is None:
+                    break
+                yield place, example
+                place = next(places, None)
+    if place is not None:
+        raise UsageError(f"{path} changed while it was read", hint="try again when it is complete")
+
+
+def near_firsts(texts: Sequence[str]) -> list[int]:
     """For each text the place of the first one of its cluster: its own where nothing is like it.
 
     A cluster is what likeness links, through others too. Texts without a word are like nothing.
-    It takes 200 bytes a text, and the runs of those that are compared.
-
-    Args:
-        texts: Gives the same texts each time that it is called, which may be twice.
     """
     import numpy as np
 
-    blocks = list(_iter_band_keys(texts()))
-    if not blocks:
-        return []
-    keys = np.concatenate(blocks)
+    from ftctl.datasets.near_hashes import BANDS, iter_band_keys
+
+    none = np.zeros((0, BANDS), dtype=np.uint32)
+    keys = np.concatenate([none, *iter_band_keys(texts)])
+    return _firsts(keys, lambda wanted: itertools.compress(texts, wanted))
+
+
+def _firsts(keys: "Hashes", texts: Callable[[Wanted], Iterable[str]]) -> list[int]:
+    """The same by keys, [text, band]: only texts that share one are asked for, and compared.
+
+    It takes 124 bytes a text, and the runs of those that are compared.
+    """
+    import numpy as np
+
+    from ftctl.datasets.near_hashes import iter_runs
+
+    links = list(range(len(keys)))
     groups = list(_groups(keys))
-    if not groups:
-        return list(range(len(keys)))
     wanted = np.zeros(len(keys), dtype=np.bool_)
     for group in groups:
         wanted[group] = True
-    runs = {place: _runs_of(text) for place, text in enumerate(texts()) if wanted[place]}
-    links = list(range(len(keys)))
+    if not groups:
+        return links
+    places = np.flatnonzero(wanted).tolist()
+    runs = dict(zip(places, iter_runs(texts(wanted.tolist())), strict=True))
     for group in groups:
         _link(group.tolist(), runs, links)
     return [_first(links, place) for place in range(len(links))]
 
 
-class _Words(dict[bytes, int]):
-    """Words and their hashes."""
-
-    def __missing__(self, word: bytes) -> int:
-        if len(self) >= _TABLE_WORDS:
-            self.clear()
-        found = self[word] = zlib.crc32(word)
-        return found
-
-
-_words = _Words()
-
-
-def _hashes(text: str) -> list[int]:
-    """The hashes of a text's words, as many as make a run at least; [] of no text."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).casefold()
-    words = text.encode("utf-8", "surrogatepass").translate(_FOLDED).split()
-    found = list(map(_words.__getitem__, words))
-    return found + [_PAD] * (SHINGLE_WORDS - len(found)) if found else found
-
-
-def _runs(words: "NDArray[np.uint32]") -> "NDArray[np.uint32]":
-    """A hash of each run of words."""
-    import numpy as np
-
-    count = len(words) - SHINGLE_WORDS + 1
-    runs = words[:count].copy()
-    for place in range(1, SHINGLE_WORDS):
-        runs *= np.uint32(_PRIME)
-        runs ^= words[place : place + count]
-    runs ^= runs >> np.uint32(16)  # murmur3's last steps: every bit depends on every other
-    runs *= np.uint32(0x85EBCA6B)
-    runs ^= runs >> np.uint32(13)
-    runs *= np.uint32(0xC2B2AE35)
-    runs ^= runs >> np.uint32(16)
-    return runs
-
-
-def _runs_of(text: str) -> "NDArray[np.uint32]":
-    import numpy as np
-
-    return np.unique(_runs(np.array(_hashes(text), dtype=np.uint32)))
-
-
-def _iter_band_keys(texts: Iterable[str]) -> Iterator["NDArray[np.uint64]"]:
-    """Of some texts at a time, [text, band]: 0 where a text has no word."""
-    words: list[int] = []
-    sizes: list[int] = []
-    for text in texts:
-        found = _hashes(text)
-        words += found
-        sizes.append(len(found))
-        if len(words) >= _BATCH_WORDS:
-            yield _band_keys(words, sizes)
-            words, sizes = [], []
-    if sizes:
-        yield _band_keys(words, sizes)
-
-
-def _band_keys(words: list[int], sizes: list[int]) -> "NDArray[np.uint64]":
-    import numpy as np
-
-    keys = np.zeros((len(sizes), _BANDS), dtype=np.uint64)
-    count = np.array(sizes)
-    has = count > 0
-    if not has.any():
-        return keys
-    runs = _runs(np.array(words, dtype=np.uint32))
-    # Runs that begin in one text and end in the next are nobody's.
-    ends = np.cumsum(count[has])
-    own = np.ones(len(words), dtype=np.bool_)
-    for place in range(1, SHINGLE_WORDS):
-        own[ends - place] = False
-    runs = runs[own[: len(runs)]]
-    starts = np.concatenate([[0], np.cumsum(count[has] - SHINGLE_WORDS + 1)[:-1]])
-    chance = np.random.default_rng(0)
-    odd = chance.integers(0, 2**31, PERMUTATIONS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    added = chance.integers(0, 2**32, PERMUTATIONS, dtype=np.uint32)
-    least = np.empty((PERMUTATIONS, len(ends)), dtype=np.uint32)
-    held = np.empty_like(runs)
-    for place in range(PERMUTATIONS):
-        np.multiply(runs, odd[place], out=held)
-        held ^= added[place]
-        np.minimum.reduceat(held, starts, out=least[place])
-    used = least[: _BANDS * _BAND_ROWS].reshape(_BANDS, _BAND_ROWS, -1).astype(np.uint64)
-    mixed = np.zeros((_BANDS, len(ends)), dtype=np.uint64)
-    for place in range(_BAND_ROWS):
-        mixed = (mixed ^ used[:, place]) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    keys[has] = mixed.T | np.uint64(1)
-    return keys
-
-
-def _groups(keys: "NDArray[np.uint64]") -> Iterator["NDArray[np.int64]"]:
+def _groups(keys: "Hashes") -> Iterator["NDArray[np.int64]"]:
     """The places, in order, of each key that several texts have in a band."""
     import numpy as np
 
-    for band in range(_BANDS):
+    for band in range(keys.shape[1]):
         column = keys[:, band]
         order = np.argsort(column, kind="stable")
         values = column[order]
@@ -259,7 +246,7 @@ def _groups(keys: "NDArray[np.uint64]") -> Iterator["NDArray[np.int64]"]:
                 yield order[start:end]
 
 
-def _link(group: list[int], runs: "dict[int, NDArray[np.uint32]]", links: list[int]) -> None:
+def _link(group: list[int], runs: "dict[int, Hashes]", links: list[int]) -> None:
     """Put those of a group together that are alike."""
     heads: list[int] = []
     for place in group:
@@ -273,10 +260,13 @@ def _link(group: list[int], runs: "dict[int, NDArray[np.uint32]]", links: list[i
             heads.append(place)
 
 
-def _jaccard(one: "NDArray[np.uint32]", other: "NDArray[np.uint32]") -> float:
-    import numpy as np
-
-    shared = len(np.intersect1d(one, other, assume_unique=True))
+def _jaccard(one: "Hashes", other: "Hashes") -> float:
+    """The share of all runs, each of them sorted, that both have."""
+    if len(one) > len(other):
+        one, other = other, one
+    places = other.searchsorted(one)
+    places[places == len(other)] = 0
+    shared = int((other[places] == one).sum())
     return shared / (len(one) + len(other) - shared)
 
 
