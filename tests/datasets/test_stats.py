@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftctl.datasets.clusters import clusters
 from ftctl.datasets.shapes import task_counts, tasks
 from ftctl.datasets.stats import DataStats, stats
 from ftctl.errors import DataInvalid
@@ -138,3 +139,20 @@ SHAPES = st.sampled_from(["sql", "code", "json:a,b", "json:b", "text-1", "text-4
 def test_every_form_has_a_task_and_no_row_is_lost(counts: dict[str, int]) -> None:
     assert tasks(counts).keys() == counts.keys()
     assert sum(task_counts(counts).values()) == sum(counts.values())
+
+
+def test_prompts_fall_into_groups_by_their_words() -> None:
+    weather = [f"Will it rain tomorrow in town {town}?" for town in ("Ulm", "Bonn", "Trier")]
+    assert clusters([*weather, "Translate this sentence into French.", "", "7"]) == [3, 1, 1, 1]
+    assert clusters(["Same words here."] * 40) == [40]
+
+
+def test_groups_and_what_to_do_about_one_of_them_are_said(tmp_path: Path) -> None:
+    alike = [f"Summarise ticket number {n} for the support team" for n in range(60)]
+    found = stats(written(tmp_path, *(pair(text, "It is late.") for text in alike)))
+    assert (found.variety.prompt_groups, found.variety.largest_group) == (1, 1.0)
+    assert said(found, "share most of their words")
+    other = [f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(60)]
+    found = stats(written(tmp_path, *(pair(text, text) for text in other)))
+    assert found.variety.prompt_groups > 45  # words that share a place by chance
+    assert not said(found, "share most of their words")

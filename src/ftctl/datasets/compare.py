@@ -1,8 +1,6 @@
 """How production differs from what a model was trained on."""
 
 import random
-import re
-import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ftctl.datasets.clusters import profiles, words
 from ftctl.datasets.distances import (
     PERMUTATIONS,
     Distance,
@@ -33,8 +32,6 @@ SAMPLE_ROWS = 2_000  # of each file, that distances are measured on
 FEW_ROWS = 30  # on a side, below which nothing can be told
 _P_VALUE = 0.01  # five tests: below 0.05 together
 _CLEAR, _STRONG = 0.05, 0.2  # distance beyond chance; starting points, not measured
-_WORD = re.compile(r"[^\W\d_]{3,30}")
-_PROFILE = 512  # numbers that a prompt's words are hashed into
 _KEPT = 10_000  # different system prompts
 _SHOWN = 8
 # Where logs and batch files keep the request that was sent.
@@ -143,7 +140,7 @@ class _Data:
 
     def words(self) -> Counter[str]:
         """In how many prompts of the sample each word is."""
-        return Counter(word for row in self.sample for word in _words(row.prompt))
+        return Counter(word for row in self.sample for word in words(row.prompt))
 
 
 def compare(training: Path, log: Path, *, seed: int = 0) -> DataCompare:
@@ -212,22 +209,11 @@ def _tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
 
 
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.casefold()))
-
-
 def _profiles(one: _Data, other: _Data) -> tuple["NDArray[np.float32]", list[int]]:
-    """Each prompt's words as numbers, rare words weighing more, and the log's unlike lines."""
+    """Each prompt's words as numbers, and the log's unlike lines."""
     import numpy as np
 
-    sample = [*one.sample, *other.sample]
-    rows = np.zeros((len(sample), _PROFILE), dtype=np.float32)
-    for place, row in enumerate(sample):
-        for word in _words(row.prompt):
-            rows[place, zlib.crc32(word.encode("utf-8", "surrogatepass")) % _PROFILE] += 1
-    rows *= np.log((1 + len(rows)) / (1 + (rows > 0).sum(axis=0))) + 1
-    sizes = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows /= np.where(sizes > 0, sizes, 1)
+    rows = profiles([row.prompt for row in (*one.sample, *other.sample)])
     likeness = rows[len(one.sample) :] @ rows[: len(one.sample)].mean(axis=0)
     least = np.argsort(likeness, kind="stable")[:_SHOWN]
     return rows, sorted(other.sample[place].number for place in least.tolist())

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.datasets.across import LABEL_SHARE, label_share, repeats
+from ftctl.datasets.across import label_share, repeats
+from ftctl.datasets.clusters import clusters
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import answer_of, fingerprints
+from ftctl.datasets.guidance import guidance
 from ftctl.datasets.near import near_rows
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.types import Example
@@ -27,11 +29,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-FEW_ROWS = 50
-MANY_ROWS = 10_000
 SAMPLE_ROWS = 2_000  # whose words are counted: a share of different ones falls as texts add up
-_COPIES_SHARE = 0.05  # from which copies are worth a sentence
-_TASK_SHARE = 0.05  # of the rows, from which a form of answer is a task and no stray
 _KEPT = 10_000  # different forms or answers told apart
 _SHOWN = 10
 _BINS = 10
@@ -101,6 +99,8 @@ class Variety(_Part):
     different_prompts: float = Field(description="share of the rows")
     different_answers: float = Field(description="share of the rows")
     sampled_rows: int
+    prompt_groups: int = Field(description="of the sample's prompts, by the words they share")
+    largest_group: float = Field(description="share of the sample's prompts in the largest one")
     prompt_ngrams: dict[int, float] = Field(description="n → different runs of n words / all")
     answer_ngrams: dict[int, float]
 
@@ -219,7 +219,7 @@ class _Seen:
             secrets=dict(self.secrets.most_common()),
             guidance=[],
         )
-        return said.model_copy(update={"guidance": list(_guidance(said))})
+        return said.model_copy(update={"guidance": list(guidance(said))})
 
     def _copies(self, firsts: list[int] | None) -> Copies:
         exact = set(repeats(_column(self.exact))[0].tolist())
@@ -247,10 +247,13 @@ class _Seen:
         import numpy as np
 
         rows = len(self.numbers)
+        groups = clusters([asked for asked, _ in self._sample])
         return Variety(
             different_prompts=len(np.unique(_column(self.prompts))) / rows,
             different_answers=len(np.unique(_column(self.answers))) / rows,
             sampled_rows=len(self._sample),
+            prompt_groups=len(groups),
+            largest_group=groups[0] / len(self._sample),
             prompt_ngrams=_different(asked for asked, _ in self._sample),
             answer_ngrams=_different(answer for _, answer in self._sample),
         )
@@ -325,48 +328,6 @@ def _different(texts: Iterable[str]) -> dict[int, float]:
             found.update(runs)
             total[size] += len(runs)
     return {size: len(found) / total[size] if total[size] else 1.0 for size, found in seen.items()}
-
-
-def _guidance(said: DataStats) -> Iterator[str]:
-    """What a person should do about it, in sentences."""
-    if said.rows < FEW_ROWS:
-        yield (
-            f"{said.rows} rows: start with {FEW_ROWS}-100 good ones, then look at what the tuned "
-            "model still gets wrong and write rows for that"
-        )
-    if said.rows > MANY_ROWS:
-        yield (
-            f"{said.rows:,} rows: before you pay for all of them, tune on 1,000 and on 5,000 and "
-            "score both on the same held-out rows; where the score no longer rises, more rows "
-            "bring cost and no quality"
-        )
-    if said.unreadable_rows:
-        yield (
-            f"{said.unreadable_rows:,} lines aren't chat examples and are counted nowhere else: "
-            f"`ftctl data check {said.file}` names them"
-        )
-    copies = said.copies.exact + said.copies.normalised + (said.copies.near or 0)
-    if copies >= _COPIES_SHARE * said.rows:
-        yield (
-            f"{copies:,} rows say again what an earlier row said ({copies / said.rows:.0%}): drop "
-            "them, unless that much weight is meant"
-        )
-    if said.labels is not None and said.labels.majority_share > LABEL_SHARE:
-        yield (
-            f"one label has {said.labels.majority_share:.0%} of the rows: the others will hardly "
-            "be learnt; add rows of them"
-        )
-    several = [task for task in said.tasks if task.share >= _TASK_SHARE]
-    if len(several) > 1:
-        yield (
-            f"answers have {len(several)} unlike forms, so this may be {len(several)} tasks: a "
-            f"model for each is easier to judge (`ftctl data split {said.file} --by task`)"
-        )
-    if said.personal_data or said.secrets:
-        yield (
-            "personal data or secrets were found: mask them before the file leaves; what no "
-            f"pattern knows isn't found (`ftctl data check {said.file}` gives the lines)"
-        )
 
 
 def _shares(counts: Mapping[str, int], total: int, *, most: int) -> list[Share]:

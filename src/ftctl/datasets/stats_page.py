@@ -56,6 +56,11 @@ def facts(found: DataStats) -> Iterator[tuple[str, str]]:
         "different",
         f"{variety.different_prompts:.0%} of prompts, {variety.different_answers:.0%} of answers",
     )
+    yield (
+        "groups of prompts",
+        f"{variety.prompt_groups:,} by the words they share, the largest "
+        f"{variety.largest_group:.0%} (sample of {variety.sampled_rows:,} rows)",
+    )
     for name, shares in (("prompts", variety.prompt_ngrams), ("answers", variety.answer_ngrams)):
         told = ", ".join(f"{share:.0%} of {size}" for size, share in shares.items())
         yield f"different word runs in {name}", f"{told} (sample of {variety.sampled_rows:,} rows)"
