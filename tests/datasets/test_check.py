@@ -158,8 +158,9 @@ def test_counts_stay_exact_when_issues_are_capped(tmp_path: Path) -> None:
 
 
 def test_one_issue_a_severity_with_the_providers_it_concerns(tmp_path: Path) -> None:
-    row = json.dumps({"messages": [{"role": "user", "content": "a"}]})
-    report = check([written(tmp_path, *good(50), row)])
+    row = json.loads(chat("a", "b"))
+    row["messages"] += row["messages"][:1]
+    report = check([written(tmp_path, *good(50), json.dumps(row))])
     last = {i.severity: i.providers for i in report.issues if i.rule == "last-message"}
     assert last == {"warning": ("openai", "local"), "error": ("mistral",)}
 

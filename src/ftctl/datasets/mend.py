@@ -115,9 +115,12 @@ def _roles(talk: _Talk, minded: Minded) -> Iterator[Mend]:
             continue
         clean = role.strip().lower()
         meant, rule = _MEANT.get(clean, clean), "role"
-        if role == "developer":
-            meant, rule = "system", "role/developer"
-        if meant in ROLES and minded(rule):
+        if clean == "developer":
+            if minded("role/developer"):
+                meant, rule = "system", "role/developer"
+            elif role == clean:
+                continue
+        if meant in ROLES | {"developer"} and minded(rule):
             said.fields["role"] = meant
             yield Mend(rule, f"{said.path}.role", shown(role), shown(meant))
 

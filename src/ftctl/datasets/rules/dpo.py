@@ -22,6 +22,7 @@ from ftctl.datasets.rules.types import (
 OUTPUTS = ("preferred_output", "non_preferred_output")
 _KEYS = frozenset({"input", *OUTPUTS})
 _ANSWERING = ("assistant", "tool", "function")  # roles that an answer may have
+_LABELS = ("preferred", "non-preferred")  # of Nova's candidates
 _RULES = (*messages.RULES, content.special_tokens)
 
 
@@ -167,13 +168,18 @@ def nova(row: JsonObject) -> Iterator[Finding]:
         path = f"{last.path}.candidates"
         yield Finding("dpo-nova", path, "the last message has no two candidates")
         return
+    labels = set()
     for i, item in enumerate(found):
         path = f"{last.path}.candidates[{i}]"
         label = item.get("preferenceLabel") if isinstance(item, dict) else None
-        if label not in ("preferred", "non-preferred"):
+        labels.add(shown(label))
+        if label not in _LABELS:
             yield Finding("dpo-nova", f"{path}.preferenceLabel", f"the label is {shown(label)}")
         parts = item.get("content") if isinstance(item, dict) else None
         if not isinstance(parts, list) or not all(
             isinstance(part, dict) and set(part) == {"text"} for part in parts
         ):
             yield Finding("dpo-nova", f"{path}.content", "the candidate isn't a list of texts")
+    if len(labels) == 1:
+        path = f"{last.path}.candidates[0].preferenceLabel"
+        yield Finding("dpo-nova", path, "all candidates have the same label")

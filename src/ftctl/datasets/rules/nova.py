@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ftctl.datasets.rules.types import Example, Finding
 
 RESERVED = re.compile(
-    r"\b(?:System|SYSTEM|User|USER|Bot|BOT|Assistant|ASSISTANT|Thought):"
+    r"(?:System|SYSTEM|User|USER|Bot|BOT|Assistant|ASSISTANT|Thought):"
     r"|\[EOS\]|<image>|<video>|<unk>"
 )
 

@@ -45,11 +45,14 @@ def system(example: Example) -> Iterator[Finding]:
 
 
 def nova(example: Example) -> Iterator[Finding]:
-    """`rft-nova`: tools, and a reference answer that isn't empty."""
+    """`rft-nova`: tools, a system message first, a reference answer that isn't empty."""
     if not example.row.get("tools"):
         yield Finding("rft-nova", "tools", "the prompt declares no tools")
-    if example.row.get("reference_answer") in (None, "", [], {}):
-        yield Finding("rft-nova", "reference_answer", "there is no reference_answer")
+    if example.row.get("reference_answer", "none is wanted") in (None, "", [], {}):
+        yield Finding("rft-nova", "reference_answer", "the reference_answer is empty")
+    for message in example.messages[1:]:
+        if message.role == "system":
+            yield Finding("rft-nova", f"{message.path}.role", "the system message isn't first")
 
 
 class GraderFields:

@@ -17,6 +17,7 @@ _EVERYWHERE = ("role", "content")
 _ROLE_OF = {"tool_calls": "assistant", "tool_call_id": "tool"}
 _NAMELESS = ("system", "user", "assistant")
 _MEANT = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+_KNOWN = ROLES | {"developer", "function"}
 _NAME = re.compile(r"[^\s<|\\/>]+")
 
 
@@ -61,10 +62,11 @@ def message_keys(example: Example) -> Iterator[Finding]:
             elif key not in MESSAGE_KEYS:
                 yield Finding("unknown-key/message", path, f"unknown key {shown(key)}")
             elif key in _ROLE_OF and message.role in ROLES and message.role != _ROLE_OF[key]:
-                wrong = f"`{key}` on a {message.role} message"
+                wrong = f"`{key}` on a message of role {message.role}"
                 yield Finding("unknown-key/misplaced", path, wrong)
             elif key == "refusal" or (key == "name" and message.role in _NAMELESS):
-                yield Finding("unknown-key/known", path, f"`{key}` on a {message.role} message")
+                known = f"`{key}` on a message of role {message.role}"
+                yield Finding("unknown-key/known", path, known)
 
 
 def roles(example: Example) -> Iterator[Finding]:
@@ -80,10 +82,15 @@ def roles(example: Example) -> Iterator[Finding]:
         elif role == "developer":
             yield Finding("role/developer", path, "the role developer isn't known everywhere")
         elif role not in ROLES and role != "function":
-            clean = role.strip().lower()
-            meant = _MEANT.get(clean, clean)
-            hint = f"write {meant}" if meant in ROLES else ""
+            meant = meant_role(role)
+            hint = f"write {meant}" if meant in _KNOWN else ""
             yield Finding("role", path, f"unknown role {shown(role)}", hint)
+
+
+def meant_role(role: str) -> str:
+    """The role that is meant by other case, spaces, or another trainer's word for it."""
+    clean = role.strip().lower()
+    return _MEANT.get(clean, clean)
 
 
 def legacy_functions(example: Example) -> Iterator[Finding]:
@@ -134,13 +141,16 @@ def first_message(example: Example) -> Iterator[Finding]:
 def last_message(example: Example) -> Iterator[Finding]:
     """`last-message`: what comes after the last answer is never trained on."""
     last = example.messages[-1] if example.messages else None
-    if last and last.role in (ROLES | {"developer", "function"}) - {"assistant"}:
+    answered = any(meant_role(message.role) == "assistant" for message in example.messages)
+    if last and answered and last.role in _KNOWN - {"assistant"}:
         yield Finding("last-message", f"{last.path}.role", f"the last message is by {last.role}")
 
 
 def speakers(example: Example) -> Iterator[Finding]:
-    """`no-assistant` and `no-user`."""
-    said = {message.role for message in example.messages}
+    """`no-assistant` and `no-user`; who an unknown role is can't be told, which `role` says."""
+    said = {meant_role(message.role) for message in example.messages}
+    if said - _KNOWN:
+        return
     if example.messages and "assistant" not in said:
         yield Finding("no-assistant", "messages", "no assistant message to train on")
     if example.messages and "user" not in said:

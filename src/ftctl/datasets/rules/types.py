@@ -104,7 +104,9 @@ def shown(value: object, limit: int = 40) -> str:
         return "a very large whole number"
     if isinstance(value, str):
         value = masked_text(value[:_SCANNED])  # before it is cut: half a key matches no pattern
-    text = repr(value) if isinstance(value, str | int | float | bool | None) else kind(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = repr(value) if isinstance(value, str | int | float) else kind(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
