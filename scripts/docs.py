@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from advice_page import advice
 from formats_page import formats
 
 from ftctl.catalog.load import load_shipped
@@ -31,6 +32,7 @@ def main() -> None:
         "providers.md": providers(),
         "data-rules.md": data_rules(),
         "formats.md": formats(),
+        "advice.md": advice(),
     }
     for name, text in pages.items():
         path = DOCS / name

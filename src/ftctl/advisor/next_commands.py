@@ -20,6 +20,7 @@ def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
     model = _open_model(situation, verdict)
     score = f"ftctl eval {model} --data {test} --grader exact"
     tune = f"ftctl submit --provider local --model {model} --data {train}"
+    pilot = f"ftctl pilot --models {model} --data {train} --test {test} -o pilot.json"
     ask = f"ftctl advise --data {data}"
     scored = f"{ask} --baseline-score SCORE --baseline-n N --target-score TARGET"
     if verdict.decision == "none":
@@ -32,12 +33,14 @@ def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
             "tell": (" ".join([ask, *(_TELL[name] for name in untold(situation))]),),
             "quote": tuple(f"ftctl providers {name}" for name in _vendors(verdict)),
             "retrieve": (split, score, scored),
-            "tune": (check, split, tune, f"ftctl eval JOB --against {model} --data {test}"),
+            "tune": (check, split, pilot, f"{scored} --piloted pilot.json"),
         }[cheapest_test(situation, verdict)]
     if verdict.decision == "self_hosted":
         return f"{check} --for local", split, tune
     if verdict.decision == "hosted":
-        return check, split, *(f"ftctl providers {name}" for name in _vendors(verdict)[:1])
+        route = verdict.ranked[0].route
+        job = f"--provider {route.provider.name} --model {route.model.name} --data {train}"
+        return check, split, f"ftctl estimate {job}", f"ftctl submit {job} --dry-run"
     return split, score
 
 
