@@ -15,7 +15,7 @@ PARTS = PAGE.read_text("utf-8").split("\n## ")[1:]
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.partition("\n")[0])
 def test_a_command_gives_the_answer_beside_it(cli: Cli, part: str) -> None:
     (block,) = re.findall(r"```sh\n(.*?)```", part, re.DOTALL)
-    name, *words = shlex.split(block)
+    name, *words = shlex.split(block.replace("\\\n", " "))
     assert name == "ftctl"
     ran = cli(*words, "--json")
     found = ran.json()
