@@ -239,11 +239,11 @@ def own_issues(folder: Path, rows: list[Row]) -> list[Issue]:
     ("count", "method", "keys"),
     [
         (1, "sft", {"min-examples", "min-examples/3", "min-examples/8", "min-examples/200"}),
-        (8, "dpo", {"min-examples"}),
+        (8, "dpo", {"min-examples", "few-examples/1000"}),
         (9, "rft", {"min-examples", "min-examples/100"}),
         (10, "sft", {"few-examples", "min-examples/200"}),
-        (11, "dpo", {"few-examples/advice", "few-examples/100"}),
-        (99, "dpo", {"few-examples/100"}),
+        (11, "dpo", {"few-examples/advice", "few-examples/100", "few-examples/1000"}),
+        (99, "dpo", {"few-examples/100", "few-examples/1000"}),
         (200, "sft", set()),
         (20_001, "sft", {"many-examples/advice", "max-examples/20k"}),
         (

@@ -126,3 +126,17 @@ def test_an_overlap_says_how_alike_the_two_are(tmp_path: Path) -> None:
         2: "this example, but for case, spacing or punctuation,",
         3: "this prompt, with another answer,",
     }
+
+
+def test_answers_cut_at_one_number_of_tokens_are_told(tmp_path: Path) -> None:
+    long = "and so the story of the town went on with many more of its people"
+    cut = [row(n, (f"{long} " * 4)[: 240 + 5 * (n % 6)] + "x") for n in range(12)]
+    whole = [row(n, f"{long}." * (1 + n % 5)) for n in range(12, 40)]
+    (issue,) = found(tmp_path, [*whole, *cut], "truncated-answer")
+    assert issue.message == (
+        "12 answers without final punctuation are about equally long, as if they had been cut: "
+        "241 to 265 characters"
+    )
+    assert (issue.line, issue.path) == (29, "messages[1].content")
+    uneven = [row(n, (f"{long} " * 8)[: 70 + 35 * n] + "x") for n in range(12)]
+    assert found(tmp_path, [*whole, *uneven], "truncated-answer") == []

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftctl.datasets.examine import ChatLine
-from ftctl.datasets.fingerprints import Fingerprints, normal_column
+from ftctl.datasets.fingerprints import normal_column
+from ftctl.datasets.prints import Prints
 from ftctl.datasets.rules.limits import MIN_EXAMPLES
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.shapes import task_counts
@@ -20,53 +21,22 @@ LABEL_SHARE = 0.9  # of the most common label, above which the others are hardly
 MINORITY_SHARE = 0.1  # below it, a difference between lines is an exception and not a mix
 MAX_VALIDATION_BYTES = 10**6  # source: Mistral's fine-tuning guide, read 2026-11
 MAX_VALIDATION_SHARE = 0.05  # same source
-
-# Keys that some lines may have and others not, without being unknown.
 GROUNDED_SHARE = 0.8  # of the answers with facts, from which the others are exceptions
 _UNGROUNDED_KEPT = 1000
 _FACTS_SEEN = 200  # in a part of a file, from which it is plain that answers bring their own
 _ADVISED_FROM = 100  # answers with facts: fewer say little of a file
 _MOST_IMAGES = 50_000  # source: OpenAI's vision guide
 _TASK_SHARE = 0.2  # of the answers, from which a form is a task and no exception
+_CUT_SPREAD = 0.15  # of 64 or more tokens of English, as characters; a starting point
+_CUT_SHARE = 0.8  # of the unfinished answers: what ends so by itself is of any length
 _FORMS_KEPT = 10_000
+# Keys that some lines may have and others not, without being unknown.
 _OPTIONAL_KEYS = ("tools", "parallel_tool_calls", "functions")
 _SYSTEMS_KEPT = 100_000  # different prompts; more of them are one another's exceptions
 _PART_BITS = 4
 _PARTS = 2**_PART_BITS
 _BLOCK = 2**16
 At = tuple[int, Finding]  # line and finding
-
-
-class Prints:
-    """Fingerprints of a file's examples and their lines: 28 bytes an example."""
-
-    def __init__(self) -> None:
-        self.numbers = array("I")
-        self.exact = array("Q")
-        self.prompt = array("Q")
-        self.answer = array("Q")
-        self.all_label_like = True
-
-    def add(self, number: int, prints: Fingerprints, *, label_like: bool) -> None:
-        """Remember an example."""
-        self._add_numbers([number])
-        self.exact.append(prints.exact)
-        self.prompt.append(prints.prompt)
-        self.answer.append(prints.answer)
-        self.all_label_like = self.all_label_like and label_like
-
-    def extend(self, other: "Prints", before: int) -> None:
-        """Remember the examples of the lines that follow the first `before` ones."""
-        self._add_numbers([number + before for number in other.numbers])
-        self.exact.extend(other.exact)
-        self.prompt.extend(other.prompt)
-        self.answer.extend(other.answer)
-        self.all_label_like = self.all_label_like and other.all_label_like
-
-    def _add_numbers(self, numbers: list[int]) -> None:
-        if numbers and numbers[-1] >> 8 * self.numbers.itemsize:
-            self.numbers = array("Q", self.numbers)
-        self.numbers.extend(numbers)
 
 
 class Lines:
@@ -221,12 +191,23 @@ class Lines:
         yield line, Finding("system-inconsistent", "messages", said)
 
     def _same_lengths(self) -> Iterator[At]:
-        """`truncated-answer`, where many unfinished answers are equally long."""
-        for length, count in self.lengths.most_common(1):
-            if count >= max(3, 0.2 * len(self)):
-                said = f"{count} answers without final punctuation have {length} characters each"
-                line, path = self.first_of_length[length]
-                yield line, Finding("truncated-answer", path, said)
+        """`truncated-answer`, where many unfinished answers are about equally long.
+
+        So many tokens, which is where answers are cut, are about so many characters.
+        """
+        count = self.lengths.total()
+        if count < max(3, 0.2 * len(self)):
+            return
+        usual = _median(self.lengths)
+        near = {n for n in self.lengths if abs(n - usual) <= _CUT_SPREAD * usual}
+        alike = sum(self.lengths[n] for n in near)
+        if alike >= max(3, 0.2 * len(self), _CUT_SHARE * count):
+            line, path = min(self.first_of_length[n] for n in near)
+            said = (
+                f"{alike} answers without final punctuation are about equally long, as if they had "
+                f"been cut: {min(near):,} to {max(near):,} characters"
+            )
+            yield line, Finding("truncated-answer", path, said)
 
     def _mixed_tasks(self) -> Iterator[At]:
         """`mixed-tasks`: answers of several forms, each with its share of the lines."""
@@ -255,6 +236,15 @@ class Lines:
             f"that were looked at have some that stand nowhere before, here {', '.join(missing)}"
         )
         yield number, Finding("ungrounded/advice", path, said)
+
+
+def _median(counts: Counter[int]) -> int:
+    half, seen = counts.total() / 2, 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if seen >= half:
+            return value
+    return 0
 
 
 def _repeats(prints: Prints) -> Iterator[At]:

@@ -25,6 +25,7 @@ _FEWEST = {
     "rft": {"min-examples/100": 100},
 }
 _ADVISED_BY_VENDORS = 100
+_ADVISED_PAIRS = 1000  # Nova's page, for DPO
 _PILOT_EXAMPLES = 10_000
 _MOST = {"max-examples/20k": 20_000, "max-examples/1m": 10**6, "max-examples/3m": 3 * 10**6}
 _MOST_VALIDATION = 5000  # Gemini
@@ -62,6 +63,8 @@ def example_count(count: int, method: str = "sft") -> Iterator[Finding]:
         yield Finding(key, "", f"{said} are few")
     if MIN_EXAMPLES < count < _ADVISED_BY_VENDORS:
         yield Finding("few-examples/100", "", f"{said} are few")
+    if method == "dpo" and count < _ADVISED_PAIRS:
+        yield Finding("few-examples/1000", "", f"{said} are few")
     for key, limit in (_FEWEST[""] | _FEWEST.get(method, {})).items():
         if count < limit:
             yield Finding(key, "", f"{said}; {limit} is the minimum")

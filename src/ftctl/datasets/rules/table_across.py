@@ -45,6 +45,12 @@ ROWS: dict[str, Rule] = {
         "100 examples of a task are advised",
         "100",
     ),
+    "few-examples/1000": Rule(
+        "---- --- - -- -W -",
+        "fewer pairs than Nova's page advises for DPO",
+        "1,000 pairs are advised",
+        "1,000 (DPO)",
+    ),
     "few-examples/advice": Rule(
         "---- --- - -- -- -",
         "fewer examples than a good start has",
@@ -76,9 +82,9 @@ ROWS: dict[str, Rule] = {
     "many-examples/advice": Rule(
         "---- --- - -- -- -",
         "so many examples that a pilot on fewer pays",
-        "tune on 1,000 and on 5,000 of them first and score both on the same held-out rows "
-        "(ftctl data split, ftctl eval): where the score no longer rises, more rows bring cost "
-        "and no quality",
+        "tune on 1,000 and on 5,000 of them first and score both on the same held-out rows: where "
+        "the score no longer rises, more rows bring cost and no quality (ftctl pilot does that "
+        "with a small model on this machine)",
         "10,000",
     ),
     "validation-size": Rule(
