@@ -80,10 +80,10 @@ class Block:
     def run(self) -> None:
         """Look at every line."""
         part = self._part
-        for chunk in _chunks(self._data):
+        for chunk, tools in _chunks(self._data):
             count = screen.count(chunk, b"\n")
             ended = chunk[-1] == 0x0A
-            if not (ended and self._together(chunk, count)):
+            if tools or not (ended and self._together(chunk, count)):
                 self._one_by_one(chunk, ended=ended)
             self.count += count + (not ended)
         for (prompt, keys), (count, first) in self._alike.items():
@@ -96,8 +96,6 @@ class Block:
         """Look at some lines, unless there is one among them that must be looked at by itself."""
         if self._part.format not in _CHAT_SO_FAR or screen.spaced(chunk):
             return False
-        if screen.count(chunk, _TOOL):
-            return self._talks_together(chunk, count)
         try:
             rows = _plain.decode_lines(chunk)
         except (ValueError, RecursionError):
@@ -151,24 +149,6 @@ class Block:
             self._harmless(i, [message.content for message in rows[i - self.count]])
             for i in self._odd.intersection(lines)
         )
-
-    def _talks_together(self, chunk: bytes, count: int) -> bool:
-        try:
-            rows = _tools.decode_lines(chunk)
-        except (ValueError, RecursionError):
-            return False
-        nine = self._nine
-        talks = [talk for row in rows if (talk := clean.talk(row, nine=nine)) is not None]
-        members = sum(talk.members for talk in talks)
-        if not _one_a_line(chunk, count, len(talks)) or screen.members(chunk) != members:
-            return False
-        lines = chunk.split(b"\n")
-        if self._keep_rows:
-            self.rows += map(_plain_row, lines[:-1])
-        for i, (row, talk) in enumerate(zip(rows, talks, strict=True)):
-            if not self._talk(self.count + i, row, talk, lines[i]):
-                self._part.slow(self.count + i, lines[i], ended=True)
-        return True
 
     def _one_by_one(self, chunk: bytes, *, ended: bool) -> None:
         lines = chunk.split(b"\n")
@@ -332,15 +312,20 @@ class Block:
         return i not in self._numbers or clean.no_private_number(said)
 
 
-def _chunks(data: bytes) -> Iterator[bytes]:
-    """Whole lines of it, some at a time."""
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines of it, some at a time; one with tools by itself, and whether it is that."""
     at = 0
-    while at < len(data):
-        end = data.rfind(b"\n", at, at + _CHUNK_BYTES) + 1
-        if not end:
-            end = data.find(b"\n", at) + 1 or len(data)
-        yield data[at:end]
-        at = end
+    for begin, end in (*screen.iter_lines_with(data, _TOOL), (len(data), len(data))):
+        while at < begin:
+            cut = begin
+            if begin - at > _CHUNK_BYTES:
+                cut = data.rfind(b"\n", at, at + _CHUNK_BYTES) + 1
+                cut = cut or data.find(b"\n", at, begin) + 1 or begin
+            yield data[at:cut], False
+            at = cut
+        if begin < end:
+            yield data[begin:end], True
+            at = end
 
 
 def _one_a_line(lines: bytes, count: int, rows: int) -> bool:
