@@ -94,7 +94,7 @@ def test_rows_that_must_stay_inside_go_to_no_vendor(cli: Cli, data: Path) -> Non
         (["--model", "{model}", "--set", "epochs=many"], 2, "epochs"),
         (["--model", "{model}", "--set", "epochs"], 2, "not KEY=VALUE"),
         (["--model", "{model}", "--set", "epochs=1", "--set", "epochs=2"], 2, "given twice"),
-        (["--model", "{model}", "--method", "dpo"], 3, "it can do sft"),
+        (["--model", "{model}", "--method", "rft"], 3, "it can do dpo, sft"),
         (["--model", "{model}", "--tuning", "full"], 3, "it can do lora"),
         (["--model", "{model}", "--set", "learning_rate_multiplier=2"], 3, "doesn't take"),
         (["--model", "{model}", "--validation", "none.jsonl"], 2, "none.jsonl"),
