@@ -19,6 +19,7 @@ from ftctl.datasets.convert.example import (
     ImagePart,
     Message,
     Notes,
+    Preference,
     PromptCompletion,
     Span,
     TextPart,
@@ -217,17 +218,28 @@ def test_what_is_no_kind_of_a_format_is_told_or_refused(
             assert notes or kind is PromptCompletion  # as turns it says the same
 
 
-@pytest.mark.parametrize("name", CHATS)
-@given(example=conversations(EVERYTHING))
-@settings(max_examples=60, deadline=None)
-def test_nothing_is_lost_in_silence(name: str, example: Conversation) -> None:
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_nothing_is_lost_in_silence(name: str, data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(FORMATS[name].kinds))
+    example = data.draw(examples(kind, EVERYTHING))
+    if isinstance(example, Preference):  # answers that say all that answers can
+        answer = data.draw(conversations(EVERYTHING)).messages[-1]
+        example = replace(example, chosen=(answer,))
     back, notes = through(name, example)
-    assert isinstance(back, Conversation)
     assert _meant(back) == _meant(example) or notes
 
 
-def _meant(conversation: Conversation) -> Conversation:
+def _meant(example: Example) -> Example:
     """The same without weights of 1, which say no more than none does."""
+    if isinstance(example, Preference):
+        chosen = Conversation(example.chosen)
+        return replace(example, chosen=_unweighted(chosen).messages)
+    return _unweighted(example) if isinstance(example, Conversation) else example
+
+
+def _unweighted(conversation: Conversation) -> Conversation:
     return conversation.with_messages(
         tuple(replace(m, weight=0 if m.weight == 0 else None) for m in conversation.messages)
     )

@@ -238,6 +238,8 @@ def _part(part: object, path: str, notes: Notes) -> TextPart | ImagePart:
         raise CannotCarryError(f"{path}.image_url", "no URL in the part")
     notes.unknown(image, frozenset({"url", "detail"}), f"{path}.image_url")
     detail = image.get("detail")
+    if not isinstance(detail, str | None):
+        notes.dropped(f"{path}.image_url.detail", f"detail that is {kind(detail)}")
     return ImagePart(url, detail if isinstance(detail, str) else None)
 
 
