@@ -17,6 +17,7 @@ point instead, and says which differ.
 import argparse
 import gc
 import json
+import multiprocessing
 import resource
 import statistics
 import tempfile
@@ -107,7 +108,8 @@ def _count(file: Path, counter: TokenCounter, cores: int) -> Tally:
         for tally in map(count, ranges(file, 0)):
             whole.append(tally)
     else:
-        with ProcessPoolExecutor(cores) as pool:
+        # Not forked: what this process holds would be copied as it is touched.
+        with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
             for tally in pool.map(count, ranges(file, 0)):
                 whole.append(tally)
     return whole
