@@ -222,14 +222,24 @@ def test_ctrl_c_on_standard_input_says_what_is_known_and_that_it_is_not_all() ->
 
 
 @pytest.mark.medium
-def test_progress_with_time_left_is_for_a_terminal_only(tmp_path: Path) -> None:
-    file = tmp_path / "x.jsonl"
-    file.write_bytes(b"".join(map(row, range(100_000))))
-    command = [FTCTL, "data", "check", str(file), "--for", "local"]
-    quiet = subprocess.run(command, capture_output=True, check=False)
+@pytest.mark.parametrize(
+    ("arguments", "doing"),
+    [
+        (("check", "x.jsonl", "--for", "local"), b"checking"),
+        (("stats", "x.jsonl"), b"counting"),
+        (("compare", "x.jsonl", "x.jsonl"), b"comparing"),
+        (("split", "x.jsonl", "-o", "parts", "--force"), b"splitting"),
+    ],
+)
+def test_progress_with_time_left_is_for_a_terminal_only(
+    arguments: tuple[str, ...], doing: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b"".join(map(row, range(5_000))))
+    command = [FTCTL, "data", *arguments]
+    quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert quiet.stderr == b""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as run:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs) as run:
         os.close(theirs)
         shown = bytearray()
         while piece := _read(ours):
@@ -238,7 +248,7 @@ def test_progress_with_time_left_is_for_a_terminal_only(tmp_path: Path) -> None:
         said = run.stdout.read()
     os.close(ours)
     assert said == quiet.stdout
-    assert b"checking" in shown
+    assert doing in shown
     assert re.search(rb"\d:\d\d:\d\d|-:--:--", shown)
 
 

@@ -2,8 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
 from ftctl.cli.data_fix import fixed_copy, fixed_document, grader_text, print_fixed
 from ftctl.cli.data_label import export_command, import_command
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_split import split_command
@@ -158,7 +158,7 @@ def _checked(
     """The report, or on Ctrl-C as much of it as is known."""
     from ftctl.datasets.check import LeftOff, check
 
-    with _shown(out) as show:
+    with file_progress(out, "checking") as show:
         try:
             return check(files, on_progress=show, **options)
         except LeftOff as left:
@@ -186,18 +186,6 @@ def _counting(
         return None, None
     one = providers[0] if len(providers) == 1 else ""
     return counter_for(model, one), max_example_tokens(model, one)
-
-
-@contextmanager
-def _shown(out: Output) -> Iterator[Callable[[int, int], None]]:
-    """Progress by bytes, while files are checked."""
-    with out.progress(of_bytes=True) as progress:
-        task = progress.add_task("checking", total=None, note="")
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total or None)  # a pipe tells none
-
-        yield show
 
 
 def _print_report(out: Output, report: "Report") -> None:

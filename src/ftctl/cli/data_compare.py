@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -32,7 +33,8 @@ def compare_command(out: Output, *, training: Path, log: Path, seed: int) -> Non
     """
     from ftctl.datasets.compare import compare
 
-    found = compare(training, log, seed=seed)
+    with file_progress(out, "comparing") as show:
+        found = compare(training, log, seed=seed, on_progress=show)
     if out.json:
         out.document(found)
         return

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.errors import UsageError
@@ -54,15 +55,17 @@ def split_command(
         _refuse_shares(context)
         _split_by_task(out, file, out_dir, force=force)
         return
-    result = split(
-        file,
-        validation=validation,
-        test=test,
-        seed=seed,
-        near=near,
-        out_dir=out_dir,
-        force=force,
-    )
+    with file_progress(out, "splitting") as show:
+        result = split(
+            file,
+            validation=validation,
+            test=test,
+            seed=seed,
+            near=near,
+            out_dir=out_dir,
+            force=force,
+            on_progress=show,
+        )
     if out.json:
         out.document({"schema": "ftctl.data-split/1", **result.model_dump(mode="json")})
         return
@@ -84,7 +87,8 @@ def _refuse_shares(context: click.Context) -> None:
 def _split_by_task(out: Output, file: Path, out_dir: Path | None, *, force: bool) -> None:
     from ftctl.datasets.split import split_by_task
 
-    result = split_by_task(file, out_dir=out_dir, force=force)
+    with file_progress(out, "splitting") as show:
+        result = split_by_task(file, out_dir=out_dir, force=force, on_progress=show)
     submit = {
         task: f"ftctl submit --provider PROVIDER --data {shlex.quote(str(path))}"
         for task, path in result.files.items()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -37,7 +38,9 @@ def stats_command(
     from ftctl.datasets.tokens.choose import counter_for
 
     with nullcontext() if page is None else stats_page(page, str(file)) as written:
-        found = stats(file, counter=counter_for(model) if model else None, near=near)
+        counter = counter_for(model) if model else None
+        with file_progress(out, "counting") as show:
+            found = stats(file, counter=counter, near=near, on_progress=show)
         if written is not None:
             write_stats(written, found)
     if page is not None:

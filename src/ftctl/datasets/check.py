@@ -11,11 +11,11 @@ from pathlib import Path
 from ftctl.datasets.across import overlaps, validation_size
 from ftctl.datasets.examine import TRL_TOKENS, Asked
 from ftctl.datasets.fast.options import Options
-from ftctl.datasets.file_check import FileCheck, OnProgress, Progress
+from ftctl.datasets.file_check import FileCheck, Progress
 from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.methods import require_method
 from ftctl.datasets.near import near_findings, near_overlaps
-from ftctl.datasets.read import STDIN, must_be_readable_twice
+from ftctl.datasets.read import STDIN, OnProgress, must_be_readable_twice
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
 from ftctl.datasets.rules import rft
 from ftctl.datasets.rules.autotrain import column_mapping

@@ -19,6 +19,7 @@ from ftctl.datasets.distances import (
 )
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, hash_of, normalise, system_print
+from ftctl.datasets.read import OnProgress
 from ftctl.datasets.rules.types import Example, JsonObject, shown
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ class _Row(NamedTuple):
 class _Data:
     """What is remembered of a file: a sample of its rows, and columns over all of them."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path, seed: int, on_progress: OnProgress | None) -> None:
         self.path = path
         self.rows = self.unreadable = 0
         self.sample: list[_Row] = []
         self.systems: Counter[int] = Counter()
         self.system_texts: dict[int, str] = {0: ""}
         self.prompts = array("Q")
-        examples = ChatExamples(path, _request)
+        examples = ChatExamples(path, _request, on_progress)
         chance = random.Random(seed)  # noqa: S311 - a sample, no secret
         for line, example in examples:
             row = _row(line.number, example)
@@ -143,7 +144,9 @@ class _Data:
         return Counter(word for row in self.sample for word in words(row.prompt))
 
 
-def compare(training: Path, log: Path, *, seed: int = 0) -> DataCompare:
+def compare(
+    training: Path, log: Path, *, seed: int = 0, on_progress: OnProgress | None = None
+) -> DataCompare:
     """Compare training data with what production saw.
 
     Args:
@@ -151,12 +154,13 @@ def compare(training: Path, log: Path, *, seed: int = 0) -> DataCompare:
         log: The same; also requests with `messages` under `body`, `request` or `input`, with or
             without an answer.
         seed: Of the samples and of the random deals that distances are judged against.
+        on_progress: Called now and then with bytes read and to read, of each file by itself.
 
     Raises:
         UsageError: a file can't be read.
         DataInvalid: a file has no chat example.
     """
-    one, other = _Data(training, seed), _Data(log, seed)
+    one, other = (_Data(path, seed, on_progress) for path in (training, log))
     rows, unlike = _profiles(one, other)
     differences = [
         _system_prompts(one, other, seed),

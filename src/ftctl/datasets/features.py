@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftctl.datasets.across import label_share
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, fingerprints
-from ftctl.datasets.read import Line, LineReader
+from ftctl.datasets.read import TELL_LINES, Line, LineReader, OnProgress
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.structure import iter_messages_problems
@@ -72,14 +72,21 @@ class ChatExamples:
     Args:
         path: The file.
         view: What makes an example of a line's object, where it isn't one by itself.
+        on_progress: Called now and then with bytes read and to read, 0 where a pipe tells none.
 
     Attributes:
         unreadable: How many lines aren't chat examples, known once all are read.
     """
 
-    def __init__(self, path: Path, view: Callable[[JsonObject], JsonObject] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        view: Callable[[JsonObject], JsonObject] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
         self._path = path
         self._view = view
+        self._on_progress = on_progress
         self.unreadable = 0
 
     def __iter__(self) -> Iterator[tuple[Line, Example]]:
@@ -92,6 +99,8 @@ class ChatExamples:
         found = False
         with LineReader(self._path) as reader:
             for line in reader:
+                if self._on_progress is not None and line.number % TELL_LINES == 0:
+                    self._on_progress(reader.read_bytes, reader.size_bytes)
                 parsed = parse_line(line.data, ended=line.ended)
                 row = parsed.value
                 if self._view is not None and isinstance(row, dict):

@@ -1,6 +1,6 @@
 """One file on its way through the rules."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ftctl.datasets.fast.part import Part
 from ftctl.datasets.fast.processes import Done, cores, here
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
-from ftctl.datasets.read import Line, LineReader, joined, ranges
+from ftctl.datasets.read import Line, LineReader, OnProgress, joined, ranges
 from ftctl.datasets.report import Collector
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.over_lines import beginning
@@ -20,8 +20,6 @@ from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.whole_file import whole_file
 
 _FIRST_LINES = 20
-
-OnProgress = Callable[[int, int], None]  # bytes read, and to read
 
 
 class Progress:

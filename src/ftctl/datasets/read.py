@@ -9,7 +9,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ from ftctl.datasets.outline import Outline
 from ftctl.datasets.unzstd import UnzstdReader, zstd_readable
 from ftctl.errors import UsageError
 
+OnProgress = Callable[[int, int], None]  # bytes read, and to read
+TELL_LINES = 1000  # after so many, who reads line by line tells how far it is
 STDIN = Path("-")  # the name that stands for standard input
 LINE_CAP_BYTES = 32 * 2**20
 HEAD_BYTES = 64 * 2**10

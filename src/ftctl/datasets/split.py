@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -14,7 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.near import near_rows
-from ftctl.datasets.read import Line, LineReader, must_be_readable_twice
+from ftctl.datasets.read import (
+    TELL_LINES,
+    Line,
+    LineReader,
+    OnProgress,
+    must_be_readable_twice,
+)
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example
@@ -53,7 +60,7 @@ class TaskSplit(BaseModel):
     rows: dict[str, int]
 
 
-def split(
+def split(  # noqa: PLR0913 - keywords are the flags of the command line
     path: Path,
     *,
     validation: float = 0.1,
@@ -62,6 +69,7 @@ def split(
     near: bool = False,
     out_dir: Path | None = None,
     force: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> SplitResult:
     """Write `<stem>.train.jsonl`, `.validation.jsonl` and `.test.jsonl`.
 
@@ -79,6 +87,7 @@ def split(
             twice more.
         out_dir: Where the parts go; beside the input when left out. Made if need be.
         force: Replace files that hold something else.
+        on_progress: Called now and then with bytes read and to read, in each pass.
 
     Raises:
         UsageError: the file can't be read, a share is none, the parts can't be written, or would
@@ -92,7 +101,8 @@ def split(
     if validation + test >= 1:
         raise UsageError("validation and test leave nothing to train on", hint="--test 0.1")
     must_be_readable_twice(path)
-    prompts = array("Q", (fingerprints(example).prompt for example, _ in _iter_rows(path)))
+    rows_read = partial(_iter_rows, path, on_progress)
+    prompts = array("Q", (fingerprints(example).prompt for example, _ in rows_read()))
     heads = _heads(path, prompts) if near else {}
     together = array("Q", (heads.get(prompt, prompt) for prompt in prompts))
     assigned = _assign(together, validation, test, seed)
@@ -104,11 +114,17 @@ def split(
         prompt = fingerprints(example).prompt
         return assigned.get(heads.get(prompt, prompt), "train")
 
-    rows = _write(path, part_of, files, force=force)
+    rows = _write(rows_read(), part_of, files, force=force)
     return SplitResult(files=files, rows=rows, groups=len(assigned), seed=seed)
 
 
-def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = False) -> TaskSplit:
+def split_by_task(
+    path: Path,
+    *,
+    out_dir: Path | None = None,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> TaskSplit:
     """Write `<stem>.task-<task>.jsonl` for each task, as the form of the last answer tells it.
 
     Each row is in one file, its bytes kept, in the order of the input.
@@ -117,6 +133,7 @@ def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = Fals
         path: OpenAI-format JSONL.
         out_dir: Where the files go; beside the input when left out. Made if need be.
         force: Replace files that hold something else.
+        on_progress: Called now and then with bytes read and to read, in each pass.
 
     Raises:
         UsageError: the file can't be read, or the files can't be written or would replace others.
@@ -124,7 +141,7 @@ def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = Fals
     """
     must_be_readable_twice(path)
     counts: Counter[str] = Counter()
-    for example, _ in _iter_rows(path):
+    for example, _ in _iter_rows(path, on_progress):
         shape = _shape(example)
         if shape in counts or len(counts) < _SHAPES_KEPT:
             counts[shape] += 1
@@ -140,7 +157,8 @@ def split_by_task(path: Path, *, out_dir: Path | None = None, force: bool = Fals
     files = {task: folder / f"{path.stem}.task-{name}.jsonl" for task, name in names.items()}
     if len(counts) >= _SHAPES_KEPT:
         files[OTHER] = folder / f"{path.stem}.task-{OTHER}.jsonl"
-    rows = _write(path, lambda example: named.get(_shape(example), OTHER), files, force=force)
+    found = _iter_rows(path, on_progress)
+    rows = _write(found, lambda example: named.get(_shape(example), OTHER), files, force=force)
     return TaskSplit(files=files, rows=rows)
 
 
@@ -175,7 +193,7 @@ def _file_names(found: list[str]) -> dict[str, str]:
     return names
 
 
-def _iter_rows(path: Path) -> Iterator[tuple[Example, bytes]]:
+def _iter_rows(path: Path, on_progress: OnProgress | None) -> Iterator[tuple[Example, bytes]]:
     """Each row and its bytes."""
     with LineReader(path) as reader:
         if reader.oddity:
@@ -183,6 +201,8 @@ def _iter_rows(path: Path) -> Iterator[tuple[Example, bytes]]:
         number = 0
         for line in reader:
             number = line.number
+            if on_progress is not None and number % TELL_LINES == 0:
+                on_progress(reader.read_bytes, reader.size_bytes)
             if line.whole and not line.data.strip(b" \t\r"):
                 continue
             yield _example(path, line), line.data
@@ -249,18 +269,23 @@ def _rank(prompt: int, seed: int) -> bytes:
 
 
 def _write(
-    path: Path, part_of: Callable[[Example], _Key], files: Mapping[_Key, Path], *, force: bool
+    found: Iterator[tuple[Example, bytes]],
+    part_of: Callable[[Example], _Key],
+    files: Mapping[_Key, Path],
+    *,
+    force: bool,
 ) -> dict[_Key, int]:
     """Write the parts beside their final names, and rename them once all are whole."""
     partial = {part: file.with_name(f"{file.name}.part") for part, file in files.items()}
     rows = dict.fromkeys(files, 0)
+    folder = next(iter(files.values())).parent
     try:
-        next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             streams: dict[_Key, BinaryIO] = {
                 part: stack.enter_context(file.open("wb")) for part, file in partial.items()
             }
-            for example, data in _iter_rows(path):
+            for example, data in found:
                 part = part_of(example)
                 streams[part].write(data + b"\n")
                 rows[part] += 1
@@ -274,7 +299,7 @@ def _write(
             partial[part].replace(file)
     except OSError as error:
         raise UsageError(
-            f"the parts can't be written: {error.filename or path.parent}: {error.strerror}",
+            f"the parts can't be written: {error.filename or folder}: {error.strerror}",
             hint="-o DIR writes elsewhere",
         ) from None
     finally:

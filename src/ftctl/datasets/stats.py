@@ -16,6 +16,7 @@ from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.guidance import guidance
 from ftctl.datasets.near import near_rows
+from ftctl.datasets.read import OnProgress
 from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.types import Example
 from ftctl.datasets.scan import masked_text
@@ -129,7 +130,12 @@ class DataStats(_Part):
 
 
 def stats(
-    path: Path, *, counter: TokenCounter | None = None, near: bool = False, seed: int = 0
+    path: Path,
+    *,
+    counter: TokenCounter | None = None,
+    near: bool = False,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> DataStats:
     """Look at every row of a dataset.
 
@@ -138,12 +144,13 @@ def stats(
         counter: What counts tokens; estimated when left out.
         near: Whether to look for near-duplicates, too: that reads the file twice more.
         seed: Of the rows whose words are compared.
+        on_progress: Called now and then with bytes read and to read, 0 where a pipe tells none.
 
     Raises:
         UsageError: the file can't be read, or not as often as that takes.
         DataInvalid: no line of it is a chat example.
     """
-    examples = ChatExamples(path)
+    examples = ChatExamples(path, on_progress=on_progress)
     seen = _Seen(counter or EstimateCounter(_NO_MODEL), seed)
     for line, example in examples:
         seen.add(line.number, line.data, example)
