@@ -98,6 +98,8 @@ def _said(record: JobRecord) -> str:
     parts = [str(record.state) if not record.message else record.message]
     if "loss" in record.progress:
         parts.append(f"loss {record.progress['loss']:.3f}")
+    if "reward_accuracy" in record.progress:  # of dpo
+        parts.append(f"{record.progress['reward_accuracy']:.0%} of the pairs right")
     if record.progress.get("tokens_per_s"):
         parts.append(f"{record.progress['tokens_per_s']:.0f} tokens/s")
     if record.progress.get("eta_s"):
