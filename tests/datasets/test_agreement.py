@@ -6,17 +6,17 @@ does one that is listed and no longer there.
 
 import base64
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from mutated_rows import OF_ANSWERED, OF_TOOLS, Mutated, iter_mutated
+from own_environment import python_with
 
-from ftctl.datasets.fast.part import Options, Part
+from ftctl.datasets.fast.options import Options
+from ftctl.datasets.fast.part import Part
 from ftctl.datasets.rules.table import rule_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
@@ -238,7 +238,7 @@ TABLE = (
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """By validator, what each says of each row."""
-    python = validators_environment(tmp_path_factory.mktemp("validators"))
+    python = python_with(tmp_path_factory.mktemp("validators"), *PACKAGES)
     lines = [base64.b64encode(row.line).decode() for row in ROWS]
     program = Path(__file__).parents[1] / "other_validators.py"
     run = subprocess.run(
@@ -247,27 +247,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     assert run.returncode == 0, run.stderr
     found: dict[str, list[str]] = json.loads(run.stdout)
     return found
-
-
-def validators_environment(folder: Path) -> Path:
-    """The Python of a new environment that has them; without an index the test is skipped."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    # uv resolves together's many requirements in seconds, pip in minutes.
-    uv: list[str | Path] = [python, "-m", "uv", "pip", "install", "-q", *PACKAGES]
-    for command in ([*pip, "uv"], uv):
-        run = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            env={**os.environ, "VIRTUAL_ENV": str(folder)},
-        )
-        if run.returncode != 0:
-            pytest.skip(f"{' and '.join(PACKAGES)} can't be installed: {run.stderr[-300:]}")
-    return python
 
 
 ROWS: list[Mutated] = list(iter_mutated())
