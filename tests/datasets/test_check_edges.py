@@ -8,7 +8,7 @@ from rule_rows import CALLS, RESULT, SAYS, SYSTEM, TOOL, USER, Row, chat, images
 
 from ftctl.datasets.check import check
 from ftctl.datasets.fix import fix
-from ftctl.datasets.rules.table import PROVIDERS
+from ftctl.datasets.rules.table import GENERATIONS, PROVIDERS
 
 # Of every row with tools; TRL would cut one that has many.
 SOME_PLACE = {"heterogeneous-keys", "tools-unsupported", "too-long"}
@@ -92,9 +92,55 @@ def test_one_fault_has_one_name(row: Row, rules: set[str], tmp_path: Path) -> No
     assert told(tmp_path, row) == rules
 
 
+def test_audio_beside_a_system_message_waits_for_a_later_tokenizer(tmp_path: Path) -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    asked = {"role": "user", "content": [{"type": "text", "text": "Who?"}, part]}
+    file = tmp_path / "x.jsonl"
+    found = []
+    for row in (chat(asked, SAYS), chat(SYSTEM, asked, SAYS)):
+        file.write_text(json.dumps(row), encoding="utf-8")
+        told_of = check([file], providers=GENERATIONS).issues
+        found.append([i.providers for i in told_of if i.rule == "audio" and i.severity == "error"])
+    assert found == [[("mistral-v3",)], [("mistral-v3", "mistral-v7")]]
+
+
+@pytest.mark.parametrize(
+    ("url", "rules"),
+    [
+        ("data:image/png;base64,AAAA", {"image-needs-vision", "image-source"}),
+        ("data:image/png,AAAA", {"image-needs-vision", "image-source"}),
+        ("data:text/plain;base64,AAAA", {"image-needs-vision", "image-source", "image-format"}),
+    ],
+)
+def test_an_inline_image_is_base64_of_a_known_type(
+    url: str, rules: set[str], tmp_path: Path
+) -> None:
+    part = {"type": "image_url", "image_url": {"url": url}}
+    row = chat(
+        {"role": "user", "content": [part]}, {**SAYS, "content": [{"type": "text", "text": "a"}]}
+    )
+    assert told(tmp_path, row) - {"content-parts-local"} == rules
+    refused = {
+        p
+        for i in issues(tmp_path, row)
+        if i.rule == "image-source" and i.severity == "error"
+        for p in i.providers
+    }
+    assert ("openai" in refused) == ("base64" not in url)
+
+
+def test_a_broken_part_is_told_once(tmp_path: Path) -> None:
+    row = chat({"role": "user", "content": [{"type": "text", "text": None}]}, SAYS)
+    assert told(tmp_path, row) == {"content-part"}
+
+
 def test_values_are_shown_as_json_has_them(tmp_path: Path) -> None:
     (weight,) = {i.message for i in issues(tmp_path, chat(USER, {**SAYS, "weight": None}))}
     assert weight == "weight null on a message of role 'assistant'"
+    numbers = {
+        i.message for i in issues(tmp_path, chat(USER, SAYS, x=[float("-inf"), float("nan")]))
+    }
+    assert {"-Infinity is no JSON number", "NaN is no JSON number"} <= numbers
 
 
 @pytest.mark.parametrize(

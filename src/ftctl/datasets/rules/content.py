@@ -70,6 +70,10 @@ def _said(message: Message) -> str | None:
     value = message.fields.get("content")
     if not isinstance(value, list):
         return value if isinstance(value, str) else None
+    return _joined(value)
+
+
+def _joined(value: list[object]) -> str | None:
     texts = [part.get("text") for part in value if isinstance(part, dict)]
     if not value or len(texts) != len(value):
         return None
@@ -80,6 +84,7 @@ def _said(message: Message) -> str | None:
 def parts(example: Example) -> Iterator[Finding]:
     """`content-part`, `tool-content-type`, `content-parts-local`, `audio`."""
     strings = any(isinstance(message.fields.get("content"), str) for message in example.messages)
+    prompted = any(message.role == "system" for message in example.messages)
     for message in example.messages:
         value = message.fields.get("content")
         if not isinstance(value, list):
@@ -92,10 +97,10 @@ def parts(example: Example) -> Iterator[Finding]:
             types.append(part.get("type") if isinstance(part, dict) else None)
             if types[-1] == "text" and part.get("text") == "" and len(value) > 1:
                 yield Finding("empty-content", f"{path}[{i}].text", "no text in the part")
-            yield from _part(part, f"{path}[{i}]")
+            yield from _part(part, f"{path}[{i}]", prompted=prompted)
         if message.role == "tool":
             yield Finding("tool-content-type", path, "a tool's answer as a list of parts")
-        elif types and set(map(str, types)) == {"text"}:
+        elif types and set(map(str, types)) == {"text"} and _joined(value) is not None:
             key = "content-parts-local/mixed" if strings else "content-parts-local"
             yield Finding(key, path, "text as a list of parts")
         elif strings and "image_url" in types:
@@ -103,13 +108,14 @@ def parts(example: Example) -> Iterator[Finding]:
             yield Finding("content-parts-local/image", path, said)
 
 
-def _part(part: object, path: str) -> Iterator[Finding]:
+def _part(part: object, path: str, *, prompted: bool) -> Iterator[Finding]:
     if not isinstance(part, dict):
         yield Finding("content-part", path, f"the part is {kind(part)}, not an object")
         return
     name = part.get("type")
     if name == "input_audio":
-        yield Finding("audio", path, "audio can't be trained on")
+        key = "audio/prompted" if prompted else "audio"
+        yield Finding(key, path, "audio can't be trained on")
     elif name == "text":
         if not isinstance(part.get("text"), str):
             yield Finding("content-part", f"{path}.text", "a text part without text")
@@ -156,6 +162,8 @@ def _image(url: str, path: str) -> Iterator[Finding]:
     scheme = scheme.lower()
     if scheme == "data":
         yield Finding("image-source/data", path, "the image stands in the row itself")
+        if not rest.partition(",")[0].lower().endswith(";base64"):
+            yield Finding("image-source", path, "the data: URL isn't base64")
         yield from _inline_image(rest, path)
     elif scheme in _SCHEMES and len(rest) > len("//") and rest.startswith("//"):
         yield Finding(_SCHEMES[scheme], path, f"the image is given by {scheme}://")

@@ -210,7 +210,8 @@ def _iter_odd(value: object) -> Iterator[Finding]:
             yield from _odd_text(path, node)
         elif isinstance(node, float) and not math.isfinite(node):
             variant = "json-nan/schema" if _IN_SCHEMA.match(path) else "json-nan"
-            yield Finding(variant, path, f"{node} is no JSON number")
+            name = "NaN" if math.isnan(node) else f"{'-' * (node < 0)}Infinity"
+            yield Finding(variant, path, f"{name} is no JSON number")
 
 
 def _odd_text(path: str, text: str) -> Iterator[Finding]:

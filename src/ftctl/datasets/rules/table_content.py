@@ -142,6 +142,12 @@ ROWS: dict[str, Rule] = {
         source="vision guides; what a picture shows and whether a link is dead isn't looked at",
     ),
     "audio": Rule("EEEE E-- E EE -E E", "audio", "write down what is said, or drop the example"),
+    "audio/prompted": Rule(
+        "EEEE EE- E EE -E E",
+        "audio beside a system message",
+        "write down what is said, or drop the example",
+        source="mistral-common: tokenizers before v11 take either one; the columns' for the others",
+    ),
     "weight": Rule(
         "E--E EEE W EE -- W",
         "a weight that is neither 0 nor 1",
