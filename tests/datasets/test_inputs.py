@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from ftctl.datasets.check import check
+from ftctl.datasets.check import LeftOff, check
 from ftctl.datasets.compare import compare
 from ftctl.datasets.fix import fix
 from ftctl.datasets.read import STDIN
@@ -186,7 +187,8 @@ def test_a_line_that_memory_cannot_hold_is_checked_in_little(kind: str, tmp_path
         b'"},' + BAD[BAD.index(b'{"role": "b') :],
     )
     file = tmp_path / "x.jsonl"
-    opened: Callable[..., Any] = {"gzip": gzip.open, "zstd": zstandard.open}.get(kind, open)
+    openers: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "zstd": zstandard.open}
+    opened = openers.get(kind, open)
     with opened(file, "wb") as out:
         out.write(begin)
         for _ in range(320):
@@ -219,6 +221,26 @@ def test_ctrl_c_on_standard_input_says_what_is_known_and_that_it_is_not_all() ->
     assert "messages[1].role" in said
     assert "Left off: this is what was found so far" in said
     assert "Traceback" not in said + told
+
+
+@pytest.mark.medium
+def test_ctrl_c_while_near_duplicates_are_looked_for_says_what_the_rules_found(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_bytes(BAD + b"".join(map(row, range(40_000))))
+    timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+
+    def told(done: int, total: int) -> None:
+        if done == total and not timer.is_alive():  # every line is read; what is near comes next
+            timer.start()
+
+    with pytest.raises(LeftOff) as left:
+        check([file], near=True, duplicates=False, process_count=1, on_progress=told)
+    timer.join()
+    assert left.value.report.examples == 40_001
+    assert places(left.value.report)[0] == (1, "role", "messages[1].role")
+    assert not left.value.report.complete
 
 
 @pytest.mark.medium

@@ -89,11 +89,11 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     tell = partial(_total_tokens, training, counter, options.limit, asked=tokens)
     try:
         _run(checked, process_count)
+        _add_counts(training, method, collector)
+        _add_overlaps(checked, collector, near=near)
+        _add_held_out(checked, training, method, grader)
     except KeyboardInterrupt:
         raise LeftOff(collector.report(_examples(training), tell(), complete=False)) from None
-    _add_counts(training, method, collector)
-    _add_overlaps(checked, collector, near=near)
-    _add_held_out(checked, training, method, grader)
     return collector.report(_examples(training), tell())
 
 
