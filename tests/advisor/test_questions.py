@@ -41,7 +41,7 @@ def test_quality_is_asked_for_first_and_never_twice() -> None:
 
 
 def test_numbers_are_not_asked_for_in_words_again() -> None:
-    asked, facts = set(), {"baseline_score": 0.6, "target_score": 0.9}
+    asked, facts = set[str](), {"baseline_score": 0.6, "target_score": 0.9}
     while (fact := ask(tuple(asked), **facts)) is not None:
         asked.add(fact)
     assert "prompt_meets_quality" not in asked

@@ -80,8 +80,8 @@ class Quality:
         """The score a route reaches in every draw."""
         pilot = pilot_of(self._situation, route)
         if pilot is not None:
-            score = pilot.score if route.tuned else pilot.untuned
-            return wilson(score, pilot.n, self._draws.normal("pilot"))
+            seen = pilot.score if route.tuned else pilot.untuned
+            return wilson(seen, pilot.n, self._draws.normal("pilot"))
         score = self.prompt
         if "rag" in route.adaptation:
             found = self._draws.uniform("retrieval", 0.5, 1.3) * self._draws.knowledge
