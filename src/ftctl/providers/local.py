@@ -1,42 +1,23 @@
 """This machine as a provider: run folders, and an executor that starts workers in them."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
-from ftctl.job import Hyperparameters, JobEvent, JobSpec, JobState, Snapshot, TunedModel
+from ftctl.job import Hyperparameters, JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.preference import beta_of
-from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig, WorkerStatus
+from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
 from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
-
-# Every word of ours that a local run may report, and what it means.
-STATUS: dict[str, JobState] = {
-    "starting": JobState.QUEUED,
-    "queued": JobState.QUEUED,
-    "loading": JobState.RUNNING,
-    "training": JobState.RUNNING,
-    "validating": JobState.RUNNING,
-    "saving": JobState.RUNNING,
-    "succeeded": JobState.SUCCEEDED,
-    "failed": JobState.FAILED,
-    "cancelled": JobState.CANCELLED,
-    "interrupted": JobState.FAILED,
-    "paused": JobState.PAUSED,
-    "died": JobState.FAILED,
-    "damaged": JobState.FAILED,
-}
-_QUIET_AFTER_S = 60.0
-_NUMBERS = frozenset(WorkerStatus.model_fields) - {"attempt", "phase", "message", "heartbeat"}
+from ftctl.providers.local_snapshots import damaged, died, ended, event, living
 
 
 class LocalProvider:
@@ -135,16 +116,16 @@ class LocalProvider:
         except StoreError as error:
             if alive:  # it writes both again
                 return Snapshot(state=None, provider_status="damaged", message=error.message)
-            return _damaged(error, remote_id)
+            return damaged(error, remote_id)
         if record is not None and not (alive and record.outcome == "paused"):
-            return _ended(record, remote_id)  # else it goes on, and is about to say so
-        return _living(run, status, config.attempt) if alive else _died(run, remote_id)
+            return ended(record, remote_id)  # else it goes on, and is about to say so
+        return living(run, status, config.attempt) if alive else died(run, remote_id)
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
         """What the run said, leaving out the first `after` lines."""
         run = self._existing(remote_id)
         rows = enumerate(run.events(), start=1)
-        return [_event(number, row) for number, row in rows if number > after]
+        return [event(number, row) for number, row in rows if number > after]
 
     def cancel(self, remote_id: str) -> None:
         """End the worker's process group: asked first, so that it leaves a checkpoint."""
@@ -307,93 +288,3 @@ def _end(run: RunFolder, outcome: Literal["cancelled", "paused"]) -> None:
     if record is None or (record.outcome == "paused" and outcome != "paused"):
         said = ExitRecord(attempt=attempt, outcome=outcome, message=outcome, at=datetime.now(UTC))
         run.write(run.exit_file(attempt), said)
-
-
-def _living(run: RunFolder, status: WorkerStatus | None, attempt: int) -> Snapshot:
-    if status is None or status.attempt != attempt:
-        return Snapshot(state=JobState.QUEUED, provider_status="starting", message="starting")
-    if run.cancel_file.exists():
-        return Snapshot(state=JobState.CANCELLING, provider_status=status.phase, message="stopping")
-    silent = (datetime.now(UTC) - status.heartbeat).total_seconds()
-    message = status.message
-    if silent > _QUIET_AFTER_S:
-        message += f" (no heartbeat for {silent:.0f} s; the machine may be overloaded)"
-    numbers = status.model_dump(include=set(_NUMBERS))
-    return Snapshot(
-        state=STATUS[status.phase],
-        provider_status=status.phase,
-        message=message,
-        progress={name: float(value) for name, value in numbers.items() if value is not None},
-    )
-
-
-def _ended(record: ExitRecord, remote_id: str) -> Snapshot:
-    error = None
-    if record.outcome in ("failed", "interrupted"):
-        error = {"kind": record.kind, "message": record.message, "hint": record.hint}
-    return Snapshot(
-        state=STATUS[record.outcome],
-        provider_status=record.outcome,
-        message=record.message,
-        fine_tuned_model=remote_id if record.outcome == "succeeded" else None,
-        progress={
-            "trained_tokens": float(record.trained_tokens),
-            "seconds": record.seconds,
-        },
-        error=error,
-    )
-
-
-def _damaged(error: StoreError, remote_id: str) -> Snapshot:
-    """The worker is gone and what it wrote can't be read: only its checkpoints can be trusted."""
-    hint = f"ftctl resume {remote_id} goes on from the last whole checkpoint"
-    return Snapshot(
-        state=JobState.FAILED,
-        provider_status="damaged",
-        message=error.message,
-        error={"kind": "damaged", "message": error.message, "hint": hint},
-    )
-
-
-def _died(run: RunFolder, remote_id: str) -> Snapshot:
-    """A worker that holds no lock and left no exit record was killed from outside."""
-    message = (
-        "the worker ended without a word: it was killed from outside, by kill -9 or by the "
-        "system when memory ran out"
-    )
-    last = _last_line(run.log_file)
-    if last:
-        message += f"; its last line was: {last}"
-    hint = f"ftctl resume {remote_id} goes on from the last checkpoint"
-    return Snapshot(
-        state=JobState.FAILED,
-        provider_status="died",
-        message=message,
-        error={"kind": "killed", "message": message, "hint": hint},
-    )
-
-
-def _last_line(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 2000))
-            lines = stream.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1][:300] if lines else ""
-
-
-def _event(number: int, row: dict[str, Any]) -> JobEvent:
-    """One line of the run's events; what a hand may have changed is taken as text."""
-    try:
-        at = datetime.fromisoformat(str(row.get("at")))
-    except ValueError:
-        at = datetime.now(UTC)
-    level = row.get("level")
-    return JobEvent(
-        source_id=f"line-{number}",
-        at=at,
-        level=level if level in ("info", "warning", "error") else "info",
-        message=str(row.get("message", row)),
-    )
