@@ -156,3 +156,9 @@ def test_groups_and_what_to_do_about_one_of_them_are_said(tmp_path: Path) -> Non
     found = stats(written(tmp_path, *(pair(text, text) for text in other)))
     assert found.variety.prompt_groups > 45  # words that share a place by chance
     assert not said(found, "share most of their words")
+
+
+def test_answers_that_are_all_the_same_are_no_labels_to_balance(tmp_path: Path) -> None:
+    found = stats(written(tmp_path, *(pair(f"Is {n} a number?", "Yes.") for n in range(20))))
+    assert said(found, "all answers are the same")
+    assert not said(found, "one label has")

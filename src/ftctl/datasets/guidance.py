@@ -40,7 +40,9 @@ def guidance(said: "DataStats") -> Iterator[str]:
             f"{copies:,} rows say again what an earlier row said ({copies / said.rows:.0%}): drop "
             "them, unless that much weight is meant"
         )
-    if said.labels is not None and said.labels.majority_share > LABEL_SHARE:
+    if said.labels is not None and said.labels.different == 1:
+        yield "all answers are the same: nothing but that answer will be learnt"
+    elif said.labels is not None and said.labels.majority_share > LABEL_SHARE:
         yield (
             f"one label has {said.labels.majority_share:.0%} of the rows: the others will hardly "
             "be learnt; add rows of them"
