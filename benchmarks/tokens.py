@@ -121,7 +121,7 @@ def _count_range(file: Path, counter: TokenCounter, place: tuple[int, int]) -> T
     for piece in read_range(file, *place):
         if isinstance(piece, bytes):
             lines = piece.splitlines()
-            counting.add(lines, plain_rows(lines))
+            counting.add(piece, len(lines), plain_rows(lines))
     counting.flush()
     gc.enable()
     return counting.tally

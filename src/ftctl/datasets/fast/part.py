@@ -7,7 +7,6 @@ from ftctl.datasets.across import Lines
 from ftctl.datasets.examine import TRL_TOKENS, Examined, examine
 from ftctl.datasets.fast.block import Block
 from ftctl.datasets.fast.options import Options
-from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.formats import CHAT, Format
 from ftctl.datasets.read import Line
@@ -61,8 +60,10 @@ class Part:
                 count, rows = block.count, block.rows
             else:
                 count, rows = self._every_rule(piece), None
-            if self._counting is not None or self._options.template is not None:
-                self._more(piece.split(b"\n")[:count], rows)
+            if self._counting is not None:
+                self._cut(self._counting.add(piece, count, rows))
+            if self._options.template is not None:
+                self._template(piece.split(b"\n")[:count], self.lines_read + 1)
             self.lines_read += count
         if self._counting is not None:
             self._cut(self._counting.flush())
@@ -76,12 +77,6 @@ class Part:
         for i, line in enumerate(lines):
             self.slow(i, line, ended=ended or i < len(lines) - 1)
         return len(lines)
-
-    def _more(self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None) -> None:
-        """What isn't asked of every file: tokens as they are counted, and a model's template."""
-        if self._counting is not None:
-            self._cut(self._counting.add(lines, rows))
-        self._template(lines, self.lines_read + 1)
 
     def _cut(self, cuts: Iterable[tuple[int, Finding]]) -> None:
         for number, finding in cuts:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
+
+from typing_extensions import override
 
 from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
@@ -107,17 +110,17 @@ class Counting:
         self.tally = Tally()
         self._counter = counter
         self._limit = limit
-        self._lines: list[bytes] = []
+        self._lines = _Lines()
         self._rows: list[PlainRow | None] = []
         self._size_bytes = 0
 
     def add(
-        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None
+        self, block: bytes, count: int, rows: Sequence[PlainRow | None] | None
     ) -> list[tuple[int, Finding]]:
-        """Take more lines, decoded as far as they are, and say what is cut of any."""
-        self._lines += lines
-        self._rows += rows if rows is not None else [None] * len(lines)
-        self._size_bytes += sum(map(len, lines))
+        """Take a block's first lines, decoded as far as they are, and say what is cut of any."""
+        self._lines.add(block, count)
+        self._rows += rows if rows is not None else [None] * count
+        self._size_bytes += len(block)
         return self.flush() if self._size_bytes >= _BATCH_BYTES else []
 
     def add_long(self, line: Line) -> list[tuple[int, Finding]]:
@@ -127,8 +130,38 @@ class Counting:
     def flush(self) -> list[tuple[int, Finding]]:
         """Count what waits, and say what is cut."""
         cuts = self.tally.add(self._lines, self._counter, self._limit, self._rows)
-        self._lines, self._rows, self._size_bytes = [], [], 0
+        self._lines, self._rows, self._size_bytes = _Lines(), [], 0
         return cuts
+
+
+class _Lines(Sequence[bytes]):
+    """Lines of blocks, which are split when one is asked for: of most files none is."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[bytes, int]] = []
+        self._split: list[bytes] | None = None
+        self._count = 0
+
+    def add(self, block: bytes, count: int) -> None:
+        self._blocks.append((block, count))
+        self._split = None
+        self._count += count
+
+    @override
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
+    @override
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
+        if self._split is None:
+            self._split = []
+            for block, count in self._blocks:
+                self._split += block.split(b"\n")[:count]
+        return self._split[place]
 
 
 def _iter_cuts(
