@@ -80,7 +80,7 @@ def _output(row: JsonObject, key: str) -> Iterator[Finding | Message]:
             continue
         message = Message(i, item, key)
         yield message
-        assistants += message.role == "assistant"
+        assistants += structure.meant_role(message.role) == "assistant"
         if message.role in structure.ROLES | {"developer"} and message.role not in _ANSWERING:
             said = f"a {message.role} message in an answer"
             yield Finding("dpo-one-assistant/role", f"{message.path}.role", said)
@@ -98,10 +98,21 @@ def _conversations(prompt: Example, answers: dict[str, list[Message]]) -> Iterat
         example = Example(prompt.row, [*prompt.messages, *answer])
         for rule in _RULES:
             for finding in rule(example):
+                if _told_elsewhere(finding, prompt):
+                    continue
                 if finding.path.startswith(f"{key}["):
                     yield finding
                 elif key == OUTPUTS[0]:  # the prompt is looked at once
                     yield from _below_input((finding,))
+
+
+def _told_elsewhere(finding: Finding, prompt: Example) -> bool:
+    """Whether a rule on pairs says it: how prompt and answer meet, and what isn't there at all."""
+    rule = finding.key.partition("/")[0]
+    if rule == "alternation":  # `dpo-input-last`, or the answer's role
+        return any(finding.path == f"{key}[0]" for key in OUTPUTS)
+    absent = rule in ("no-user", "first-message") and not prompt.messages
+    return absent or rule == "no-assistant"
 
 
 def _below_input(findings: "Iterator[Finding] | tuple[Finding, ...]") -> Iterator[Finding]:
