@@ -1,10 +1,13 @@
 """How lines are looked at, small enough to be handed to other processes."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ftctl.datasets.examine import EVERYTHING, Asked
-from ftctl.datasets.template_check import TemplateCheck
 from ftctl.datasets.tokens.types import TokenCounter
+
+if TYPE_CHECKING:  # which takes longer to import than a process needs to begin
+    from ftctl.datasets.template_check import TemplateCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +30,4 @@ class Options:
     fast: bool = True
     counter: TokenCounter | None = None
     limit: int | None = None
-    template: TemplateCheck | None = None
+    template: "TemplateCheck | None" = None

@@ -10,7 +10,6 @@ from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN
 from ftctl.datasets.read import Line
 from ftctl.datasets.rules.types import Finding
-from ftctl.datasets.tokens.texts import decoded
 from ftctl.datasets.tokens.types import LineTokens, TokenCounter
 
 _BATCH_BYTES = 8 * 2**20
@@ -173,6 +172,8 @@ def _iter_cuts(
 
 
 def _too_long(tokens: int, limit: int, counter: TokenCounter, line: bytes) -> Finding:
+    from ftctl.datasets.tokens.texts import decoded  # numpy's import takes as long as a process
+
     said = f"{tokens:,} tokens; {limit:,} are kept"
     row = decoded(line)
     if row is None:
