@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Lines decoded in one call: few, so that they stay in the processor's cache until they are looked
 # at, and that little is done twice because of a line that the decoder refuses.
 _CHUNK_BYTES = 2**15
+_FEW = 4  # lines that are looked at one by one as fast as together
 _CHAT_SO_FAR = (None, CHAT)
 _TOOL = b'"tool'  # in every line with tools, and in few others
 _NO_KEYS: frozenset[str] = frozenset()
@@ -81,20 +82,30 @@ class Block:
         """Look at every line."""
         part = self._part
         for chunk, tools in _chunks(self._data):
-            count = screen.count(chunk, b"\n")
-            ended = chunk[-1] == 0x0A
-            if tools or not (ended and self._together(chunk, count)):
-                self._one_by_one(chunk, ended=ended)
-            self.count += count + (not ended)
+            self._look(chunk, together=not tools)
         for (prompt, keys), (count, first) in self._alike.items():
             system = hash_of(prompt) if prompt else 0
             part.lines.add_alike(first, count, system=system, keys=keys)
             part.add_clean(count)
         part.lines.add_forms(self._forms + Counter(text=self._texts))
 
+    def _look(self, chunk: bytes, *, together: bool) -> None:
+        """Look at some lines together, or at halves of them where one line stands in the way."""
+        count, ended = screen.count(chunk, b"\n"), chunk[-1] == 0x0A
+        together = together and ended and self._part.format in _CHAT_SO_FAR
+        if together and self._together(chunk, count):
+            self.count += count
+        elif together and count > _FEW:
+            middle = chunk.find(b"\n", len(chunk) // 2, -1) + 1 or chunk.find(b"\n") + 1
+            self._look(chunk[:middle], together=True)
+            self._look(chunk[middle:], together=True)
+        else:
+            self._one_by_one(chunk, ended=ended)
+            self.count += count + (not ended)
+
     def _together(self, chunk: bytes, count: int) -> bool:
         """Look at some lines, unless there is one among them that must be looked at by itself."""
-        if self._part.format not in _CHAT_SO_FAR or screen.spaced(chunk):
+        if screen.spaced(chunk):
             return False
         try:
             rows = _plain.decode_lines(chunk)
