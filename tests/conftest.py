@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import time_machine
 from command_line import Cli, Ran
@@ -27,6 +28,12 @@ KEPT = (
     "COVERAGE_PROCESS_START",
 )
 SLOWER = {"slow", "medium", "gpu", "live"}
+
+# The same examples each time: what fails on one machine fails on every one. New ones are looked for
+# with FTCTL_TEST_SEARCH=1.
+hypothesis.settings.register_profile("the same", derandomize=True)
+if not os.environ.get("FTCTL_TEST_SEARCH"):
+    hypothesis.settings.load_profile("the same")
 
 # Read before the environment is cleaned: a day to which the clock of in-process tests is moved.
 TODAY = os.environ.get("FTCTL_TEST_TODAY")

@@ -316,7 +316,7 @@ RELAXED = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_law(law: Law) -> None:
-    @settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=RELAXED)
+    @settings(max_examples=FEW, deadline=None, suppress_health_check=RELAXED)
     @given(QUESTIONS)
     def holds(facts: Facts) -> None:
         law(facts)
@@ -327,7 +327,7 @@ def test_law(law: Law) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_law_over_thousands(law: Law) -> None:
-    @settings(max_examples=MANY, deadline=None, derandomize=True, suppress_health_check=RELAXED)
+    @settings(max_examples=MANY, deadline=None, suppress_health_check=RELAXED)
     @given(QUESTIONS)
     def holds(facts: Facts) -> None:
         law(facts)
@@ -335,7 +335,7 @@ def test_law_over_thousands(law: Law) -> None:
     holds()
 
 
-@settings(max_examples=FEW, deadline=None, derandomize=True)
+@settings(max_examples=FEW, deadline=None)
 @given(QUESTIONS)
 def test_what_is_settled_needs_no_draws(facts: Facts) -> None:
     situation = settle(facts, None, CATALOG, TODAY)

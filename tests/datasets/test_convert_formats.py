@@ -24,6 +24,7 @@ from ftctl.datasets.convert.example import (
     Span,
     TextPart,
     Tool,
+    Unpaired,
 )
 from ftctl.datasets.convert.formats import FORMATS
 from ftctl.datasets.convert.says import Says
@@ -232,17 +233,20 @@ def test_nothing_is_lost_in_silence(name: str, data: st.DataObject) -> None:
 
 
 def _meant(example: Example) -> Example:
-    """The same without weights of 1, which say no more than none does."""
+    """The same without weights of 1 and lists of no tools, which say no more than none does."""
+    if isinstance(example, Conversation):
+        return _unweighted(example)
     if isinstance(example, Preference):
-        chosen = Conversation(example.chosen)
-        return replace(example, chosen=_unweighted(chosen).messages)
-    return _unweighted(example) if isinstance(example, Conversation) else example
+        chosen = _unweighted(Conversation(example.chosen)).messages
+        return replace(example, prompt=_unweighted(example.prompt), chosen=chosen)
+    if isinstance(example, Unpaired):
+        return replace(example, prompt=_unweighted(example.prompt))
+    return example
 
 
 def _unweighted(conversation: Conversation) -> Conversation:
-    return conversation.with_messages(
-        tuple(replace(m, weight=0 if m.weight == 0 else None) for m in conversation.messages)
-    )
+    plain = tuple(replace(m, weight=0 if m.weight == 0 else None) for m in conversation.messages)
+    return replace(conversation.with_messages(plain), tools=conversation.tools or None)
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
