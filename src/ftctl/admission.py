@@ -19,6 +19,7 @@ from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.datasets.tokens.choose import billing_counter, max_example_tokens
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
+from ftctl.estimation.here import longest_range, memory_here
 from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.job import JobSpec, Method
 from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
@@ -188,7 +189,7 @@ def _require_our_lines(file: Path, method: Method) -> None:
 
 def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Quote:
     """What the job will cost and take, from the counted data and the catalog's prices of a day."""
-    return quote(
+    quoted = quote(
         spec.provider,
         spec.model,
         rows=report.examples,
@@ -201,6 +202,12 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         as_of=as_of,
         machine=spec.options.get("flavor"),
     )
+    base = load_catalog().find_model(spec.model)
+    if base is None or (spec.provider, spec.method, spec.tuning) != ("local", "sft", "lora"):
+        return quoted
+    longest = longest_range(report.tokens.max_example_tokens, exact=report.tokens.exact)
+    memory = memory_here(base, report.examples, longest, spec.hyperparameters, counted=True)
+    return quoted.model_copy(update={"memory": memory})
 
 
 def require_affordable(spec: JobSpec, quoted: Quote, *, vendor_says: bool = False) -> None:

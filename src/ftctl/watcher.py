@@ -264,7 +264,7 @@ def _actual(now: JobRecord, progress: Mapping[str, float]) -> dict[str, float]:
     """What the job took, to stand beside its quote; the price of what was trained where known."""
     took = {
         name: progress[name]
-        for name in ("trained_tokens", "seconds", "cost_usd")
+        for name in ("trained_tokens", "seconds", "memory_gib", "cost_usd")
         if name in progress
     }
     if "trained_tokens" in took and "cost_usd" not in took:

@@ -12,24 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftctl.api.submitting import read_settings
 from ftctl.catalog.load import Catalog, load_catalog
-from ftctl.catalog.types import Model, Provider
+from ftctl.catalog.types import Provider
 from ftctl.config import find_base_url, require_base_url
 from ftctl.datasets.check import check
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.tokens.choose import billing_counter
 from ftctl.errors import DataInvalid, Unsupported, UsageError
-from ftctl.estimation.estimate import Assumption, Estimate
+from ftctl.estimation.estimate import Estimate
+from ftctl.estimation.here import longest_range, memory_here
 from ftctl.estimation.lines import QuoteLine
-from ftctl.estimation.memory import training_memory
 from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.estimation.rented import rented_memory
 from ftctl.job import Hyperparameters, Method, Tuning
 from ftctl.policy import availability, is_gateway
 from ftctl.providers.registry import is_plugin
-
-# As the local backend plans a run: tokens of one forward pass, and examples of one step.
-_MICRO_BATCH_TOKENS = 16_384
-_BATCH = 16
 
 
 class JobEstimate(BaseModel):
@@ -215,12 +211,11 @@ def _count(file: Path, job: _Job) -> _Size:
         raise DataInvalid(f"{file}: no line is an example", hint=f"ftctl data check {file}")
     wrong = f"{report.errors} errors in {file} must go first: ftctl data check {file}"
     longest, exact = report.tokens.max_example_tokens, report.tokens.exact
-    spread = 0.0 if exact else 0.1  # another tokenizer than the one that counted may differ so much
     return _Size(
         "data",
         report.examples,
         report.tokens.total_tokens,
-        ((1 - spread) * longest, longest, (1 + spread) * longest),
+        longest_range(longest, exact=exact),
         (wrong,) if report.errors else (),
         exact,
     )
@@ -237,41 +232,10 @@ def _memory(job: _Job, size: _Size) -> Estimate | str:
         return f"the formula is of sft with lora, not of {job.method} with {job.tuning}"
     base, found = job.catalog.find_model(job.model), None
     if base is not None:
-        found = rented_memory(base) if rents else _memory_here(base, size, job.settings)
+        longest, counted = size.longest, size.counted == "data"
+        here = memory_here(base, size.rows, longest, job.settings, counted=counted)
+        found = rented_memory(base) if rents else here
     return found or "the model's shape isn't in the catalog"
-
-
-def _memory_here(base: Model, size: _Size, settings: Hyperparameters) -> Estimate | None:
-    """Low and likely in bf16 with the longest example, high in fp32: the run times both."""
-    batch = sorted(_batch_tokens(longest, size.rows, settings) for longest in size.longest)
-    rank = settings.lora_r or 16
-    half = [training_memory(base, tokens, rank=rank, fp32_adapters=True) for tokens in batch]
-    # In fp32 weights and whatever is kept of each token take twice the bytes.
-    single = training_memory(base, 2 * batch[2], rank=rank, weight_bytes=4.0)
-    if half[0] is None or half[1] is None or single is None:
-        return None
-    said = Assumption(
-        name="tokens in one forward pass",
-        value=" to ".join(dict.fromkeys(f"{tokens:,}" for tokens in (batch[0], batch[2]))),
-        origin="measured" if size.counted == "data" else "prior",
-        as_of=None,
-        source="longest example" if size.counted == "data" else "one to four times the mean",
-    )
-    number = Assumption.prior("number format", "bf16 or fp32", "the run takes the faster one")
-    return Estimate(
-        low=half[0].low,
-        likely=half[1].likely,
-        high=max(half[1].high, single.high),
-        unit="GiB",
-        basis=(*half[1].basis, said, number),
-    )
-
-
-def _batch_tokens(longest: float, rows: int, settings: Hyperparameters) -> int:
-    longest = max(1.0, min(longest, settings.max_length or longest))
-    step = min(settings.batch_size or _BATCH, rows)
-    at_once = settings.micro_batch_size or max(1, int(_MICRO_BATCH_TOKENS // longest))
-    return round(longest * min(at_once, step))
 
 
 def _unknown(job: _Job, quoted: Quote) -> dict[str, str]:

@@ -61,6 +61,7 @@ def _quoted_and_actual(record: "JobRecord") -> list[tuple[str, str]]:
     for name, became, form in (
         ("cost", "cost_usd", lambda usd: f"{usd:.2f} USD"),
         ("time", "seconds", duration),
+        ("memory", "memory_gib", lambda gib: f"{gib:.1f} GiB"),
         ("trained_tokens", "trained_tokens", lambda tokens: f"{tokens:,.0f}"),
     ):
         estimate, was = quoted.get(name), actual.get(became)

@@ -36,7 +36,7 @@ def saved_bytes(shape: Shape, rank: int, *, fp32_adapters: bool) -> int:
     return 12 * d + 4 * q + 4 * kv + 8 * f + 4 * h + 14 * rank
 
 
-def training_memory(
+def training_memory(  # noqa: PLR0913 - each is one thing that the peak hangs on
     model: Model,
     batch_tokens: int,
     *,
@@ -44,6 +44,8 @@ def training_memory(
     fp32_adapters: bool = False,
     checkpointing: bool = False,
     weight_bytes: float = 2.0,
+    last_layers: int | None = None,
+    head_share: float = 1.0,
 ) -> Estimate | None:
     """Peak GiB of LoRA training with a micro-batch of so many tokens; None for unknown shapes.
 
@@ -57,14 +59,19 @@ def training_memory(
         fp32_adapters: Whether adapters compute in fp32, as PEFT's do by default.
         checkpointing: Whether every layer is recomputed in the backward pass.
         weight_bytes: Bytes per frozen weight: 2 for bf16, 4 for fp32.
+        last_layers: How many layers have an adapter, from the end; nothing is kept of those
+            before them. All when left out.
+        head_share: Share of the tokens that the head is computed for.
     """
     shape = model.shape
     if shape is None or model.parameters is None:
         return None
+    layers = min(last_layers or shape.layers, shape.layers)
     layer = saved_bytes(shape, rank, fp32_adapters=fp32_adapters)
-    kept = 2 * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
-    state = adapter_parameters(shape, rank) * (16 if fp32_adapters else 18)
-    transient = max(8 * shape.ffn, 12 * shape.vocab) * batch_tokens
+    kept = 2 * shape.hidden * layers + layer if checkpointing else layer * layers
+    adapters = adapter_parameters(shape, rank) * layers / shape.layers
+    state = adapters * (16 if fp32_adapters else 18)
+    transient = max(8 * shape.ffn, 12 * shape.vocab * head_share) * batch_tokens
     sure = model.parameters * weight_bytes + state + kept * batch_tokens + transient
     basis = (
         Assumption.from_fact("shape", f"{shape.layers} layers of {shape.hidden}", shape),

@@ -21,7 +21,7 @@ class Quote(BaseModel):
     """Money (USD), time (s) and trained tokens of one job; None is unknown, which isn't zero.
 
     `cost` is the job's own bill; `lines` say what it is made of, and what the result costs
-    afterwards a month.
+    afterwards a month. `memory` is the peak of a run on this machine in GiB.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +30,7 @@ class Quote(BaseModel):
     time: Estimate | None
     trained_tokens: Estimate
     lines: tuple[QuoteLine, ...] = ()
+    memory: Estimate | None = None
 
 
 def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the job

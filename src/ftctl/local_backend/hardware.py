@@ -1,5 +1,6 @@
 """What this machine computes with: the device, and the number format that pays on it."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,22 @@ def describe_device(device: str) -> str:
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     name = platform.processor() or platform.machine()
     return f"{device} ({name}, {torch.get_num_threads()} threads)"
+
+
+def peak_memory_gib() -> float | None:
+    """The most that this process has held: of the GPU where it used one, else of main memory.
+
+    None where the system doesn't tell.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return float(torch.cuda.max_memory_reserved() / 2**30)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def has_fast_bf16(device: str, cpuinfo: Path = _CPUINFO) -> bool:

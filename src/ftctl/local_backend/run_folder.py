@@ -88,6 +88,7 @@ class ExitRecord(BaseModel):
     steps: int = 0
     trained_tokens: int = 0
     seconds: float = 0.0
+    memory_gib: float | None = None  # the most that the attempt held, where that can be told
 
 
 class WorkerProcess(BaseModel):

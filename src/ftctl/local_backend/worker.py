@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ftctl.errors import FtctlError
 from ftctl.local_backend.checkpoint import Progress, newest_progress
 from ftctl.local_backend.executors.process import describe_self
+from ftctl.local_backend.hardware import peak_memory_gib
 from ftctl.local_backend.run_folder import (
     ExitRecord,
     Fenced,
@@ -106,6 +107,7 @@ def main(run_path: Path) -> int:
         steps=ending.progress.step,
         trained_tokens=ending.progress.trained_tokens,
         seconds=ending.progress.seconds,
+        memory_gib=peak_memory_gib(),
     )
     return 0 if _write_down(run, record) and ending.outcome == "succeeded" else 1
 

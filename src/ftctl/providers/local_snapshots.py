@@ -61,7 +61,8 @@ def ended(record: ExitRecord, remote_id: str) -> Snapshot:
         progress={
             "trained_tokens": float(record.trained_tokens),
             "seconds": record.seconds,
-        },
+        }
+        | ({} if record.memory_gib is None else {"memory_gib": record.memory_gib}),
         error=error,
     )
 
