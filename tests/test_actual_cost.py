@@ -155,4 +155,4 @@ def test_how_quotes_held_is_counted_by_quantity_and_provider(
 def test_a_bill_of_nothing_shows_no_skill(store: Store, tmp_path: Path, cli: Cli) -> None:
     ended(store, tmp_path, "local", {"trained_tokens": 900_000.0, "seconds": 60.0})
     found = cli("advise", "--calibration", "--json").json()
-    assert {line["quantity"] for line in found["coverage"]} == {"time"}
+    assert {line["quantity"] for line in found["coverage"]} == {"trained_tokens", "time"}

@@ -81,8 +81,6 @@ def calibration(settings: Settings | None = None) -> Calibration:
 def _coverage(jobs: list[JobRecord]) -> Iterator[Coverage]:
     for quantity in _PAIRS:
         for provider in sorted({job.provider for job in jobs}):
-            if (quantity, provider) == ("trained_tokens", "local"):
-                continue  # it counts those with a loss, a quote all that a vendor would bill
             pairs = list(_pairs((j for j in jobs if j.provider == provider), quantity))
             if not pairs:
                 continue

@@ -23,13 +23,15 @@ class Progress:
 
     Attributes:
         step: Optimiser steps done.
-        trained_tokens: Tokens that loss was taken on so far.
+        tokens: All tokens that went through so far, which is what vendors bill.
+        trained_tokens: Those of them that loss was taken on.
         seconds: Wall time spent training so far, all attempts together.
         best_step: The step whose checkpoint scored best on the validation data; 0 is none yet.
         best_score: Its score: (exact match, -loss); larger is better.
     """
 
     step: int = 0
+    tokens: int = 0
     trained_tokens: int = 0
     seconds: float = 0.0
     best_step: int = 0

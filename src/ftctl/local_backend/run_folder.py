@@ -86,6 +86,7 @@ class ExitRecord(BaseModel):
     kind: str = ""
     at: datetime
     steps: int = 0
+    tokens: int = 0  # all that went through; loss was taken on the next
     trained_tokens: int = 0
     seconds: float = 0.0
     memory_gib: float | None = None  # the most that the attempt held, where that can be told

@@ -131,13 +131,15 @@ def _loop(
         started = time.perf_counter()
         loss, grad_norm, means = _step(loop, chosen, plan.learning_rate_at(at.step))
         seconds = time.perf_counter() - started
+        seen = sum(sequence.length for sequence in sequences_of(chosen))
         at = replace(
             at,
             step=at.step + 1,
+            tokens=at.tokens + seen,
             trained_tokens=at.trained_tokens + trained_tokens(chosen),
             seconds=at.seconds + seconds,
         )
-        speed = sum(sequence.length for sequence in sequences_of(chosen)) / seconds
+        speed = seen / seconds
         row = {"kind": "step", "step": at.step, "loss": loss, **means, "grad_norm": grad_norm}
         row |= {"learning_rate": plan.learning_rate_at(at.step - 1), "tokens_per_s": speed}
         run.append(run.metrics_file, row | {"trained_tokens": at.trained_tokens})

@@ -105,6 +105,7 @@ def main(run_path: Path) -> int:
         kind=ending.kind,
         at=datetime.now(UTC),
         steps=ending.progress.step,
+        tokens=ending.progress.tokens,
         trained_tokens=ending.progress.trained_tokens,
         seconds=ending.progress.seconds,
         memory_gib=peak_memory_gib(),

@@ -59,7 +59,8 @@ def ended(record: ExitRecord, remote_id: str) -> Snapshot:
         message=record.message,
         fine_tuned_model=remote_id if record.outcome == "succeeded" else None,
         progress={
-            "trained_tokens": float(record.trained_tokens),
+            # As vendors count and quotes say it: all tokens, not those alone that have a loss.
+            "trained_tokens": float(record.tokens or record.trained_tokens),
             "seconds": record.seconds,
         }
         | ({} if record.memory_gib is None else {"memory_gib": record.memory_gib}),
