@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from ftctl.errors import Unavailable, UsageError
-from ftctl.evaluation.probe import Who, probe, prompt, quantile, read_probe
+from ftctl.errors import Unavailable
+from ftctl.evaluation.probe import Probe, Who, probe, prompt, quantile
 
 WHO = Who("mine", "local", "llama-3.1-8b-instruct", "cpu")
 
@@ -41,7 +41,7 @@ def test_every_call_after_the_first_is_timed() -> None:
     assert (found.calls, found.failed, told) == (5, 0, [1, 2, 3, 4, 5])
     assert len(model.asked) == 6
     assert 0 < found.first.p50.likely <= found.whole.p50.likely <= found.whole.p95.likely
-    assert read_probe(found.model_dump_json(by_alias=True), "x.json") == found
+    assert Probe.model_validate_json(found.model_dump_json(by_alias=True)) == found
 
 
 def test_prompts_share_no_beginning_and_have_about_the_length_asked_for() -> None:
@@ -80,9 +80,3 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(share: float, true: fl
         assert found.high is not None
         held += found.low <= true <= found.high
     assert 0.93 <= held / 600 <= 1.0
-
-
-def test_another_document_is_refused_with_the_way_out() -> None:
-    with pytest.raises(UsageError, match=r"p\.json: no document of ftctl probe") as caught:
-        read_probe('{"schema": "ftctl.job/1"}', "p.json")
-    assert caught.value.hint == "ftctl probe MODEL -o p.json"

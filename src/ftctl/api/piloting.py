@@ -140,23 +140,6 @@ def pilot(
     )
 
 
-def read_pilot(file: Path) -> Pilot:
-    """A document that `ftctl pilot` wrote.
-
-    Raises:
-        UsageError: it can't be read, or is another one.
-    """
-    try:
-        return Pilot.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}", hint="ftctl pilot --help") from None
-    except ValueError as error:
-        first = " ".join(" ".join(str(error).splitlines()[1:3]).split())
-        raise UsageError(
-            f"{file}: no document of ftctl pilot ({first})", hint=f"ftctl pilot … -o {file}"
-        ) from None
-
-
 def _pilot_model(
     model: str,
     files: Sequence[tuple[int, Path]],

@@ -13,6 +13,7 @@ import click
 
 from ftctl.advisor.types import Facts
 from ftctl.catalog.load import stale
+from ftctl.cli.kept import read_kept
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.errors import UsageError
@@ -190,12 +191,9 @@ def show(out: Output, advice: "Advice", day: date) -> None:
 
 def _probed(name: str) -> dict[str, Any]:
     """A document of `ftctl probe` as the fact that it shows."""
-    from ftctl.evaluation.probe import read_probe
+    from ftctl.evaluation.probe import Probe
 
-    try:
-        found = read_probe(Path(name).read_bytes(), name)
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}", hint=f"ftctl probe MODEL -o {name}") from None
+    found = read_kept(Probe, name, "ftctl probe")
     p95 = found.whole.p95
     return {
         **found.model_dump(include={"provider", "model", "device", "input_tokens"}),
@@ -210,9 +208,9 @@ def _probed(name: str) -> dict[str, Any]:
 
 def _piloted(name: str) -> list[dict[str, Any]]:
     """A document of `ftctl pilot` as the facts that it shows: each model tuned on all rows."""
-    from ftctl.api.piloting import read_pilot
+    from ftctl.api.piloting import Pilot
 
-    found = read_pilot(Path(name))
+    found = read_kept(Pilot, name, "ftctl pilot")
     return [
         {
             "model": one.catalog_model,

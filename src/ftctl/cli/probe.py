@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.kept import keep
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
-from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ftctl.evaluation.probe import Probe, Quantile
@@ -66,10 +66,7 @@ def command(
         )
     document = found.model_dump(mode="json", by_alias=True)
     if file is not None:
-        try:
-            file.write_text(found.model_dump_json(by_alias=True, indent=2) + "\n", "utf-8")
-        except OSError as error:
-            raise UsageError(f"{file}: {error.strerror}", hint="name another file") from None
+        keep(found, file)
     if out.json:
         out.document(document)
         return

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.errors import FtctlError, UsageError
+from ftctl.errors import FtctlError
 
 # About a token each in every tokenizer of today.
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -194,19 +194,3 @@ def _time(
     model.chat(messages, max_new_tokens=output_tokens, on_text=heard)
     whole = time.perf_counter() - began
     return first[0] if first else whole, whole
-
-
-def read_probe(text: str | bytes, where: str) -> Probe:
-    """A document that `ftctl probe` wrote.
-
-    Raises:
-        UsageError: it is another one.
-    """
-    try:
-        return Probe.model_validate_json(text)
-    except ValueError as error:
-        first = str(error).splitlines()[1:3]
-        raise UsageError(
-            f"{where}: no document of ftctl probe ({' '.join(' '.join(first).split())})",
-            hint=f"ftctl probe MODEL -o {where}",
-        ) from None
