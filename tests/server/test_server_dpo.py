@@ -168,5 +168,10 @@ def test_our_own_driver_moves_a_job_there_and_home(
     watched = cli_process("watch", home["id"], "--json")
     assert watched.returncode == 0, watched.stdout
     last = json.loads(watched.stdout.splitlines()[-1])
-    assert (last["state"], last["progress"]["total_steps"]) == ("succeeded", 6)
-    assert {"reward_margin", "reward_accuracy"} <= set(last["progress"])
+    assert last["state"] == "succeeded"
+    # Looks may come before or after so short a training; the run's own figures hold every step.
+    figures = tmp_path / "client-home" / "runs" / home["remote_id"] / "metrics.jsonl"
+    rows = [json.loads(line) for line in figures.read_text("utf-8").splitlines()]
+    steps = [row for row in rows if row["kind"] == "step"]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert all({"reward_margin", "reward_accuracy"} <= set(row) for row in steps)
