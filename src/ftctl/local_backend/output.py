@@ -1,14 +1,19 @@
-"""What a finished run leaves: a PEFT folder, a model card, the run record, a manifest."""
+"""What a finished run leaves: a PEFT or model folder, a card, the run record, a manifest."""
 
 import contextlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from ftctl import __version__
 from ftctl.catalog.load import load_catalog
@@ -22,18 +27,23 @@ from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 MANIFEST = "manifest.json"
 _VERSIONED = ("torch", "transformers", "peft", "accelerate", "safetensors")
 
+# The ranks that vLLM takes for --max-lora-rank beyond its default of 16. Source: `MaxLoRARanks` in
+# its vllm/config/lora.py, 0.26 and 0.27.
+_VLLM_RANKS = (32, 64, 128, 256, 320, 512)
+
 _CARD = """---
 base_model: {base}
-library_name: peft
-tags: [lora, {method}, ftctl]
+library_name: {library}
+tags: [{tags}]
 ---
 # {name}
 
-A LoRA adapter, fine-tuned by ftctl {version} from `{model}` ({how}).
+{what}, fine-tuned by ftctl {version} from `{model}` ({how}).
 
 | | |
 |---|---|
 | data | {data}, sha256 `{data_sha256}` |
+| system prompt | {system} |
 | steps | {steps} of {total} ({reason}), kept: {kept} |
 | trained tokens | {tokens} |
 | device, format | {device}, {dtype} |
@@ -45,37 +55,58 @@ Every setting, version and measurement stands in `run.json`, every step in `metr
 In this folder:
 
 ```python
-from peft import AutoPeftModelForCausalLM
+from {library} import {loader}
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
-model = AutoPeftModelForCausalLM.from_pretrained(".")
+model = {loader}.from_pretrained(".")
 ```
 
 Or without code: `ftctl chat .`
+
+With vLLM:
+
+```bash
+{vllm}
+```
 """
 
 
-def write_output(
+def write_output(  # noqa: PLR0913 - what a run has in hand at its end
     run: RunFolder,
     config: WorkerConfig,
     plan: Plan,
     at: Progress,
-    model: Any,  # noqa: ANN401 - a PeftModel
+    model: Any,  # noqa: ANN401 - a PeftModel, or the whole model that full fine-tuning leaves
     tokenizer: Tokenizer,
     base: Path | str,
+    *,
+    system_prompts: Sequence[str | None] = (),
 ) -> None:
-    """Write the adapter folder whole or not at all."""
+    """Write the folder of the adapter, or of the whole model, whole or not at all.
+
+    Args:
+        run: Where to.
+        config: What was asked.
+        plan: What was chosen.
+        at: How far it went.
+        model: What was tuned.
+        tokenizer: With the chat template it was tuned with.
+        base: What it started from.
+        system_prompts: The system message of each training example.
+    """
     run.check_fence()
     part = run.output.with_name(f"output.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(str(part), safe_serialization=True)
+    model.save_pretrained(str(part))
     tokenizer.save_pretrained(str(part))  # type: ignore[attr-defined]  # transformers' own
     if run.metrics_file.exists():
         shutil.copyfile(run.metrics_file, part / "metrics.jsonl")
+    said = system_prompts_of(system_prompts)
     record = {
         "config": config.model_dump(mode="json", exclude={"home"}),
         "plan": plan.model_dump(mode="json"),
+        "system_prompts": said.model_dump(),
         "steps": at.step,
         "kept_step": at.best_step or at.step,
         "trained_tokens": at.trained_tokens,
@@ -84,12 +115,11 @@ def write_output(
         | {"ftctl": __version__, "python": platform.python_version()},
     }
     (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    card = _CARD.format(
+    text = _CARD.format(
         base=public_name(config.model, base),
         name=config.name,
         version=__version__,
         model=config.model,
-        method=config.method,
         how=config.method if plan.beta is None else f"dpo, beta {plan.beta:g}",
         data=config.data.name,
         data_sha256=config.data_sha256,
@@ -100,11 +130,83 @@ def write_output(
         tokens=at.trained_tokens,
         device=plan.device_name,
         dtype=plan.dtype,
+        system=said.in_words(),
+        **_kind_words(model, config, public_name(config.model, base)),
     )
-    (part / "README.md").write_text(card, encoding="utf-8")
+    (part / "README.md").write_text(text, encoding="utf-8")
     (part / MANIFEST).write_text(json.dumps(_manifest(part), indent=1), encoding="utf-8")
     shutil.rmtree(run.output, ignore_errors=True)
     part.rename(run.output)
+
+
+def _kind_words(
+    model: Any,  # noqa: ANN401 - as `write_output`'s
+    config: WorkerConfig,
+    base: str,
+) -> dict[str, str]:
+    """What the card says of an adapter, or of a whole model."""
+    if not hasattr(model, "peft_config"):
+        return {
+            "what": "A whole model with all its weights tuned, no adapter",
+            "library": "transformers",
+            "loader": "AutoModelForCausalLM",
+            "tags": f"full, {config.method}, ftctl",
+            "vllm": "vllm serve .",
+        }
+    rank = max(adapter.r for adapter in model.peft_config.values())
+    wide = next((known for known in _VLLM_RANKS if known >= rank), rank)
+    module = shlex.quote(re.sub(r"\s+", "-", config.name.strip()) + "=.")
+    more = f" --max-lora-rank {wide}" if rank > 16 else ""
+    return {
+        "what": "A LoRA adapter",
+        "library": "peft",
+        "loader": "AutoPeftModelForCausalLM",
+        "tags": f"lora, {config.method}, ftctl",
+        "vllm": f"vllm serve {shlex.quote(base)} --enable-lora --lora-modules {module}{more}",
+    }
+
+
+class SystemPrompts(BaseModel):
+    """Which system messages a model was trained with, as `run.json` keeps it.
+
+    Attributes:
+        distinct: How many different ones.
+        most_common: The one that most examples had; None where most had none.
+        share: How many of all examples had it, from 0 to 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    distinct: int = 0
+    most_common: str | None = None
+    share: float = 0.0
+
+    def in_words(self) -> str:
+        """As a cell of a table."""
+        if not self.share:
+            return "not recorded"
+        if self.most_common is None:
+            return "none" if self.share == 1 else f"none in {self.share:.0%} of the examples"
+        one_line = " ".join(self.most_common.split()).replace("|", "\\|")
+        short = one_line if len(one_line) <= 300 else one_line[:300] + " … (whole in `run.json`)"
+        return f"{self.share:.0%} of the examples: {short}"
+
+
+def system_prompts_of(prompts: Sequence[str | None]) -> SystemPrompts:
+    """The system prompts of a training file, counted."""
+    if not prompts:
+        return SystemPrompts()
+    (text, count), *_ = Counter(prompts).most_common(1)
+    distinct = len({prompt for prompt in prompts if prompt is not None})
+    return SystemPrompts(distinct=distinct, most_common=text, share=count / len(prompts))
+
+
+def read_system_prompts(folder: Path) -> SystemPrompts:
+    """What the run that made a folder said of its system prompts; nothing where it didn't."""
+    try:
+        return SystemPrompts(**json.loads((folder / "run.json").read_bytes())["system_prompts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return SystemPrompts()
 
 
 def public_name(model: str, base: Path | str) -> str:
