@@ -15,7 +15,6 @@ from ftctl.local_backend.model import add_adapter, load_base
 from ftctl.local_backend.output import (
     SystemPrompts,
     is_whole,
-    read_system_prompts,
     system_prompts_of,
     write_output,
 )
@@ -38,12 +37,6 @@ def test_system_prompts_are_counted(
     assert system_prompts_of(prompts) == known
     assert words in known.in_words()
     assert "\n" not in known.in_words()
-
-
-def test_a_folder_that_says_nothing_of_its_system_prompts(tmp_path: Path) -> None:
-    assert read_system_prompts(tmp_path) == SystemPrompts()
-    (tmp_path / "run.json").write_text('{"config": {}}', "utf-8")
-    assert read_system_prompts(tmp_path) == SystemPrompts()
 
 
 def plan() -> Plan:
@@ -83,7 +76,8 @@ def test_vllm_is_told_a_rank_that_it_takes(
     assert words[:5] == ["vllm", "serve", str(tiny_model), "--enable-lora", "--lora-modules"]
     assert words[5:] == ["test=."] + (["--max-lora-rank", more] if more else [])
     assert "| system prompt | 100% of the examples: Be brief. |" in card
-    assert read_system_prompts(folder).most_common == "Be brief."
+    said = json.loads((folder / "run.json").read_bytes())["system_prompts"]
+    assert said == {"distinct": 1, "most_common": "Be brief.", "share": 1.0}
 
 
 @pytest.mark.medium

@@ -134,7 +134,7 @@ def write_output(  # noqa: PLR0913 - what a run has in hand at its end
         **_kind_words(model, config, public_name(config.model, base)),
     )
     (part / "README.md").write_text(text, encoding="utf-8")
-    (part / MANIFEST).write_text(json.dumps(_manifest(part), indent=1), encoding="utf-8")
+    write_manifest(part)
     shutil.rmtree(run.output, ignore_errors=True)
     part.rename(run.output)
 
@@ -201,18 +201,15 @@ def system_prompts_of(prompts: Sequence[str | None]) -> SystemPrompts:
     return SystemPrompts(distinct=distinct, most_common=text, share=count / len(prompts))
 
 
-def read_system_prompts(folder: Path) -> SystemPrompts:
-    """What the run that made a folder said of its system prompts; nothing where it didn't."""
-    try:
-        return SystemPrompts(**json.loads((folder / "run.json").read_bytes())["system_prompts"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return SystemPrompts()
-
-
 def public_name(model: str, base: Path | str) -> str:
     """What others know the base by: its hub id where it has one, else where it is here."""
     row = load_catalog().find_model(model)
     return row.hub_id if row is not None and row.hub_id is not None else str(base)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write down sha256 and size of every file in a folder, by which it is known to be whole."""
+    (folder / MANIFEST).write_text(json.dumps(_manifest(folder), indent=1), encoding="utf-8")
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, str | int]]:
