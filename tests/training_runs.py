@@ -1,12 +1,15 @@
 """Runs that are trained in the test's own process, and stopped where a test wants it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.job import Hyperparameters, Method
+from ftctl.local_backend.data import Batch
+from ftctl.local_backend.loop import Watch
+from ftctl.local_backend.losses import summed_by_row, token_losses
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.train import Watch
 
 
 def settings(**values: Any) -> Hyperparameters:
@@ -50,6 +53,12 @@ def watch(stop_after: int | None = None) -> Watch:
         seen["step"] = fields.get("step", seen["step"])
 
     return Watch(report, lambda: stop_after is not None and seen["step"] >= stop_after)
+
+
+def logps_of(model: Any, batch: Batch, *, shared: bool) -> Any:
+    """Log-probability of each row's trained tokens, in nats: [B]."""
+    chosen = batch if shared else replace(batch, prefix=0)
+    return -summed_by_row(token_losses(model, chosen, plain=not shared), chosen)
 
 
 def steps_of(run: RunFolder) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from ftctl.datasets.show.tokens import Look, token_texts
 from ftctl.datasets.show.types import Broken, Example
 from ftctl.errors import DataInvalid, UsageError
 from ftctl.local_backend.data import collate, load_examples
-from ftctl.local_backend.losses import plain_loss
+from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import load_base
 
 pytestmark = pytest.mark.medium
@@ -70,7 +70,7 @@ def test_green_is_exactly_what_gets_gradient(
         kept: list[Any] = []
         hook = network.lm_head.register_forward_hook(lambda *call, to=kept: to.append(call[2]))
         network.zero_grad()
-        value = plain_loss(network, batch)
+        value = token_losses(network, batch, plain=True).sum()
         hook.remove()
         (gradient,) = torch.autograd.grad(value, kept)
         # The logits at a position predict the token after it.

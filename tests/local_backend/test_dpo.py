@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from preference_rows import write_pairs
-from training_runs import run_of, settings, steps_of, watch
+from training_runs import logps_of, run_of, settings, steps_of, watch
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer
@@ -15,13 +15,15 @@ from ftctl.errors import DataInvalid, UsageError
 from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.data import Batch, collate, sequences_of, shared_prefix
-from ftctl.local_backend.losses import plain_loss
+from ftctl.local_backend.loop import Interrupted, Watch
+from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import add_adapter, load_base
 from ftctl.local_backend.pairs import Pair, load_pairs
 from ftctl.local_backend.plan import Plan
-from ftctl.local_backend.preference import DEFAULT_BETA, answer_logps, beta_of, preference_loss
+from ftctl.local_backend.preference import preference_loss
 from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.train import Interrupted, Watch, train
+from ftctl.local_backend.run_options import DEFAULT_BETA, options_of
+from ftctl.local_backend.train import train
 
 # Seconds each on an idle machine; a busy one must not fail them.
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
@@ -121,7 +123,7 @@ def test_the_shared_prefix_changes_neither_log_probabilities_nor_gradient(
     found = []
     for shared in (False, True):
         model = adapted(tiny_model, stirred=True)
-        logps = answer_logps(model, batch, shared=shared)
+        logps = logps_of(model, batch, shared=shared)
         preference_loss(logps.reshape(-1, 2), torch.zeros(8, 2), 0.1).loss.backward()
         gradient = torch.cat([w.grad.ravel() for w in model.parameters() if w.requires_grad])
         found.append((logps.detach(), gradient))
@@ -136,9 +138,11 @@ def test_log_probabilities_add_up_to_the_loss(tiny_model: Path, pairs: Path) -> 
 
     batch, model = batch_of(tiny_model, pairs), adapted(tiny_model, stirred=True)
     with torch.no_grad():
-        each = answer_logps(model, batch, shared=False)
+        each = logps_of(model, batch, shared=False)
         assert each.shape == (16,)
-        assert -each.sum().item() == pytest.approx(plain_loss(model, batch).item(), rel=1e-6)
+        assert -each.sum().item() == pytest.approx(
+            token_losses(model, batch, plain=True).sum().item(), rel=1e-6
+        )
 
 
 def test_a_fresh_adapter_loses_ln_2_exactly(tiny_model: Path, pairs: Path) -> None:
@@ -146,8 +150,8 @@ def test_a_fresh_adapter_loses_ln_2_exactly(tiny_model: Path, pairs: Path) -> No
 
     batch, model = batch_of(tiny_model, pairs), adapted(tiny_model)
     with torch.no_grad(), model.disable_adapter():
-        reference = answer_logps(model, batch, shared=True).reshape(-1, 2)
-    policy = answer_logps(model, batch, shared=True).reshape(-1, 2)
+        reference = logps_of(model, batch, shared=True).reshape(-1, 2)
+    policy = logps_of(model, batch, shared=True).reshape(-1, 2)
     found = preference_loss(policy, reference, 0.1)
     assert found.margins.tolist() == [0.0] * 8
     ln2 = -torch.nn.functional.logsigmoid(torch.zeros(8)).sum().item()
@@ -218,14 +222,14 @@ def test_beta_is_taken_and_named_in_the_plan(tmp_path: Path, tiny_model: Path, p
 
 @pytest.mark.parametrize("said", ["0", "-1", "2.1", "nan", "inf", "much", ""])
 def test_a_beta_out_of_range_is_refused(said: str) -> None:
-    with pytest.raises(UsageError, match="a number above 0 and up to 2"):
-        beta_of("dpo", {"beta": said})
+    with pytest.raises(UsageError, match="beta="):
+        options_of("dpo", {"beta": said})
 
 
 def test_sft_has_no_beta() -> None:
-    assert beta_of("sft", {}) is None
+    assert options_of("sft", {}).beta is None
     with pytest.raises(UsageError, match="for dpo"):
-        beta_of("sft", {"beta": "0.1"})
+        options_of("sft", {"beta": "0.1"})
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5])

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from preference_rows import write_pairs
+from training_runs import logps_of
 
 from ftctl.datasets.render import load_tokenizer
 from ftctl.job import Hyperparameters
 from ftctl.local_backend.data import collate, sequences_of
 from ftctl.local_backend.model import add_adapter, load_base
 from ftctl.local_backend.pairs import Pair, load_pairs
-from ftctl.local_backend.preference import answer_logps, preference_loss
+from ftctl.local_backend.preference import preference_loss
 
 pytestmark = [
     pytest.mark.medium,
@@ -69,8 +70,8 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path, beta: float) 
     ours = stir(fresh(tiny_model)).train()
     batch = collate(sequences_of(pairs), pad_id, 0, "cpu")
     with torch.no_grad(), ours.disable_adapter():
-        reference = answer_logps(ours, batch, shared=False).reshape(-1, 2)
-    policy = answer_logps(ours, batch, shared=False).reshape(-1, 2)
+        reference = logps_of(ours, batch, shared=False).reshape(-1, 2)
+    policy = logps_of(ours, batch, shared=False).reshape(-1, 2)
     found = preference_loss(policy, reference, beta)
     (found.loss / len(pairs)).backward()
 

@@ -25,7 +25,8 @@ from pathlib import Path
 from ftctl.local_backend import hardware
 hardware._FAST_BF16_FLAGS = ()
 from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.train import Watch, train
+from ftctl.local_backend.loop import Watch
+from ftctl.local_backend.train import train
 run = RunFolder(Path(sys.argv[1]), attempt=1)
 train(run.config(), run, Watch(lambda *_, **__: None, lambda: False))
 """

@@ -16,11 +16,12 @@ from ftctl.errors import DataInvalid, JobFailed, StoreError, UsageError
 from ftctl.job import Hyperparameters
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.data import Batch, collate, load_examples, shared_prefix
-from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
+from ftctl.local_backend.loop import Interrupted
+from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import adapter_weights, add_adapter, load_base, merged
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.train import Interrupted, train
+from ftctl.local_backend.train import train
 
 # Seconds each on an idle machine; a busy one must not fail them.
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]
@@ -91,13 +92,13 @@ def test_the_shared_prefix_changes_neither_loss_nor_gradient(tiny_model: Path, d
     batch = batch_of(tiny_model, data)
     assert batch.prefix > 20  # the system line
     gradients = []
-    for loss in (plain_loss, shared_prefix_loss):
+    for plain in (True, False):
         model = adapted(tiny_model)
         with torch.no_grad():  # a zero adapter has no gradient on one side: give it weights
             for name, weight in model.named_parameters():
                 if "lora_B" in name:
                     weight.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
-        value = loss(model, batch)
+        value = token_losses(model, batch, plain=plain).sum()
         value.backward()
         gradients.append(
             (
@@ -115,13 +116,13 @@ def test_untrained_tokens_and_padding_do_not_count(tiny_model: Path, data: Path)
     import torch
 
     batch, model = batch_of(tiny_model, data), adapted(tiny_model)
-    before = plain_loss(model, batch).item()
+    before = token_losses(model, batch, plain=True).sum().item()
     last = batch.mask.shape[1] - batch.mask.flip(1).argmax(1)  # one past the last trained token
     columns = torch.arange(batch.ids.shape[1])
     after_the_end = columns[None] >= last[:, None]
     assert after_the_end.any()
     changed = replace(batch, ids=torch.where(after_the_end, 7, batch.ids))
-    assert plain_loss(model, changed).item() == pytest.approx(before, rel=1e-6)
+    assert token_losses(model, changed, plain=True).sum().item() == pytest.approx(before, rel=1e-6)
 
 
 def test_merged_for_a_while_answers_the_same_and_leaves_no_trace(
@@ -135,10 +136,12 @@ def test_merged_for_a_while_answers_the_same_and_leaves_no_trace(
             if "lora_B" in name:
                 weight.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
         before = {name: weight.clone() for name, weight in model.state_dict().items()}
-        apart = plain_loss(model, batch).item()
+        apart = token_losses(model, batch, plain=True).sum().item()
         with merged(model):
-            assert plain_loss(model, batch).item() == pytest.approx(apart, rel=1e-4)
-        assert plain_loss(model, batch).item() == apart
+            assert token_losses(model, batch, plain=True).sum().item() == pytest.approx(
+                apart, rel=1e-4
+            )
+        assert token_losses(model, batch, plain=True).sum().item() == apart
     for name, weight in model.state_dict().items():
         assert weight.equal(before[name]), name
 
@@ -149,7 +152,10 @@ def test_a_fresh_adapter_is_the_base_model(tiny_model: Path, data: Path) -> None
     batch = batch_of(tiny_model, data)
     base = load_base(tiny_model, torch.float32, "cpu")
     with torch.no_grad():
-        assert plain_loss(adapted(tiny_model), batch).item() == plain_loss(base, batch).item()
+        assert (
+            token_losses(adapted(tiny_model), batch, plain=True).sum().item()
+            == token_losses(base, batch, plain=True).sum().item()
+        )
 
 
 def test_the_micro_batch_changes_nothing_but_memory(

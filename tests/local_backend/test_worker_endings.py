@@ -10,8 +10,8 @@ from specimens import worker_config
 
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.checkpoint import Progress
+from ftctl.local_backend.loop import Interrupted
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.train import Interrupted
 from ftctl.local_backend.worker import _ending_of
 
 

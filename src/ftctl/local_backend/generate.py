@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.losses import cache_argument, key_values
+from ftctl.local_backend.kv_cache import cache_argument, key_values
 
 if TYPE_CHECKING:
     import torch

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ftctl.local_backend.data import Example, Item, collate, sequences_of
+from ftctl.local_backend.losses import summed_by_row
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
-from ftctl.local_backend.preference import answer_logps, preference_loss
+from ftctl.local_backend.preference import preference_loss
 from ftctl.local_backend.reference import Reference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Model = Any  # a PeftModel
+Scorer = Any  # a batch in, the loss of each trained token out; as `make_scorer` builds it
 _Seen = TypeVar("_Seen", bound=Item, contravariant=True)
 
 
@@ -31,7 +32,7 @@ class Objective(Protocol[_Seen]):
     def weight(self, items: Sequence[_Seen]) -> int:
         """What sums over these lines are divided by, so that no micro-batch weighs too much."""
 
-    def measure(self, model: Model, items: Sequence[_Seen]) -> Measured:
+    def measure(self, scorer: Scorer, items: Sequence[_Seen]) -> Measured:
         """The loss and the rest, summed over the lines."""
 
 
@@ -51,10 +52,10 @@ class Imitation:
         """The trained tokens."""
         return trained_tokens(items)
 
-    def measure(self, model: Model, items: Sequence[Example]) -> Measured:
+    def measure(self, scorer: Scorer, items: Sequence[Example]) -> Measured:
         """The loss summed over the trained tokens."""
         batch = collate(items, self._pad_id, self._prefix, self._plan.device)
-        return Measured(self._plan.loss_function()(model, batch))
+        return Measured(scorer(batch).sum())
 
 
 class Preference:
@@ -75,11 +76,11 @@ class Preference:
         """The pairs."""
         return len(items)
 
-    def measure(self, model: Model, items: Sequence[Pair]) -> Measured:
+    def measure(self, scorer: Scorer, items: Sequence[Pair]) -> Measured:
         """The loss and the rewards, summed over the pairs."""
         device = self._plan.device
         batch = collate(sequences_of(items), self._pad_id, self._prefix, device)
-        policy = answer_logps(model, batch, shared=self._plan.loss == "shared prefix")
+        policy = -summed_by_row(scorer(batch), batch)  # [2N]
         base = self._reference.of(items, device)
         assert self._plan.beta is not None  # noqa: S101 - every plan of dpo has one
         loss, margins = preference_loss(policy.reshape(-1, 2), base, self._plan.beta)

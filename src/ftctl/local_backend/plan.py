@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,14 @@ from ftctl.local_backend.data import (
     steps_per_epoch,
 )
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
-from ftctl.local_backend.losses import plain_loss, shared_prefix_loss
+from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import add_adapter, load_base
+from ftctl.local_backend.run_options import RunOptions
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 Model = Any  # a PeftModel
-Loss = Callable[[Model, Batch], "Tensor"]
 
 # Tokens in one forward pass that any machine is taken to hold for a small model.
 _MICRO_BATCH_TOKENS = 16_384
@@ -63,10 +62,6 @@ class Plan(BaseModel):
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.total_steps))
         return self.learning_rate * warm * (0.05 + 0.95 * cosine)
 
-    def loss_function(self) -> Loss:
-        """The loss that the start-up check chose."""
-        return shared_prefix_loss if self.loss == "shared prefix" else plain_loss
-
     def torch_dtype(self) -> "torch.dtype":
         """The number format as torch names it."""
         import torch
@@ -79,7 +74,7 @@ def make_plan(
     settings: Hyperparameters,
     examples: Sequence[Item],
     pad_id: int,
-    beta: float | None = None,
+    options: RunOptions,
 ) -> Plan:
     """Choose device, format, loss, micro-batch and number of steps, timing real batches.
 
@@ -88,7 +83,7 @@ def make_plan(
         settings: What the user set; None leaves a choice to us.
         examples: The training examples, or pairs of them.
         pad_id: The padding token.
-        beta: Of dpo; None for sft.
+        options: What else the user set.
     """
     device = find_device()
     batch_size = min(settings.batch_size or 16, len(examples))
@@ -103,7 +98,7 @@ def make_plan(
     probe = _Probe(base, settings, batch, device)
     dtype, dtype_reason = pick_dtype(device, probe.run)
     agrees, loss_reason = probe.losses_agree(dtype)
-    seconds = probe.time(dtype, shared_prefix_loss if agrees else plain_loss)
+    seconds = probe.time(dtype, plain=not agrees)
     seconds_per_step = seconds * batch_size / micro
     total, steps_reason = _total_steps(settings, len(examples), batch_size, seconds_per_step)
     warmup = settings.warmup_fraction if settings.warmup_fraction is not None else 0.04
@@ -120,8 +115,8 @@ def make_plan(
         batch_size=batch_size,
         micro_batch_size=micro,
         learning_rate=settings.learning_rate
-        or default_learning_rate("sft" if beta is None else "dpo"),
-        beta=beta,
+        or default_learning_rate("sft" if options.beta is None else "dpo"),
+        beta=options.beta,
         warmup_steps=max(1, round(total * warmup)),
         weight_decay=settings.weight_decay or 0.0,
         checkpoint_steps=settings.checkpoint_steps or max(10, math.ceil(total / 5)),
@@ -157,14 +152,14 @@ class _Probe:
 
     def run(self, dtype: "torch.dtype") -> None:
         """Forward and backward."""
-        plain_loss(self._model(dtype), self._batch).backward()
+        token_losses(self._model(dtype), self._batch, plain=True).sum().backward()
 
-    def time(self, dtype: "torch.dtype", loss: Loss) -> float:
+    def time(self, dtype: "torch.dtype", *, plain: bool) -> float:
         """Seconds that forward and backward take, warm."""
         model = self._model(dtype)
-        loss(model, self._batch).backward()
+        token_losses(model, self._batch, plain=plain).sum().backward()
         start = time.perf_counter()
-        loss(model, self._batch).backward()
+        token_losses(model, self._batch, plain=plain).sum().backward()
         self._synchronize()
         return time.perf_counter() - start
 
@@ -176,9 +171,9 @@ class _Probe:
             return False, "plain: dropout would differ between the shared prefix and its copies"
         model = self._model(dtype)
         with torch.no_grad():
-            plain = plain_loss(model, self._batch).item()
+            plain = token_losses(model, self._batch, plain=True).sum().item()
             try:
-                fast = shared_prefix_loss(model, self._batch).item()
+                fast = token_losses(model, self._batch, plain=False).sum().item()
             except (AttributeError, TypeError, ValueError, RuntimeError) as error:
                 return False, f"plain: this architecture can't share a prefix ({error})"
         tolerance = 1e-4 if dtype == torch.float32 else 2e-2

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftctl.local_backend.data import collate, sequences_of
+from ftctl.local_backend.losses import summed_by_row
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
-from ftctl.local_backend.preference import answer_logps
 from ftctl.local_backend.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Model = Any  # a PeftModel
+Scorer = Any  # as `make_scorer` builds it, around a model with an adapter
 
 
 class Reference:
@@ -35,11 +35,11 @@ class Reference:
             if row.get("data_sha256") == sha256:
                 self._take(row)
 
-    def complete(self, model: Model, plan: Plan, pad_id: int, prefix: int) -> Iterator[int]:
+    def complete(self, scorer: Scorer, plan: Plan, pad_id: int, prefix: int) -> Iterator[int]:
         """Compute what isn't known yet, telling how many pairs are known after each batch.
 
         Args:
-            model: With its adapter, which is switched off meanwhile.
+            scorer: Of a model whose adapter is switched off meanwhile.
             plan: The run's choices; its micro-batch and its way to compute a loss hold here, too.
             pad_id: The padding token.
             prefix: How many first tokens all sequences share.
@@ -53,10 +53,10 @@ class Reference:
             if all(pair.line in self._known for pair in part):
                 continue
             batch = collate(sequences_of(part), pad_id, prefix, plan.device)
-            was_training = model.training
-            with torch.no_grad(), model.disable_adapter():
-                found = answer_logps(model.eval(), batch, shared=plan.loss == "shared prefix")
-            model.train(was_training)
+            was_training = scorer.training
+            with torch.no_grad(), scorer.model.disable_adapter():
+                found = -summed_by_row(scorer.eval()(batch), batch)  # [2N]
+            scorer.train(was_training)
             row = {
                 "data_sha256": self._sha256,
                 "lines": [pair.line for pair in part],

@@ -12,7 +12,7 @@ from ftctl.local_backend.model import merged
 from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.run_folder import RunFolder
 
-Model = Any  # a PeftModel
+Scorer = Any  # as `make_scorer` builds it
 _MOST_EXAMPLES = 48
 # Answers longer than this are hardly ever matched word for word: only their loss is taken.
 _LONGEST_ANSWER_TOKENS = 64
@@ -48,10 +48,10 @@ class Validation:
         count: How many examples that takes.
     """
 
-    def __init__(self, judge: Callable[[Model], Score], count: int) -> None:
+    def __init__(self, judge: Callable[[Scorer], Score], count: int) -> None:
         self._judge, self._count = judge, count
 
-    def score(self, model: Model, at: Progress, run: RunFolder) -> Progress:
+    def score(self, scorer: Scorer, at: Progress, run: RunFolder) -> Progress:
         """Score the model, write it down, and say whether this step is the best.
 
         Ties go to the lower loss: for free text, where nothing matches exactly, loss decides
@@ -59,10 +59,10 @@ class Validation:
         """
         import torch
 
-        model.eval()
-        with torch.no_grad(), merged(model):
-            found = self._judge(model)
-        model.train()
+        scorer.eval()
+        with torch.no_grad(), merged(scorer.model):
+            found = self._judge(scorer)
+        scorer.train()
         row = {"kind": "validation", "step": at.step, "loss": found.loss} | found.numbers
         run.append(run.metrics_file, row | {"examples": self._count})
         said = f"validation at step {at.step}: loss {found.loss:.3f}"
@@ -76,12 +76,12 @@ class Validation:
 
 
 def mean_of(
-    model: Model, objective: Objective[Row], items: Sequence[Row], size: int
+    scorer: Scorer, objective: Objective[Row], items: Sequence[Row], size: int
 ) -> tuple[float, dict[str, float]]:
     """Loss and the other numbers of an objective over some lines, `size` of them at a time."""
     total, sums = 0.0, dict[str, float]()
     for start in range(0, len(items), size):
-        part = objective.measure(model, items[start : start + size])
+        part = objective.measure(scorer, items[start : start + size])
         total += part.loss.item()
         sums = {name: sums.get(name, 0.0) + value for name, value in part.sums.items()}
     weight = objective.weight(items)
@@ -100,9 +100,9 @@ class Preferences:
     def __init__(self, pairs: Sequence[Row], objective: Objective[Row], size: int) -> None:
         self._pairs, self._objective, self._size = pairs, objective, size
 
-    def __call__(self, model: Model) -> Score:
+    def __call__(self, scorer: Scorer) -> Score:
         """The share of right preferences, the margin and the loss."""
-        loss, means = mean_of(model, self._objective, self._pairs, self._size)
+        loss, means = mean_of(scorer, self._objective, self._pairs, self._size)
         return Score(means["reward_accuracy"], "preferences right", loss, {**means})
 
 
@@ -126,20 +126,20 @@ class Answers:
         self._examples, self._objective, self._size = examples, objective, size
         self._tokenizer = tokenizer
 
-    def __call__(self, model: Model) -> Score:
+    def __call__(self, scorer: Scorer) -> Score:
         """The share of exact answers, and the loss."""
-        loss, _ = mean_of(model, self._objective, self._examples, self._size)
-        matches = self._exact_match(model)
+        loss, _ = mean_of(scorer, self._objective, self._examples, self._size)
+        matches = self._exact_match(scorer)
         return Score(matches, "answers exact", loss, {"exact_match": matches})
 
-    def _exact_match(self, model: Model) -> float | None:
+    def _exact_match(self, scorer: Scorer) -> float | None:
         pairs = [self._prompt_and_answer(example) for example in self._examples]
         longest = max(len(self._ids(answer)) for _, answer in pairs)
         if longest > _LONGEST_ANSWER_TOKENS:
             return None
         stop = self._tokenizer.eos_token_id
         answers = generate(
-            model,
+            scorer.model,
             [self._ids(prompt) for prompt, _ in pairs],
             stop_ids=frozenset() if stop is None else frozenset({stop}),
             max_new_tokens=longest + 2,

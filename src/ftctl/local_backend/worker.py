@@ -136,7 +136,8 @@ class _Ending:
 
 
 def _attempt(run: RunFolder, config: WorkerConfig, reporter: _Reporter) -> _Ending:
-    from ftctl.local_backend.train import Watch, train
+    from ftctl.local_backend.loop import Watch
+    from ftctl.local_backend.train import train
 
     try:
         with _device(config.home, reporter):

@@ -13,8 +13,8 @@ from ftctl.job import Hyperparameters, JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
-from ftctl.local_backend.preference import beta_of
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
+from ftctl.local_backend.run_options import OPTIONS, options_of
 from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.providers.local_snapshots import damaged, died, ended, event, living
@@ -40,7 +40,7 @@ class LocalProvider:
         data_stays_here=True,
         lists_lag=False,
         dialect="local",
-        options={"beta": "for dpo: how closely it keeps to the base, up to 2; 0.1 when left out"},
+        options=OPTIONS,
     )
 
     def __init__(self, home: Path) -> None:
@@ -48,7 +48,7 @@ class LocalProvider:
 
     def check(self, spec: JobSpec) -> None:
         """Refuse a system, an installation, a setting or a model that can't work."""
-        beta_of(spec.method, spec.options)
+        options_of(spec.method, spec.options)
         process.require_posix()
         require_local_extra("training here")
         find_base(spec.model, self._home)
