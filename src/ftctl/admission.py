@@ -19,8 +19,9 @@ from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.datasets.tokens.choose import billing_counter, max_example_tokens
 from ftctl.errors import DataInvalid, OverMaxCost, PrivacyForbids, Unsupported
-from ftctl.estimation.here import longest_range, memory_here
+from ftctl.estimation.here import AtHome, HomeJob, longest_range, run_here
 from ftctl.estimation.quote import Quote, epochs_asked, quote
+from ftctl.estimation.setting import Ways
 from ftctl.job import JobSpec, Method
 from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
 from ftctl.providers.base import Capabilities
@@ -189,6 +190,7 @@ def _require_our_lines(file: Path, method: Method) -> None:
 
 def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Quote:
     """What the job will cost and take, from the counted data and the catalog's prices of a day."""
+    home = _home_run(spec, report) if spec.provider == "local" else None
     quoted = quote(
         spec.provider,
         spec.model,
@@ -201,13 +203,25 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         base_url=spec.base_url,
         as_of=as_of,
         machine=spec.options.get("flavor"),
+        pace=home.pace if home else None,
     )
-    base = load_catalog().find_model(spec.model)
-    if base is None or (spec.provider, spec.method, spec.tuning) != ("local", "sft", "lora"):
-        return quoted
-    longest = longest_range(report.tokens.max_example_tokens, exact=report.tokens.exact)
-    memory = memory_here(base, report.examples, longest, spec.hyperparameters, counted=True)
-    return quoted.model_copy(update={"memory": memory})
+    return quoted.model_copy(update={"memory": home.memory}) if home else quoted
+
+
+def _home_run(spec: JobSpec, report: Report) -> AtHome | None:
+    """How the job would run on this machine, where that is known."""
+    job = HomeJob(
+        spec.method,
+        spec.tuning,
+        spec.hyperparameters,
+        report.examples,
+        longest_range(report.tokens.max_example_tokens, exact=report.tokens.exact),
+        report.tokens.total_tokens / report.examples,
+        source="longest example",
+        ways=Ways.of(spec.options),
+    )
+    found = run_here(spec.model, load_catalog(), job)
+    return None if isinstance(found, str) else found
 
 
 def require_affordable(spec: JobSpec, quoted: Quote, *, vendor_says: bool = False) -> None:

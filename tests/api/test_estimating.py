@@ -224,7 +224,7 @@ def test_the_json_document_is_the_documented_one(cli: Cli, data: Path) -> None:
     assert set(document) == {
         *("schema", "provider", "model", "method", "tuning", "base_url", "as_of", "counted"),
         *("rows", "tokens", "trained_tokens", "cost", "time", "memory", "lines", "unknown"),
-        "remarks",
+        *("plan", "remarks"),
     }
     assert set(document["memory"]) == {"low", "likely", "high", "unit", "basis"}
     origin = {"name", "value", "origin", "as_of", "source"}

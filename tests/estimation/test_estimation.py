@@ -7,13 +7,7 @@ from pydantic import ValidationError
 
 from ftctl.catalog.load import load_catalog
 from ftctl.estimation.estimate import Estimate, total
-from ftctl.estimation.memory import (
-    adapter_parameters,
-    saved_bytes,
-    serving_memory,
-    training_memory,
-    verdict,
-)
+from ftctl.estimation.memory import serving_memory
 from ftctl.estimation.money import Usage, dedicated_usd, inference_usd, request_usd
 from ftctl.estimation.quote import billed_usd, openai_epochs, quote
 from ftctl.estimation.speed import answer_floor_s, answer_s, capacity_per_s, token_floor_s
@@ -31,49 +25,6 @@ def test_an_estimate_is_ordered_and_adds_up() -> None:
     assert (both.low, both.likely, both.high) == (5, 6, 7)
     with pytest.raises(ValueError, match="not all in s"):
         total([Estimate.exact(1, "USD")], "s")
-
-
-@pytest.mark.parametrize(
-    ("model", "adapters_m", "mib_per_token"),
-    [
-        ("llama-3.1-8b", 41.9, 5.64),
-        ("qwen2.5-1.5b", 18.5, 2.6),
-        ("qwen2.5-0.5b", 8.8, 1.24),
-    ],
-)
-def test_memory_terms_are_the_published_ones(
-    model: str, adapters_m: float, mib_per_token: float
-) -> None:
-    shape = CATALOG.get_model(model).shape
-    assert shape is not None
-    assert adapter_parameters(shape, 16) / 1e6 == pytest.approx(adapters_m, abs=0.05)
-    mib = saved_bytes(shape, 16, fp32_adapters=False) * shape.layers / 2**20
-    assert mib == pytest.approx(mib_per_token, abs=0.01)
-
-
-def test_fp32_adapters_keep_nine_mib_a_token_at_8b() -> None:
-    assert EIGHT.shape is not None
-    mib = saved_bytes(EIGHT.shape, 16, fp32_adapters=True) * 32 / 2**20
-    assert mib == pytest.approx(9.02, abs=0.01)
-
-
-def test_token_budget_on_80_gib_is_near_the_published_eleven_thousand() -> None:
-    eleven, fifteen = training_memory(EIGHT, 8_000), training_memory(EIGHT, 15_000)
-    assert eleven is not None
-    assert fifteen is not None
-    assert verdict(eleven, 80) in ("fits", "tight")
-    assert verdict(fifteen, 80) == "no"
-    less = training_memory(EIGHT, 15_000, checkpointing=True)
-    assert less is not None
-    assert less.high < fifteen.low
-    assert training_memory(CATALOG.get_model("gpt-4.1-mini"), 1) is None
-
-
-@pytest.mark.parametrize(
-    ("need", "word"), [(84.9, "fits"), (85.1, "tight"), (100.0, "tight"), (100.1, "no")]
-)
-def test_three_words(need: float, word: str) -> None:
-    assert verdict(Estimate.exact(need, "GiB"), 100) == word
 
 
 def test_serving_needs_weights_and_cache() -> None:

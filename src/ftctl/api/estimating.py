@@ -13,32 +13,40 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftctl.api.submitting import read_settings
 from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.catalog.types import Provider
-from ftctl.config import find_base_url, require_base_url
+from ftctl.config import find_base_url, load_settings, require_base_url
 from ftctl.datasets.check import check
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.tokens.choose import billing_counter
 from ftctl.errors import DataInvalid, Unsupported, UsageError
 from ftctl.estimation.estimate import Estimate
-from ftctl.estimation.here import longest_range, memory_here
+from ftctl.estimation.here import AtHome, HomeJob, Source, longest_range, run_here
+from ftctl.estimation.home_plan import HomePlan, plan_home
 from ftctl.estimation.lines import QuoteLine
+from ftctl.estimation.machine import named_cards
 from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.estimation.rented import rented_memory
+from ftctl.estimation.setting import Cards, Ways
 from ftctl.job import Hyperparameters, Method, Tuning
 from ftctl.policy import availability, is_gateway
 from ftctl.providers.registry import is_plugin
+
+# Where neither file nor number is given: examples that fill one micro-batch.
+_ROWS, _LENGTH = 16, 512
 
 
 class JobEstimate(BaseModel):
     """The `ftctl.estimate/1` document.
 
     Attributes:
-        counted: Whether rows and tokens were counted in a file (`data`) or told (`said`).
+        counted: Whether rows and tokens were counted in a file (`data`), told (`said`), or aren't
+            known (`none`, at home alone, where memory can be told without).
         tokens: Of the whole file, once.
         cost: The job's own bill in USD; None is unknown, which isn't zero.
         time: Seconds from start to end; None is unknown.
         memory: Peak GiB of training, on this machine or on the rented one; None is unknown.
         lines: What is billed: training, minimum fee, storage, serving, idle.
-        unknown: Why each of `cost`, `time` and `memory` that is None isn't known.
+        plan: What your own cards can tune, and what to choose; None elsewhere or where unknown.
+        unknown: Why each of `cost`, `time`, `memory` and `trained_tokens` that is None isn't known.
         remarks: What to know besides, such as that the route is closed on this day.
     """
 
@@ -51,14 +59,15 @@ class JobEstimate(BaseModel):
     tuning: Tuning
     base_url: str | None
     as_of: date
-    counted: Literal["data", "said"]
-    rows: int
-    tokens: int
-    trained_tokens: Estimate
+    counted: Literal["data", "said", "none"]
+    rows: int | None
+    tokens: int | None
+    trained_tokens: Estimate | None
     cost: Estimate | None
     time: Estimate | None
     memory: Estimate | None
     lines: tuple[QuoteLine, ...]
+    plan: HomePlan | None
     unknown: dict[str, str]
     remarks: tuple[str, ...]
 
@@ -73,7 +82,9 @@ class _Job(NamedTuple):
     method: Method
     tuning: Tuning
     settings: Hyperparameters
-    machine: str | None  # the rented one that was chosen
+    options: Mapping[str, str]  # settings that only this provider has
+    cards: Cards | None  # one's own that were named; what is here when None
+    calibrate: bool
     base_url: str | None
     day: date
 
@@ -85,7 +96,7 @@ class _Job(NamedTuple):
 class _Size(NamedTuple):
     """How much there is to train on; `longest` is in tokens, low, likely and high."""
 
-    counted: Literal["data", "said"]
+    counted: Literal["data", "said", "none"]
     rows: int
     tokens: int
     longest: tuple[float, float, float]
@@ -105,6 +116,9 @@ def estimate(
     hyperparameters: Hyperparameters | Mapping[str, Any] | None = None,
     base_url: str | None = None,
     as_of: date | None = None,
+    gpu: str | None = None,
+    gpu_count: int = 1,
+    calibrate: bool = False,
 ) -> JobEstimate:
     """What a job would cost, how long it would take and what memory it would hold.
 
@@ -121,9 +135,15 @@ def estimate(
         hyperparameters: Any of `Hyperparameters`; epochs are the provider's choice when not given.
         base_url: Where requests would go; the vendor's prices aren't a gateway's.
         as_of: The day whose prices and closing dates count; today when not given.
+        gpu: At home, the card it would run on, by its name in the catalog; what is here when not
+            given.
+        gpu_count: How many of them.
+        calibrate: At home, run three steps of training on the file here, and compute the time
+            from their speed.
 
     Raises:
-        UsageError: an unknown provider or setting, an unreadable file, or not enough said.
+        UsageError: an unknown provider, card or setting, an unreadable file, or not enough said.
+        ExtraMissing: three steps are to be run, and what runs them isn't installed.
         DataInvalid: the file holds no example.
         Unsupported: data for this method can't be counted yet.
     """
@@ -136,12 +156,44 @@ def estimate(
         require_base_url(base_url, origin="--base-url")
     base_url = base_url or find_base_url(name)
     settings, options = read_settings(hyperparameters or {}, name)
-    machine = options.get("flavor")
-    job = _Job(catalog, vendor, name, model, method, tuning, settings, machine, base_url, day)
-    return _estimate(job, _size(data, rows, tokens, job))
+    cards = _named_cards(catalog, name, gpu, gpu_count)
+    if calibrate and (name != "local" or data is None or gpu is not None):
+        raise UsageError(
+            "--calibrate trains three steps on a file, on this machine",
+            hint="--provider local --data FILE, without --gpu",
+        )
+    job = _Job(
+        catalog,
+        vendor,
+        name,
+        model,
+        method,
+        tuning,
+        settings,
+        options,
+        cards,
+        calibrate,
+        base_url,
+        day,
+    )
+    return _estimate(job, _size(data, rows, tokens, job), data)
 
 
-def _estimate(job: _Job, size: _Size) -> JobEstimate:
+def _named_cards(catalog: Catalog, provider: str, gpu: str | None, count: int) -> Cards | None:
+    if gpu is None and count == 1:
+        return None
+    if provider != "local" or gpu is None:
+        raise UsageError(
+            "--gpu and --gpu-count name your own cards", hint="--provider local --gpu NAME"
+        )
+    if count < 1:
+        raise UsageError("--gpu-count is at least 1", hint="--gpu-count 1")
+    return named_cards(catalog.get_gpu(gpu), count)
+
+
+def _estimate(job: _Job, size: _Size, data: Path | str | None) -> JobEstimate:
+    home = _home(job, size, data) if job.provider == "local" else None
+    run = home if isinstance(home, AtHome) else None
     quoted = quote(
         job.provider,
         job.model,
@@ -155,12 +207,15 @@ def _estimate(job: _Job, size: _Size) -> JobEstimate:
         catalog=job.catalog,
         counted=size.counted == "data",
         exact=size.exact,
-        machine=job.machine,
+        machine=job.options.get("flavor"),
+        pace=run.pace if run else None,
     )
-    memory = _memory(job, size)
-    unknown = _unknown(job, quoted)
+    known = size.counted != "none"
+    memory = run.memory if run else home if isinstance(home, str) else _memory(job)
+    unknown = _unknown(job, quoted, run, known=known)
     if isinstance(memory, str):
         unknown["memory"] = memory
+    told = run and plan_home(run, _home_job(job, size), job.catalog.models)
     return JobEstimate(
         schema="ftctl.estimate/1",
         provider=job.provider,
@@ -170,15 +225,58 @@ def _estimate(job: _Job, size: _Size) -> JobEstimate:
         base_url=job.base_url,
         as_of=job.day,
         counted=size.counted,
-        rows=size.rows,
-        tokens=size.tokens,
-        trained_tokens=quoted.trained_tokens,
+        rows=size.rows if known else None,
+        tokens=size.tokens if known else None,
+        trained_tokens=quoted.trained_tokens if known else None,
         cost=quoted.cost,
-        time=quoted.time,
+        time=quoted.time if known else None,
         memory=None if isinstance(memory, str) else memory,
         lines=quoted.lines,
+        plan=told,
         unknown=unknown,
         remarks=(*size.remarks, *_route(job)),
+    )
+
+
+def _home(job: _Job, size: _Size, data: Path | str | None) -> AtHome | str:
+    """How it would run on one's own cards, or why that isn't known."""
+    if job.vendor is not None and is_gateway(job.vendor, job.base_url):
+        return f"on machines of {job.base_url}, of which nothing is known"
+    speed = None
+    if job.calibrate and data is not None:
+        from ftctl.local_backend.pace import measure_pace
+
+        speed = measure_pace(
+            job.model,
+            Path(data).expanduser(),
+            job.settings,
+            job.method,
+            job.tuning,
+            catalog=job.catalog,
+            home=load_settings().home,
+        )
+    return run_here(job.model, job.catalog, _home_job(job, size), cards=job.cards, speed=speed)
+
+
+def _home_job(job: _Job, size: _Size) -> HomeJob:
+    source: dict[str, Source] = {
+        "data": "longest example",
+        "said": "one to four times the mean",
+        "none": "a full micro-batch",
+    }
+    # Every card that was named works, unless the job says otherwise.
+    ways = Ways.of(job.options)
+    if job.cards is not None and ways.processes is None:
+        ways = ways._replace(processes=job.cards.count)
+    return HomeJob(
+        job.method,
+        job.tuning,
+        job.settings,
+        size.rows,
+        size.longest,
+        size.tokens / size.rows,
+        source[size.counted],
+        ways,
     )
 
 
@@ -190,6 +288,8 @@ def _size(data: Path | str | None, rows: int | None, tokens: int | None, job: _J
                 hint="leave out the one or the other",
             )
         return _count(Path(data).expanduser(), job)
+    if rows is None and tokens is None and job.provider == "local":
+        return _Size("none", _ROWS, _ROWS * _LENGTH, (_LENGTH, _LENGTH, _LENGTH))
     if rows is None or tokens is None:
         raise UsageError(
             "how much there is to train on isn't said", hint="--data FILE, or --rows N --tokens N"
@@ -221,31 +321,33 @@ def _count(file: Path, job: _Job) -> _Size:
     )
 
 
-def _memory(job: _Job, size: _Size) -> Estimate | str:
-    """Of the machine that trains, this one or a rented one; else why it isn't known."""
+def _memory(job: _Job) -> Estimate | str:
+    """Of the rented machine that trains; else why it isn't known."""
     rents = any(machine.provider == job.provider for machine in job.catalog.hardware)
     if job.vendor is not None and is_gateway(job.vendor, job.base_url):
         return f"on machines of {job.base_url}, of which nothing is known"
-    if job.vendor is None or not (rents or job.provider == "local"):
+    if job.vendor is None or not rents:
         return f"on machines of {job.title}, of which nothing is known"
     if (job.method, job.tuning) != ("sft", "lora"):
         return f"the formula is of sft with lora, not of {job.method} with {job.tuning}"
-    base, found = job.catalog.find_model(job.model), None
-    if base is not None:
-        longest, counted = size.longest, size.counted == "data"
-        here = memory_here(base, size.rows, longest, job.settings, counted=counted)
-        found = rented_memory(base) if rents else here
-    return found or "the model's shape isn't in the catalog"
+    base = job.catalog.find_model(job.model)
+    return (base and rented_memory(base)) or "the model's shape isn't in the catalog"
 
 
-def _unknown(job: _Job, quoted: Quote) -> dict[str, str]:
+def _unknown(job: _Job, quoted: Quote, run: AtHome | None, *, known: bool) -> dict[str, str]:
     why: dict[str, str] = {}
+    if not known:
+        why["trained_tokens"] = "how much there is to train on isn't said: --data FILE"
     if quoted.cost is None:
         why["cost"] = next(line.says for line in quoted.lines if line.name == "training")
-    if quoted.time is None:
+    if not known:
+        why["time"] = why["trained_tokens"]
+    elif quoted.time is None:
         why["time"] = f"no speed of {job.title} is known"
         if job.provider == "local":
             why["time"] = "the model's size isn't in the catalog"
+        if run is not None:
+            why["time"] = f"no speed of {run.cards.name} is known; --calibrate measures it here"
     return why
 
 

@@ -1,18 +1,67 @@
-"""What a run of the local backend holds in memory on this machine."""
+"""What a run of the local backend holds in memory on this machine, and how fast it goes."""
 
-from ftctl.catalog.types import Model
+from typing import Literal, NamedTuple
+
+from ftctl.catalog.load import Catalog
+from ftctl.config import load_settings
+from ftctl.estimation.decoder import Decoder, decoder_named
 from ftctl.estimation.estimate import Assumption, Estimate
-from ftctl.estimation.memory import training_memory
-from ftctl.job import Hyperparameters
+from ftctl.estimation.machine import cores_here, find_cards
+from ftctl.estimation.memory import Need, memory_need
+from ftctl.estimation.recommend import recommend
+from ftctl.estimation.setting import TOKEN_BUDGET, Cards, Setting, Ways
+from ftctl.estimation.speed import Measured, card_pace, cpu_pace, measured_pace
+from ftctl.job import Hyperparameters, Method, Tuning
 
-# As the local backend plans a run: tokens of one forward pass, and examples of one step.
-_MICRO_BATCH_TOKENS = 16_384
-_BATCH = 16
+_BATCH = 16  # examples of one step, where nothing else is set
 _OTHER = 0.1  # another tokenizer than the one that counted may differ so much
-
 _TRAINED = (0.1, 0.5, 1.0)  # of all tokens: the head is computed for these alone
+_PAIRS = (1.0, 1.5, 2.0)  # tokens of both sequences over those of the row: the prompt counts twice
 
+Source = Literal["longest example", "one to four times the mean", "a full micro-batch"]
 Longest = tuple[float, float, float]
+
+
+class HomeJob(NamedTuple):
+    """What is to be trained here.
+
+    Attributes:
+        longest: Tokens of the longest example, low, likely and high.
+        mean: Tokens of an example in the mean.
+        source: How its longest is known.
+        ways: What else the user set of how it is trained.
+    """
+
+    method: Method
+    tuning: Tuning
+    settings: Hyperparameters
+    rows: int
+    longest: Longest
+    mean: float
+    source: Source
+    ways: Ways
+
+
+class AtHome(NamedTuple):
+    """How a job would be run here.
+
+    Attributes:
+        decoder: The base model.
+        cards: What is here, used or not.
+        setting: As the likely micro-batch would be trained.
+        need: The terms of its memory.
+        memory: The peak on each card, over all that isn't known before the run.
+        pace: Seconds for each token of the file; None where the card's speed isn't known.
+        possible: Whether some way of the asked tuning fits.
+    """
+
+    decoder: Decoder
+    cards: Cards
+    setting: Setting
+    need: Need
+    memory: Estimate
+    pace: Estimate | None
+    possible: bool
 
 
 def longest_range(tokens: int, *, exact: bool) -> Longest:
@@ -21,52 +70,147 @@ def longest_range(tokens: int, *, exact: bool) -> Longest:
     return (1 - spread) * tokens, tokens, (1 + spread) * tokens
 
 
-def memory_here(
-    base: Model, rows: int, longest: Longest, settings: Hyperparameters, *, counted: bool
-) -> Estimate | None:
-    """Peak GiB of LoRA SFT here; None for a model whose shape isn't known.
-
-    Low and likely in bf16, high in fp32: the run times both and takes the faster.
+def run_here(
+    model: str,
+    catalog: Catalog,
+    job: HomeJob,
+    *,
+    cards: Cards | None = None,
+    speed: Measured | None = None,
+) -> AtHome | str:
+    """Memory and speed of a job on this machine, or why they aren't known.
 
     Args:
-        base: The base model.
-        rows: Training examples.
-        longest: Tokens of the longest one.
-        settings: What the user set.
-        counted: Whether the longest was counted in a file, not guessed from the mean.
+        model: A name of the catalog, a folder or a `.gguf` file.
+        catalog: Facts to ask.
+        job: What is trained.
+        cards: What it runs on; what is here when left out.
+        speed: Of real steps here, where it was measured.
     """
-    batch = sorted(_batch_tokens(tokens, rows, settings) for tokens in longest)
-    rank, last = settings.lora_r or 16, settings.last_layers
-    half = [
-        training_memory(
-            base, tokens, rank=rank, fp32_adapters=True, last_layers=last, head_share=share
-        )
-        for tokens, share in zip(batch, _TRAINED, strict=True)
-    ]
-    # In fp32 weights and whatever is kept of each token take twice the bytes.
-    single = training_memory(base, 2 * batch[2], rank=rank, weight_bytes=4.0, last_layers=last)
-    if half[0] is None or half[1] is None or single is None:
-        return None
+    if job.method == "rft":
+        return "the formula is of sft and dpo, not of rft"
+    decoder = decoder_named(model, catalog, load_settings().home)
+    if isinstance(decoder, str):
+        return decoder
+    cards = cards or find_cards(catalog.gpus)
+    if cards is None:
+        return "this system doesn't say how much memory it has"
+    return at_home(decoder, cards, job, cores=cores_here(), speed=speed)
+
+
+def at_home(
+    decoder: Decoder,
+    cards: Cards,
+    job: HomeJob,
+    *,
+    cores: int,
+    speed: Measured | None = None,
+) -> AtHome:
+    """Memory and speed of a job here, set up as the local backend sets it up.
+
+    Args:
+        decoder: The base model.
+        cards: What it runs on.
+        job: What is trained.
+        cores: Of the CPU.
+        speed: Of real steps here, where it was measured.
+    """
+    used, like, least = cards_used(cards, job.ways), like_asked(job, cards), least_tokens(job)
+    chosen = recommend(
+        decoder, used, like=like, tunings=(job.tuning,), longest=least, ways=job.ways
+    )
+    # What doesn't fit is told as it would be at its most frugal.
+    setting = chosen or like.model_copy(
+        update={
+            "recompute": job.ways.recompute or "all",
+            "tokens": least,
+            "sharding": job.ways.sharding or "ddp",
+            "processes": used.count,
+        }
+    )
+    batches = sorted(_batch_tokens(tokens, job, setting.tokens) for tokens in _longest(job))
+    low, likely, high = (
+        setting.model_copy(update={"tokens": tokens, "trained": share})
+        for tokens, share in zip(batches, _TRAINED, strict=True)
+    )
+    if _tries_both(used):
+        high = high.model_copy(update={"weights": "fp32", "adapters": "fp32"})
+    need = memory_need(decoder, likely)
+    memory = Estimate(
+        low=memory_need(decoder, low).peak.low,
+        likely=need.peak.likely,
+        high=max(need.peak.high, memory_need(decoder, high).peak.high),
+        unit="GiB",
+        basis=(*need.peak.basis, *_basis(job, batches, used)),
+    )
+    pace: Estimate | None
+    if speed is not None:
+        pace = measured_pace(decoder, likely, job.mean, speed)
+    elif used.kind == "gpu":
+        pace = card_pace(decoder, (low, likely, high), job.mean, used)
+    else:
+        pace = cpu_pace(decoder, likely, job.mean, cores=cores)
+    return AtHome(decoder, cards, likely, need, memory, pace, chosen is not None)
+
+
+def cards_used(cards: Cards, ways: Ways) -> Cards:
+    """One card for each process that was asked for; main memory is what all of them share."""
+    processes = ways.processes or 1
+    each = cards.memory_gib / (processes if cards.kind == "memory" else 1)
+    return cards.model_copy(update={"count": processes, "memory_gib": each})
+
+
+def like_asked(job: HomeJob, cards: Cards) -> Setting:
+    """What of the setting hangs on no memory."""
+    settings = job.settings
+    return Setting(
+        tuning=job.tuning,
+        rank=settings.lora_r or 16,
+        weights=cards.weights,
+        adapters=job.ways.adapters or cards.weights,
+        dropout=bool(settings.lora_dropout),
+        tokens=_batch_tokens(_longest(job)[1], job, TOKEN_BUDGET),
+        last_layers=settings.last_layers,
+        trained=_TRAINED[1],
+    )
+
+
+def _tries_both(cards: Cards) -> bool:
+    """Whether the run times bf16 and fp32 and takes the faster one."""
+    return cards.kind == "memory" and cards.weights == "bf16"
+
+
+def least_tokens(job: HomeJob) -> int:
+    """Tokens that a micro-batch has to hold: the longest example, or as many as are asked for."""
+    longest = _longest(job)[1]
+    return longest if job.settings.micro_batch_size is None else _batch_tokens(longest, job, 1)
+
+
+def _longest(job: HomeJob) -> tuple[int, int, int]:
+    """Tokens of the longest example, or of both sequences of the longest pair."""
+    most = job.settings.max_length
+    pairs = _PAIRS if job.method == "dpo" else (1.0, 1.0, 1.0)
+    low, likely, high = sorted(
+        max(1, round(share * min(tokens, most or tokens)))
+        for tokens, share in zip(job.longest, pairs, strict=True)
+    )
+    return low, likely, high
+
+
+def _batch_tokens(longest: int, job: HomeJob, budget: int) -> int:
+    step = min(job.settings.batch_size or _BATCH, job.rows)
+    at_once = job.settings.micro_batch_size or max(1, budget // longest)
+    return longest * min(at_once, step)
+
+
+def _basis(job: HomeJob, batches: list[int], cards: Cards) -> tuple[Assumption, ...]:
     said = Assumption(
         name="tokens in one forward pass",
-        value=" to ".join(dict.fromkeys(f"{tokens:,}" for tokens in (batch[0], batch[2]))),
-        origin="measured" if counted else "prior",
+        value=" to ".join(dict.fromkeys(f"{tokens:,}" for tokens in (min(batches), max(batches)))),
+        origin="measured" if job.source == "longest example" else "prior",
         as_of=None,
-        source="longest example" if counted else "one to four times the mean",
+        source=job.source,
     )
     number = Assumption.prior("number format", "bf16 or fp32", "the run takes the faster one")
     trained = Assumption.prior("trained tokens", "10 to 100 %", "the head is for these alone")
-    return Estimate(
-        low=half[0].low,
-        likely=half[1].likely,
-        high=max(half[1].high, single.high),
-        unit="GiB",
-        basis=(*half[1].basis, said, number, trained),
-    )
-
-
-def _batch_tokens(longest: float, rows: int, settings: Hyperparameters) -> int:
-    longest = max(1.0, min(longest, settings.max_length or longest))
-    step = min(settings.batch_size or _BATCH, rows)
-    at_once = settings.micro_batch_size or max(1, int(_MICRO_BATCH_TOKENS // longest))
-    return round(longest * min(at_once, step))
+    return (said, number, trained) if _tries_both(cards) else (said, trained)

@@ -1,96 +1,209 @@
-"""Does it fit: memory of LoRA training and of serving, from a model's shape alone."""
+"""Does it fit: memory of training, term by term, and of serving, from a model's sizes alone."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
-from ftctl.catalog.types import Model, Shape
+from pydantic import BaseModel, ConfigDict
+
+from ftctl.catalog.types import Model
+from ftctl.estimation.activations import saved_bytes
+from ftctl.estimation.decoder import Decoder, find_decoder
 from ftctl.estimation.estimate import Assumption, Estimate
+from ftctl.estimation.setting import Setting
 
 GIB = 1024**3
 Verdict = Literal["fits", "tight", "no"]
 
-_FORMULA = (
-    "activation formula solved from six small shapes and held out at 8B (184,672 of 184,680 bytes "
-    "a token and layer), measured 2026-11 with torch on a CPU"
-)
+_TIGHT = 0.85  # of what there is
+# Context with its workspaces in GiB, and what an allocator reserves beyond what is asked of it.
+# Not measured on a GPU yet.
+_CONTEXT_GIB = (0.5, 0.75, 1.0)
+_SLACK = (0.02, 0.04, 0.06)
+# NF4 with its constants packed again: 4 bits, a byte for 64 weights, 4 bytes for 16,384.
+_NF4_BYTES = 0.5 + 1 / 64 + 4 / 16_384
+_FORMULA = "coefficients counted from autograd's saved tensors, transformers 5.24, torch on a CPU"
 
 
-def adapter_parameters(shape: Shape, rank: int) -> int:
-    """Weights of a LoRA adapter on all linear layers: r · L · Σ(in + out).
+class Term(BaseModel):
+    """One part of the memory that training takes, in GiB, and what it is made of."""
 
-    Source: measured 2026-11; 41.9M for 8B at rank 16.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    gib: float
+    says: str
+
+
+class Need(BaseModel):
+    """Memory of each card at the peak of training.
+
+    Attributes:
+        terms: What it is made of; of loss head and backward pass only the larger is held at once.
+        peak: Their sum with context and slack.
     """
-    d, f = shape.hidden, shape.ffn
-    q, kv = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
-    return rank * shape.layers * (2 * (d + q) + 2 * (d + kv) + 3 * (d + f))
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    terms: tuple[Term, ...]
+    peak: Estimate
 
 
-def saved_bytes(shape: Shape, rank: int, *, fp32_adapters: bool) -> int:
-    """Activation bytes kept per token and layer for the backward pass, dropout 0.
+class Parts(NamedTuple):
+    """Bytes on each card. `head` and `backward` aren't held at the same time."""
 
-    Source: measured 2026-11, PEFT's default being fp32 adapters.
+    weights: float
+    trainable: float
+    unpacked: float
+    gathered: float
+    activations: float
+    head: float
+    backward: float
+
+    @property
+    def sure(self) -> float:
+        """All that is held at the peak, but for context and slack."""
+        return sum(self[:5]) + max(self.head, self.backward)
+
+
+def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
+    """The bytes that training takes on each card.
+
+    Source: formula of 2026-11; state of a trained weight: 16 bytes in fp32 (weight, gradient, two
+    of Adam), of which the working copy in bf16, where there is one, is beside.
     """
-    d, f, h = shape.hidden, shape.ffn, shape.heads
-    q, kv = h * shape.head_size, shape.kv_heads * shape.head_size
-    if fp32_adapters:
-        return 28 * d + 8 * q + 4 * kv + 10 * f + 4 * h + 28 * rank
-    return 12 * d + 4 * q + 4 * kv + 8 * f + 4 * h + 14 * rank
+    wide, full = setting.weights == "fp32", setting.tuning == "full"
+    each, tokens, layers = 4 if wide else 2, setting.tokens, decoder.layers
+    linear = decoder.layer_weights * layers
+    packed = linear if setting.tuning == "qlora" else 0
+    weights = packed * _NF4_BYTES + (decoder.parameters - packed) * each
+    largest = max(decoder.ffn, decoder.queries) * decoder.hidden
+
+    shared, gathered = setting.processes if setting.sharding == "full_shard" else 1, 0.0
+    if shared > 1:
+        # The layer that is computed, and the next one, which is fetched meanwhile.
+        gathered = 2 * weights / layers
+    kept = setting.layers_kept(layers)
+    again = setting.layers_recomputed(layers)
+    layer, around = saved_bytes(decoder, setting)
+    saved = layer * (kept - again) + each * decoder.hidden * again + around
+    # While the last layer is computed again, all the others' are held; else its own are gone.
+    anew = layer if again == kept else 0
+    trained = tokens * setting.trained
+    if setting.head_tokens is None:
+        head = 12 * decoder.vocab * trained
+    else:
+        chunk = min(setting.head_tokens, trained)
+        head = (12 if wide else 10) * decoder.vocab * chunk + 4 * decoder.hidden * trained
+    return Parts(
+        weights=weights / shared,
+        trainable=_state(decoder.parameters if full else _adapters(decoder, setting), setting),
+        unpacked=2 * largest if packed else 0,
+        gathered=gathered,
+        activations=saved * tokens,
+        head=head,
+        backward=(anew + 4 * each * decoder.ffn) * tokens,
+    )
 
 
-def training_memory(  # noqa: PLR0913 - each is one thing that the peak hangs on
-    model: Model,
-    batch_tokens: int,
-    *,
-    rank: int = 16,
-    fp32_adapters: bool = False,
-    checkpointing: bool = False,
-    weight_bytes: float = 2.0,
-    last_layers: int | None = None,
-    head_share: float = 1.0,
-) -> Estimate | None:
-    """Peak GiB of LoRA training with a micro-batch of so many tokens; None for unknown shapes.
+def _adapters(decoder: Decoder, setting: Setting) -> float:
+    return (
+        decoder.adapter_weights(setting.rank) * setting.layers_kept(decoder.layers) / decoder.layers
+    )
 
-    Weights, adapters with their optimiser state, saved activations, the larger of the backward
-    transient and the loss head, context, allocator slack.
 
-    Args:
-        model: The base model.
-        batch_tokens: Tokens of one micro-batch, padding included.
-        rank: Rank of the adapter.
-        fp32_adapters: Whether adapters compute in fp32, as PEFT's do by default.
-        checkpointing: Whether every layer is recomputed in the backward pass.
-        weight_bytes: Bytes per frozen weight: 2 for bf16, 4 for fp32.
-        last_layers: How many layers have an adapter, from the end; nothing is kept of those
-            before them. All when left out.
-        head_share: Share of the tokens that the head is computed for.
+def _state(trainable: float, setting: Setting) -> float:
+    """Bytes of what is trained, its gradients and the optimiser's, on each card.
+
+    All of a full fine-tuning's weights in fp32 are counted as weights already, as are those in
+    bf16 that their masters are beside.
     """
-    shape = model.shape
-    if shape is None or model.parameters is None:
-        return None
-    layers = min(last_layers or shape.layers, shape.layers)
-    layer = saved_bytes(shape, rank, fp32_adapters=fp32_adapters)
-    kept = 2 * shape.hidden * layers + layer if checkpointing else layer * layers
-    adapters = adapter_parameters(shape, rank) * layers / shape.layers
-    state = adapters * (16 if fp32_adapters else 18)
-    transient = max(8 * shape.ffn, 12 * shape.vocab * head_share) * batch_tokens
-    sure = model.parameters * weight_bytes + state + kept * batch_tokens + transient
+    n, full = setting.processes, setting.tuning == "full"
+    wide = setting.weights == "fp32" or (setting.adapters == "fp32" and not full)
+    copy = 0 if full or wide else 2
+    state = 12 if full and wide else 16
+    if n == 1:
+        return trainable * (copy + state)
+    if setting.sharding == "ddp":
+        return trainable * (copy + state + (4 if wide else 2))  # and gradients to be exchanged
+    whole = 4 if wide and not full and setting.sharding == "shard_grad_op" else 0
+    return trainable * (copy + whole + (state - whole) / n)
+
+
+def peak_gib(parts: Parts) -> tuple[float, float, float]:
+    """Low, likely and high of the peak on each card, with context and slack."""
+    sure = parts.sure / GIB
+    low, likely, high = (
+        sure * (1 + slack) + context for slack, context in zip(_SLACK, _CONTEXT_GIB, strict=True)
+    )
+    return low, likely, high
+
+
+def memory_need(decoder: Decoder, setting: Setting) -> Need:
+    """The same with context and slack, and each term in words."""
+    parts = memory_parts(decoder, setting)
     basis = (
-        Assumption.from_fact("shape", f"{shape.layers} layers of {shape.hidden}", shape),
+        decoder.shape,
         Assumption(
             name="memory formula",
-            value=f"{layer:,} bytes a token and layer",
+            value=f"{saved_bytes(decoder, setting).layer:,} bytes a token and layer",
             origin="measured",
-            as_of=shape.as_of,
+            as_of=None,
             source=_FORMULA,
         ),
         Assumption.prior("context and slack", "0.5 to 1.0 GiB and 2 to 6 %", "not measured here"),
     )
-    return Estimate(
-        low=sure * 1.02 / GIB + 0.5,
-        likely=sure * 1.04 / GIB + 0.75,
-        high=sure * 1.06 / GIB + 1.0,
-        unit="GiB",
-        basis=basis,
-    )
+    low, likely, high = peak_gib(parts)
+    peak = Estimate(low=low, likely=likely, high=high, unit="GiB", basis=basis)
+    return Need(terms=tuple(_terms(decoder, setting, parts)), peak=peak)
+
+
+def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
+    kept, again = setting.layers_kept(decoder.layers), setting.layers_recomputed(decoder.layers)
+    packed = "4 bits in the blocks, " if setting.tuning == "qlora" else ""
+    shared = f", over {setting.processes} cards" if parts.gathered else ""
+    says = f"{decoder.parameters:,}, {packed}{setting.weights}{shared}"
+    yield _term("weights", parts.weights, says)
+    if setting.tuning == "full":
+        name, says, masters = "states", "", setting.weights == "bf16"
+    else:
+        name, masters = "adapters", setting.weights == setting.adapters == "bf16"
+        says = f"{_adapters(decoder, setting):,.0f} of rank {setting.rank} with "
+    says += "gradients, fp32 masters and Adam" if masters else "gradients and Adam"
+    yield _term(name, parts.trainable, says)
+    layer = saved_bytes(decoder, setting).layer
+    says = f"{setting.tokens:,} tokens × {kept - again} layers × {layer:,} bytes"
+    if again:
+        says += f", and the input of {again} that are computed again"
+    yield _term("saved activations", parts.activations, says)
+    chunk = "" if setting.head_tokens is None else f", {setting.head_tokens:,} at a time"
+    less = "; not at once with the larger"
+    head = f"{setting.tokens * setting.trained:,.0f} trained tokens × {decoder.vocab:,}{chunk}"
+    ahead = parts.head >= parts.backward
+    yield _term("loss head", parts.head, head + ("" if ahead else less))
+    says = "gradients inside a layer" + (", and one layer anew" if again == kept else "")
+    yield _term("backward pass", parts.backward, says + (less if ahead else ""))
+    if parts.unpacked:
+        yield _term("one layer unpacked", parts.unpacked, "its largest weight in bf16")
+    if parts.gathered:
+        yield _term("layers brought together", parts.gathered, "the one in use and the next")
+    yield Term(name="context", gib=_CONTEXT_GIB[1], says="libraries and workspaces: 0.5 to 1.0 GiB")
+    yield _term("slack", parts.sure * _SLACK[1], "what the allocator rounds up: 2 to 6 %")
+
+
+def _term(name: str, bytes_: float, says: str) -> Term:
+    return Term(name=name, gib=bytes_ / GIB, says=says)
+
+
+def training_memory(
+    model: Model, batch_tokens: int, *, checkpointing: bool = False
+) -> Estimate | None:
+    """Peak GiB of LoRA training elsewhere, all logits at once; None for unknown shapes."""
+    decoder = find_decoder(model)
+    if isinstance(decoder, str):
+        return None
+    recompute: Literal["off", "all"] = "all" if checkpointing else "off"
+    setting = Setting(tokens=batch_tokens, recompute=recompute, head_tokens=None)
+    return memory_need(decoder, setting).peak
 
 
 def serving_memory(
@@ -122,4 +235,4 @@ def verdict(need: Estimate, available_gib: float) -> Verdict:
     """`fits`, `tight` when the likely need is within 15 % of what there is, or `no`."""
     if need.likely > available_gib:
         return "no"
-    return "tight" if need.likely > 0.85 * available_gib else "fits"
+    return "tight" if need.likely > _TIGHT * available_gib else "fits"

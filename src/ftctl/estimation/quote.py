@@ -45,10 +45,10 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     base_url: str | None = None,
     as_of: date | None = None,
     catalog: Catalog | None = None,
-    cores: int = 2,
     counted: bool = True,
     exact: bool = False,
     machine: str | None = None,
+    pace: Estimate | None = None,
 ) -> Quote:
     """What training on so many rows costs at a provider, how long it takes, and what follows.
 
@@ -64,10 +64,10 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
         as_of: The day on which a price checked more than 90 days before is old; today when left
             out.
         catalog: Facts to ask; the shipped ones and the user's when left out.
-        cores: CPU cores that a local job would use.
         counted: Whether the tokens were counted in a file; else they are the caller's word.
         exact: Whether they were counted with the model's own tokenizer.
         machine: The rented machine that was chosen, by its name; the cheapest one when left out.
+        pace: Seconds a token on one's own machine; two cores' by the catalog when left out.
     """
     catalog = catalog or load_catalog()
     day = as_of or datetime.now(UTC).date()
@@ -81,7 +81,7 @@ def quote(  # noqa: PLR0913 - each is one thing that a caller may know of the jo
     base = catalog.find_model(model)
     if vendor.name == "local":
         looks = _looks_of_pairs(trained, tokens) if method == "dpo" else trained
-        training, time = _at_home(vendor, base, looks, cores)
+        training, time = _at_home(vendor, base, looks, pace)
     else:
         training, time = _at_vendor(catalog, vendor, base, trained, (method, tuning, machine), day)
     minimum = fee_line(catalog, vendor, "minimum", day)
@@ -132,11 +132,11 @@ def _looks_of_pairs(trained: Estimate, tokens: int) -> Estimate:
 
 
 def _at_home(
-    vendor: Provider, base: Model | None, trained: Estimate, cores: int
+    vendor: Provider, base: Model | None, trained: Estimate, pace: Estimate | None
 ) -> tuple[QuoteLine, Estimate | None]:
     free = Assumption.from_fact("vendor's bill", "none: your own machine", vendor)
     bill = Estimate.exact(0.0, "USD", free)
-    seconds = cpu_training_s(base, 1.0, cores=cores) if base else None
+    seconds = pace or (cpu_training_s(base, 1.0) if base else None)
     line = QuoteLine(name="training", amount=bill, says="your own machine: nobody's bill")
     return line, _product(trained, seconds) if seconds else None
 
