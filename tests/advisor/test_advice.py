@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from ftctl.advisor.advise import advise
+from ftctl.advisor.bases import first_day
 from ftctl.advisor.decide import decide
 from ftctl.advisor.draws import Draws
 from ftctl.advisor.gates import sift
 from ftctl.advisor.money import Money
 from ftctl.advisor.quality import Quality, wilson
 from ftctl.advisor.rank import Ranking, dominated_by
-from ftctl.advisor.routes import first_day
 from ftctl.advisor.situation import add_months, settle
 from ftctl.advisor.types import Advice, Facts, FailureMix
 from ftctl.catalog.load import load_catalog
@@ -122,7 +122,8 @@ def test_the_answer_is_that_days() -> None:
 @pytest.mark.parametrize(
     ("day", "own", "hosted"),
     [
-        (date(2023, 5, 1), None, None),
+        (date(2021, 5, 1), None, None),
+        (date(2023, 5, 1), "gpt-j-6b", None),
         (date(2024, 3, 1), "llama-2-7b-chat", "gpt-3.5-turbo"),
         (date(2024, 8, 25), "llama-3.1-8b-instruct", "gpt-4o-mini"),
     ],
@@ -163,14 +164,14 @@ def test_rejections_name_gate_and_number() -> None:
 
 def test_a_card_too_small_is_ruled_out_with_its_memory() -> None:
     tiny = CATALOG.model_copy(
-        update={"gpus": tuple(g.model_copy(update={"memory_gib": 2}) for g in CATALOG.gpus)}
+        update={"gpus": tuple(g.model_copy(update={"memory_gib": 1}) for g in CATALOG.gpus)}
     )
     facts = Facts.parse({**MISSED, "privacy": "stays_inside"})
     advice = advise(facts, catalog=tiny, as_of=TODAY)
     assert advice.decision == "none"
     assert "No route passes the gates" in advice.reason
     memory = [line for line in advice.rejected if line.gate == "memory"]
-    assert any("needs about" in line.reason and "has 2" in line.reason for line in memory)
+    assert any("needs about" in line.reason and "has 1" in line.reason for line in memory)
 
 
 def test_a_budget_is_the_most_that_is_spent() -> None:

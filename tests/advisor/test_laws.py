@@ -34,8 +34,14 @@ class MeasuredFile:
     effective_rows: int = 1000
     mean_input_tokens: float = 300.0
     mean_output_tokens: float = 20.0
+    p95_input_tokens: float = 900.0
+    p95_output_tokens: float = 40.0
     shared_prefix_tokens: int = 50
     output_families: float = 1.0
+    label_count: int | None = 2
+    majority_share: float | None = 0.6
+    pii_hits: int = 0
+    secret_hits: int = 0
     label_names: tuple[str, ...] = ("a", "b")
 
 
@@ -284,7 +290,7 @@ def a_target_below_the_weight_read_rules_own_gpus_out(facts: Facts) -> None:
     own = [line for line in found.rejected if line.route == "self_hosted"]
     assert own
     for line in own:
-        assert line.gate in ("latency", "memory", "budget", "context")
+        assert line.gate in ("latency", "memory", "budget", "context", "size", "licence")
         if line.gate == "latency":
             assert "GB/s takes" in line.reason
             assert "the target is 0.0001 s" in line.reason

@@ -160,7 +160,7 @@ def test_lifetimes_are_those_of_the_catalog() -> None:
     situation = settled(TUNE)
     found = lives(situation, decide(situation))
     by_name = {life.name: life for life in found}
-    assert by_name["self_hosted: Llama 3.1 8B Instruct"].ends is None
+    assert by_name["self_hosted: Qwen3 8B"].ends is None
     ruled_out = [life for life in found if life.ruled_out]
     assert ruled_out
     for life in ruled_out:

@@ -24,6 +24,7 @@ def test_a_route_that_may_be_late_says_so_with_its_seconds() -> None:
         target_score=0.9,
         data_rows=3000,
         runs_gpus=True,
+        gpu="a100",
         output_tokens=200,
         latency_p95_s=2.0,
     )
@@ -137,8 +138,7 @@ def test_the_next_commands_name_the_files_that_a_split_makes() -> None:
     assert advise(facts, as_of=TODAY).next == (
         "ftctl data check 'my rows/all.jsonl' --for local",
         "ftctl data split 'my rows/all.jsonl'",
-        "ftctl submit --provider local --model llama-3.1-8b-instruct "
-        "--data 'my rows/all.train.jsonl'",
+        "ftctl submit --provider local --model qwen3-8b --data 'my rows/all.train.jsonl'",
     )
     assert "--data FILE.test.jsonl" in " ".join(ask(baseline_score=0.6, target_score=0.6).next)
 

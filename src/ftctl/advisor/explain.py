@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ftctl.advisor.bases import licence_conditions
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
 from ftctl.advisor.latency import late, probe_of
@@ -47,6 +48,9 @@ def route_warnings(situation: Situation, entry: Ranked) -> list[str]:
         found.append(f"The cost leaves out tokens, whose price at {provider.title} isn't known.")
     if entry.route.hosting == "hosted_custom" and not provider.serving.self_serve:
         found.append(f"{provider.title} serves tuned models on request only.")
+    if entry.route.resold:
+        model = entry.route.model.title
+        found.append(f"Whether {provider.title} sells {model} isn't known here: ask before.")
     budget = situation.facts.budget_usd_per_month
     likely = entry.cost.interval().likely
     if budget is not None and likely > budget:
@@ -128,6 +132,12 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
         if entry.route.price is not None and not entry.route.model.alive(situation.as_of):
             why = "the catalog knows no prompted model of that day"
             notes.append(Assumption.prior("prompted model", f"{entry.route.model.name}", why))
+        model = entry.route.model
+        terms = licence_conditions(model)
+        if terms is not None and (
+            entry.route.hosting == "own" or entry.route.provider.weights_returned
+        ):
+            notes.append(Assumption.from_fact(f"licence of {model.title}", terms, model))
         notes += entry.cost.basis
     return tuple(dict.fromkeys(notes))
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
+from ftctl.advisor.bases import first_day, licence_forbids, needs_reason
 from ftctl.advisor.draws import Draws
 from ftctl.advisor.money import Money, usd_text
-from ftctl.advisor.routes import Route, candidates, first_day
+from ftctl.advisor.routes import Route, candidates, own_models
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
-from ftctl.catalog.types import Gpu
+from ftctl.catalog.types import Gpu, Model
 from ftctl.estimation.estimate import Estimate
-from ftctl.estimation.memory import serving_memory, training_memory, verdict
+from ftctl.estimation.memory import GIB, serving_memory, training_memory, verdict
 from ftctl.estimation.speed import answer_floor_s, token_floor_s
 from ftctl.policy import Account, availability, privacy_allows
 
@@ -122,9 +123,36 @@ def _knowledge(situation: Situation, route: Route) -> str | None:
 
 
 def _prompt_limit(situation: Situation, route: Route) -> str | None:
-    if route.label == "prompt" and situation.facts.prompt_limit:
+    """A prompt, and retrieval as well where facts aren't what fails: it lengthens the prompt."""
+    prompted = route.label == "prompt" or (route.label == "rag" and not situation.needs_knowledge)
+    if prompted and situation.facts.prompt_limit:
         return "prompting is impractical, you said"
     return None
+
+
+def _licence(_situation: Situation, route: Route) -> str | None:
+    """Of weights that one serves oneself or gets back; elsewhere the vendor's terms hold."""
+    mine = route.hosting == "own" or (route.tuned and route.provider.weights_returned)
+    return licence_forbids(route.model) if mine else None
+
+
+def _size(situation: Situation, route: Route) -> str | None:
+    """More than the 7B class needs a reason: a context or a pilot that smaller ones fail."""
+    if route.hosting != "own" or not needs_reason(route.model):
+        return None
+    smaller = [model for model in own_models(situation) if not needs_reason(model)]
+    piloted = {one.model: one.score for one in situation.facts.piloted or ()}
+    if route.model.name in piloted or all(_too_long(situation, model) for model in smaller):
+        return None
+    target = situation.facts.target_score
+    scores = [piloted[model.name] for model in smaller if model.name in piloted]
+    if target is not None and scores and max(scores) < target:
+        return None
+    billions = (route.model.parameters or 0) / 1e9
+    return (
+        f"{billions:.3g} billion weights need a reason: no pilot shows that the 7B class misses "
+        "the target, and its context suffices"
+    )
 
 
 def _availability(situation: Situation, route: Route) -> str | None:
@@ -175,11 +203,14 @@ def _rows(situation: Situation, route: Route) -> str | None:
 
 
 def _context(situation: Situation, route: Route) -> str | None:
-    need = situation.input_tokens + situation.output_tokens
-    context = route.model.context
-    if context is None or need <= context:
+    if not _too_long(situation, route.model):
         return None
+    need, context = situation.longest_tokens, route.model.context or 0
     return f"{need:,.0f} tokens a request; {route.model.title} takes {context:,}"
+
+
+def _too_long(situation: Situation, model: Model) -> bool:
+    return model.context is not None and situation.longest_tokens > model.context
 
 
 def _memory(situation: Situation, route: Route) -> str | None:
@@ -191,6 +222,9 @@ def _memory(situation: Situation, route: Route) -> str | None:
     if route.tuned:
         trained = training_memory(route.model, _TRAINED_TOKENS, checkpointing=True)
         needs.append(("LoRA training", trained))
+    if route.model.shape is None and route.model.parameters:
+        weights = Estimate.exact(2 * route.model.parameters / GIB, "GiB")
+        needs = [("bf16 weights", weights)]
     for what, need in needs:
         if need is not None and verdict(need, have) == "no":
             return (
@@ -275,6 +309,8 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("prompt_limit", _prompt_limit),
     ("availability", _availability),
     ("lifecycle", _lifecycle),
+    ("licence", _licence),
+    ("size", _size),
     ("min_rows", _rows),
     ("context", _context),
     ("memory", _memory),

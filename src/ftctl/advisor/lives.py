@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from ftctl.advisor.bases import first_day
 from ftctl.advisor.decide import Verdict
-from ftctl.advisor.routes import Route, first_day
+from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
 

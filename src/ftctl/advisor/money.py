@@ -1,12 +1,14 @@
 """What a route costs in USD a month in every draw: one-off, standing and per request."""
 
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
 from ftctl.advisor.routes import Route
 from ftctl.advisor.situation import Situation
+from ftctl.catalog.load import Catalog
 from ftctl.catalog.types import Fact, Gpu
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.money import (
@@ -24,7 +26,10 @@ Share = tuple[float, float, float]
 # Engineer-months once (labels, evaluation, pipeline) and engineers all along: priors, wide.
 _RAG_ONCE, _RAG_PEOPLE = (0.5, 1.0, 2.0), (0.02, 0.05, 0.10)
 _HOSTED_ONCE, _HOSTED_PEOPLE = (0.25, 0.75, 2.0), (0.02, 0.05, 0.10)
-_OWN_ONCE, _OWN_PEOPLE = (0.5, 1.0, 2.5), (0.03, 0.07, 0.15)
+# Who serves models from GPUs already adds one more to what is there: the same work as at a vendor.
+_OWN_ONCE, _OWN_PEOPLE = _HOSTED_ONCE, _HOSTED_PEOPLE
+# And only a part of a card: 25 adapters answered from one A100 (LoRA Land, arXiv 2405.00732).
+_CARD_SHARE = Estimate(low=1 / 25, likely=0.5, high=1.0, unit="cards")
 # Without GPUs in production somebody must first learn to run them, day and night.
 _FIRST_ONCE, _FIRST_PEOPLE = (1.0, 3.0, 6.0), (0.20, 0.45, 1.0)
 # The busiest hour over the mean: how much capacity stands idle.
@@ -67,11 +72,14 @@ class Money:
         months = max(1.0, self._months(route))
         one_off = people_usd(once, why).scaled(1 / months)
         usd = standing + self._draws.between("people", work) + self._draws.between("once", one_off)
+        retraining = self._retraining(route, once)
         training, training_basis = self._training(route)
-        return MonthlyCost(
-            usd=usd + training / months,
-            basis=(*basis, *work.basis, *training_basis) if why else (*basis, *training_basis),
-        )
+        usd = usd + training / months
+        notes = (*basis, *(work.basis if why else ()), *training_basis)
+        if retraining is None:
+            return MonthlyCost(usd, notes)
+        usd = usd + self._draws.between("retraining", retraining)
+        return MonthlyCost(usd, (*notes, *retraining.basis))
 
     def _standing(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
         if route.price is not None:
@@ -84,6 +92,10 @@ class Money:
             )
             drift, aged = self._drift(name, route.price)
             basis = (Assumption.from_fact(name, said, route.price), *aged)
+            if route.resold:
+                why = f"no price of it at {route.provider.title} was found"
+                same = Assumption.prior(f"{route.provider.name} tokens", "as at its maker", why)
+                basis = (*basis, same)
             return self._draws.requests * per_request * drift, basis
         if route.hosting == "hosted_custom":
             return self._endpoint(route)
@@ -103,7 +115,13 @@ class Money:
         said = f"{price.low:g} to {price.high:g} USD/h, likely {price.likely:g}"
         basis = Assumption.from_fact(f"{route.gpu.name} price", said, price)
         drift, aged = self._drift(f"{route.gpu.name} price", price)
-        return hour * drift * HOURS_PER_MONTH + more, (basis, *aged)
+        standing = hour * drift * HOURS_PER_MONTH
+        if not self._situation.runs_gpus:
+            return standing + more, (basis, *aged)
+        why = "GPUs already serve production; 25 adapters answered from one A100"
+        part = Assumption.prior("part of a card", "1/25 to a whole, likely half", why)
+        shared = self._draws.between("card_share", _CARD_SHARE) * standing
+        return shared + more, (basis, part, *aged)
 
     def _endpoint(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
         serving = route.provider.serving
@@ -158,6 +176,19 @@ class Money:
         situation = self._situation
         return Usage(1.0, situation.input_tokens, situation.prefix_tokens, situation.output_tokens)
 
+    def _retraining(self, route: Route, once: Share) -> Estimate | None:
+        """USD a month of doing it again on the next base, where the vendor retires its own.
+
+        Half of what it took at first: the examples and the evaluation are there by then.
+        """
+        if not route.tuned or route.model.open_weights:
+            return None
+        low, likely, high = base_months(self._situation.catalog)
+        said = f"every {low:.0f} to {high:.0f} months, likely {likely:.0f}"
+        note = Assumption.prior("retraining", said, "how long bases of the catalog could be tuned")
+        again = people_usd(_times(once, 0.5), "").scaled(1 / likely)
+        return again.model_copy(update={"basis": (note,)})
+
     def _months(self, route: Route) -> float:
         left = self._situation.months
         if route.ends is not None:
@@ -196,6 +227,18 @@ class Money:
         tokens = rows * (self._situation.input_tokens + self._situation.output_tokens) * 3
         bill = training_usd(price, Estimate.exact(tokens, "tokens"), self._situation.as_of)
         return self._draws.between(f"drift of {route.provider.name} training", bill), bill.basis
+
+
+def base_months(catalog: Catalog) -> Share:
+    """Least, median and most months from the first tuning of a vendor's base to its shutdown."""
+    lived = sorted(
+        (row.serves_until - row.starts).days / 30.4
+        for model in catalog.models
+        if not model.open_weights
+        for row in model.tunable
+        if row.starts is not None and row.serves_until is not None
+    )
+    return (lived[0], median(lived), lived[-1]) if lived else (12.0, 24.0, 36.0)
 
 
 def cost_value(situation: Situation, route: Route, usd: Array) -> Array:

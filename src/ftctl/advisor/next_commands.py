@@ -56,7 +56,7 @@ def _open_model(situation: Situation, verdict: Verdict) -> str:
     first = verdict.first
     if first is not None and first.route.hosting != "vendor_api" and first.route.model.open_weights:
         return first.route.model.name
-    return own_models(situation)[0].name
+    return next((model.name for model in own_models(situation)), "MODEL")
 
 
 def _vendors(verdict: Verdict) -> list[str]:

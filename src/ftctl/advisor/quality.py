@@ -88,7 +88,8 @@ class Quality:
             score = score + found * np.maximum(self.target - score, 0)
         if route.tuned:
             score = score + self._tuning_gain()
-        if route.hosting != "vendor_api" and route.model.open_weights:
+        inside = not route.tuned and self._situation.inside
+        if route.hosting != "vendor_api" and route.model.open_weights and not inside:
             # A small open model for a vendor's large one: no better, perhaps worse. Tuning makes up
             # for it, but where facts are what is missing not for what the model doesn't know.
             left = self._draws.knowledge * self._situation.needs_knowledge if route.tuned else 1.0
@@ -172,8 +173,8 @@ class Quality:
         facts = self._situation.facts
         mix = facts.failure_mix
         form = mix.share("format", "tone") if mix else 0.0
-        if facts.task_kind == "code" and form < 0.5:
-            return 0.0  # tuned small models lost 0.40 on general code
+        if facts.task_kind == "code" and form < 0.5 and not self._situation.inside:
+            return 0.0  # tuned small models lost 0.40 to a vendor's on general code
         rest = form + mix.share("reasoning") if mix else 0.0
         if mix is None or rest == 0:
             return 0.9

@@ -23,7 +23,8 @@ from ftctl.estimation.estimate import Estimate
 INERTIA = 0.03
 # Where facts are what is missing, retrieval comes first and is measured again before anybody tunes.
 RETRIEVAL_FIRST = 0.25
-_PRIVACY_OUTSIDE = {"contractual": 0.6, "regulated": 0.4}
+# What leaves the house is worth less, even where it may: how much less is a choice.
+_PRIVACY_OUTSIDE = {"contractual": 0.85, "regulated": 0.6}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Ranking:
     def _head_start(self, route: Route) -> float:
         if route.label == "rag" and self._draws.situation.needs_knowledge:
             return RETRIEVAL_FIRST
+        if route.label == "hosted" and self._draws.situation.runs_gpus:
+            return -INERTIA  # a second place to serve from, where one is run already
         return INERTIA if route.label == "prompt" else 0.0
 
     def _evaluate(self, route: Route) -> Ranked:

@@ -4,17 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from ftctl.advisor.bases import shortlist
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Adaptation, Hosting, Label
 from ftctl.catalog.types import Gpu, InferencePrice, Model, Provider, Tunable
 from ftctl.estimation.money import Usage, request_usd
-from ftctl.estimation.speed import answer_s
-
-# Sizes whose tuning has the evidence of the research (models up to 8B); the 7B class first,
-# the smaller one where the larger doesn't fit the card or the latency.
-OWN_MODELS = ("llama-3.1-8b-instruct", "qwen2.5-1.5b-instruct")
-# What one's own cards ran before the first of them was there.
-_BEFORE = "llama-2-7b-chat"
+from ftctl.estimation.speed import likely_answer_s
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,11 @@ class Route:
     gpu: Gpu | None = None
     tunable: Tunable | None = None
     price: InferencePrice | None = None
+
+    @property
+    def resold(self) -> bool:
+        """Whether a prompted model is taken to be sold by another than the price is known of."""
+        return self.price is not None and self.price.provider != self.provider.name
 
     @property
     def tuned(self) -> bool:
@@ -49,10 +49,10 @@ def candidates(situation: Situation) -> Iterator[Route]:
     """Every route worth a look, prompted ones first, the cheapest of a kind first."""
     steps: tuple[Adaptation, ...] = ("rag",) if situation.needs_knowledge else ()
     for price in _prompt_prices(situation):
-        provider = situation.catalog.get_provider(price.provider)
         model = situation.catalog.get_model(price.model)
-        yield Route("prompt", ("prompt",), "vendor_api", provider, model, price=price)
-        yield Route("rag", ("rag",), "vendor_api", provider, model, price=price)
+        for provider in _sellers(situation, price):
+            yield Route("prompt", ("prompt",), "vendor_api", provider, model, price=price)
+            yield Route("rag", ("rag",), "vendor_api", provider, model, price=price)
     yield from _hosted_routes(situation, steps)
     local = situation.catalog.get_provider("local")
     for model, gpu in own_places(situation):
@@ -62,44 +62,41 @@ def candidates(situation: Situation) -> Iterator[Route]:
 
 
 def own_models(situation: Situation) -> list[Model]:
-    """Open models for one's own cards, the preferred first; an older one before they came.
+    """Open bases for one's own cards, the first to try first.
 
     What a pilot measured on the user's own rows comes before what nobody did, the best first.
     """
     piloted = sorted(situation.facts.piloted or (), key=lambda one: -one.score)
-    named = dict.fromkeys([*(one.model for one in piloted), *OWN_MODELS])
-    known = (situation.catalog.find_model(name) for name in named)
+    known = [situation.catalog.find_model(one.model) for one in piloted]
+    mine = [
+        model
+        for model in situation.catalog.models
+        if any(row.provider == "local" for row in model.tunable)
+    ]
+    listed = shortlist(mine, situation.as_of, situation.facts.task_kind)
     models = [model for model in known if model is not None and model.open_weights]
-    if situation.as_of < first_day(models[0]):
-        models.insert(0, situation.catalog.get_model(_BEFORE))
-    return models
-
-
-def first_day(model: Model, tunable: Tunable | None = None) -> date:
-    """The first day on which a model is known to be there, and to be tuned at a place.
-
-    Where nobody knows when it began, the day its row was checked.
-    """
-    known = [model.available_from, tunable.starts if tunable else None]
-    return max((day for day in known if day is not None), default=model.as_of)
+    return [*models, *(model for model in listed if model not in models)]
 
 
 def own_places(situation: Situation) -> list[tuple[Model, Gpu]]:
     """Models on the user's card, or on any of the catalog, the best place first.
 
-    Those in time come first, then the larger model, then the cheaper card; where none is in time,
-    the fastest.
+    Those likely in time come first in the order of the shortlist, each on the cheapest card that
+    is in time even under load, then on the cheapest; where none is in time, the fastest.
     """
     cards = [situation.gpu] if situation.gpu else list(situation.catalog.gpus)
-    target = situation.facts.latency_p95_s
+    target = situation.facts.latency_p95_s if situation.knows("output_tokens") else None
     models = own_models(situation)
 
-    def order(place: tuple[int, Gpu]) -> tuple[bool, float, int, float]:
+    def order(place: tuple[int, Gpu]) -> tuple[float, int, bool, float]:
         rank, gpu = place
-        size = models[rank].parameters or 0
-        likely = answer_s(size, situation.fresh_tokens, situation.output_tokens, gpu).likely
-        late = target is not None and situation.knows("output_tokens") and likely > target
-        return late, likely if late else 0.0, rank, gpu.price.likely
+        if target is None:
+            return 0.0, rank, False, gpu.price.likely
+        likely = likely_answer_s(
+            models[rank].parameters or 0, situation.fresh_tokens, situation.output_tokens, gpu
+        )
+        late = likely if likely > target else 0.0
+        return late, rank, 2 * likely > target, gpu.price.likely
 
     places = [(rank, gpu) for rank in range(len(models)) for gpu in cards]
     return [(models[rank], gpu) for rank, gpu in sorted(places, key=order)]
@@ -115,6 +112,18 @@ def _prompt_prices(situation: Situation) -> list[InferencePrice]:
     return sorted(chosen, key=lambda row: request_usd(row, usage))
 
 
+def _sellers(situation: Situation, price: InferencePrice) -> list[Provider]:
+    """Who answers prompts: its maker, and where rows are regulated the clouds that suit them.
+
+    Clouds sell other makers' models; which ones the catalog doesn't know, so the route says so.
+    """
+    sellers = [situation.catalog.get_provider(price.provider)]
+    if situation.facts.privacy == "regulated":
+        clouds = (row for row in situation.catalog.providers if row.residency.regulated)
+        sellers += [row for row in clouds if row.serving.kind != "own"]
+    return sellers
+
+
 def _known_alive(situation: Situation, row: InferencePrice) -> bool:
     model = situation.catalog.get_model(row.model)
     start_known = model.available_from is not None or situation.as_of >= model.as_of
@@ -124,17 +133,15 @@ def _known_alive(situation: Situation, row: InferencePrice) -> bool:
 def _hosted_routes(situation: Situation, steps: tuple[Adaptation, ...]) -> Iterator[Route]:
     """Every vendor's own models, then the open ones that it tunes, the smallest first."""
     catalog = situation.catalog
+    tuned: dict[str, list[tuple[Model, Tunable]]] = {}
+    for model in sorted(catalog.models, key=lambda m: (m.open_weights, m.parameters or 0)):
+        for tunable in model.tunable:
+            tuned.setdefault(tunable.provider, []).append((model, tunable))
     for provider in catalog.providers:
         if provider.serving.kind == "own":
             continue
         card = catalog.get_gpu(provider.serving.gpu) if provider.serving.gpu else None
-        tunables = [
-            (model, tunable)
-            for model in sorted(catalog.models, key=lambda m: m.parameters or 0)
-            for tunable in model.tunable
-            if tunable.provider == provider.name
-        ]
-        for model, tunable in sorted(tunables, key=lambda pair: pair[0].open_weights):
+        for model, tunable in tuned.get(provider.name, ()):
             price = catalog.find_inference_price(model.name, provider.name, tuned=True)
             yield Route(
                 "hosted", (*steps, "tune"), "hosted_custom", provider, model, card, tunable, price

@@ -25,7 +25,10 @@ BASELINE_N = 100
 class Situation:
     """A question with its gaps filled, and a note of what filled each.
 
-    `rows` and `requests` stay None when unknown: they are drawn from their ranges.
+    `rows` and `requests` stay None when unknown: they are drawn from their ranges. `p95_tokens` is
+    what 95 % of a file's requests stay below, prompt and answer; `labels` and `majority` are the
+    number of answers of a closed set and the share of the most common one; `personal` counts what
+    looks like personal data or a secret.
     """
 
     facts: Facts
@@ -39,6 +42,10 @@ class Situation:
     input_tokens: float
     output_tokens: float
     prefix_tokens: float
+    p95_tokens: float | None
+    labels: int | None
+    majority: float | None
+    personal: int
     runs_gpus: bool
     gpu: Gpu | None
     assumptions: tuple[Assumption, ...]
@@ -46,6 +53,11 @@ class Situation:
     def knows(self, name: str) -> bool:
         """Whether a value was named or measured, not filled in."""
         return any(note.name == name and note.origin != "prior" for note in self.assumptions)
+
+    @property
+    def inside(self) -> bool:
+        """Whether rows must stay inside, so that the best prompt is one of a model that does."""
+        return self.facts.privacy == "stays_inside"
 
     @property
     def measured(self) -> bool:
@@ -116,6 +128,11 @@ class Situation:
         return self.needs_knowledge or self.facts.task_kind in ("qa", "dialogue")
 
     @property
+    def longest_tokens(self) -> float:
+        """Tokens that a context must hold: of nearly all requests where a file shows it."""
+        return max(self.p95_tokens or 0.0, self.input_tokens + self.output_tokens)
+
+    @property
     def fresh_tokens(self) -> float:
         """Prompt tokens of a request that no cache holds."""
         return max(self.input_tokens - self.prefix_tokens, 0.0)
@@ -143,6 +160,12 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
         notes.append(_note(name, seen, said, f"{low:,.0f} to {high:,.0f}"))
         return seen if seen is not None else said
 
+    input_tokens = choose("input_tokens", facts.input_tokens, _INPUT_TOKENS)
+    output_tokens = choose("output_tokens", facts.output_tokens, _OUTPUT_TOKENS)
+    p95 = None
+    if features is not None:
+        p95 = features.p95_input_tokens + features.p95_output_tokens
+        notes += _seen(features)
     months = choose("horizon_months", facts.horizon_months, HORIZON_MONTHS)
     return Situation(
         facts=facts,
@@ -153,9 +176,13 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
         rows=choose_range("data_rows", facts.data_rows, *ROWS_RANGE),
         tasks=choose("distinct_tasks", facts.distinct_tasks, 1.0),
         requests=choose_range("requests_per_month", facts.requests_per_month, *VOLUME_RANGE),
-        input_tokens=choose("input_tokens", facts.input_tokens, _INPUT_TOKENS),
-        output_tokens=choose("output_tokens", facts.output_tokens, _OUTPUT_TOKENS),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         prefix_tokens=choose("shared_prefix_tokens", facts.shared_prefix_tokens, 0.0),
+        p95_tokens=p95,
+        labels=features.label_count if features else None,
+        majority=features.majority_share if features else None,
+        personal=features.pii_hits + features.secret_hits if features else 0,
         runs_gpus=_runs_gpus(facts, notes),
         gpu=catalog.get_gpu(facts.gpu) if facts.gpu else None,
         assumptions=tuple(notes),
@@ -182,6 +209,25 @@ def _measured_values(features: Features | None) -> dict[str, float]:
         "output_tokens": features.mean_output_tokens,
         "shared_prefix_tokens": float(features.shared_prefix_tokens),
     }
+
+
+def _seen(features: Features) -> list[Assumption]:
+    """What a file showed besides facts that a user could have named."""
+    families, labels = features.output_families, features.label_count
+    shown = {
+        "output_shapes": f"{families:.2f} kinds of answers (2 to the entropy)",
+        "longest_request": f"{features.p95_input_tokens:g} tokens in and "
+        f"{features.p95_output_tokens:g} out cover 95 %",
+        "labels": "answers form no closed set"
+        if labels is None
+        else f"{labels} answers, the most common {features.majority_share or 0:.0%}",
+        "personal_data": f"{features.pii_hits} addresses, numbers and the like, "
+        f"{features.secret_hits} secrets; names aren't looked for",
+    }
+    return [
+        Assumption(name=name, value=value, origin="measured", as_of=None, source="your data file")
+        for name, value in shown.items()
+    ]
 
 
 def _note(name: str, seen: float | None, said: float | None, default: str) -> Assumption:

@@ -43,8 +43,32 @@ class Features(Protocol):
         """Tokens that every prompt begins with."""
 
     @property
+    def p95_input_tokens(self) -> float:
+        """95 % of prompts have at most so many."""
+
+    @property
+    def p95_output_tokens(self) -> float:
+        """95 % of answers have at most so many."""
+
+    @property
     def output_families(self) -> float:
         """How many shapes answers have: 2 to the entropy, 1 for a single task."""
+
+    @property
+    def label_count(self) -> int | None:
+        """Different answers, where they form a closed set."""
+
+    @property
+    def majority_share(self) -> float | None:
+        """Share of the most common answer, where they form a closed set."""
+
+    @property
+    def pii_hits(self) -> int:
+        """E-mail addresses, cards, phones and IBANs found."""
+
+    @property
+    def secret_hits(self) -> int:
+        """Keys, tokens and credentials found."""
 
 
 class FailureMix(BaseModel):
