@@ -83,9 +83,9 @@ SCENARIOS = (
             "runs_gpus": True, "gpu": "l4", "gpu_count": 4,
         },
         "The large model's answers are right but late. A small model that is tuned to answer as "
-        "well is a win even if it is no better: the gain is the speed. Of the open bases the smallest "
-        "class that others tuned with success for such a task is tried first; a larger one would "
-        "take longer to read its weights for each token on the cards that you have.",
+        "well is a win even if it is no better: the gain is the speed. Of the open bases the "
+        "smallest class that others tuned with success for such a task is tried first; a larger "
+        "one would take longer to read its weights for each token on the cards that you have.",
     ),
     Scenario(
         "Forty examples and a small budget",
