@@ -38,8 +38,9 @@ class Draws:
 
     def between(self, factor: str, estimate: Estimate) -> Array:
         """Draws of an estimate: low at quantile 0, likely at a half, high at 1."""
-        points = [estimate.low, estimate.likely, estimate.high]
-        return np.interp(self.uniform(factor), [0.0, 0.5, 1.0], points)
+        below, above = _halves(factor)
+        down, up = estimate.likely - estimate.low, estimate.high - estimate.likely
+        return np.asarray(estimate.low + down * below + up * above)
 
     @cached_property
     def requests(self) -> Array:
@@ -87,6 +88,13 @@ def _standard(factor: str, *, bell: bool = False) -> Array:
     drawn = generator.standard_normal(DRAWS) if bell else generator.random(DRAWS)
     drawn.flags.writeable = False
     return drawn
+
+
+@cache
+def _halves(factor: str) -> tuple[Array, Array]:
+    """How far draws from 0 to 1 reach through the lower half, and through the upper one."""
+    drawn = _standard(factor)
+    return np.minimum(2 * drawn, 1.0), np.maximum(2 * drawn - 1.0, 0.0)
 
 
 @cache

@@ -12,7 +12,7 @@ from ftctl.catalog.types import Gpu, Model
 from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.memory import GIB, serving_memory, training_memory, verdict
 from ftctl.estimation.speed import answer_floor_s, token_floor_s
-from ftctl.policy import Account, availability, privacy_allows
+from ftctl.policy import Account, Availability, availability, privacy_allows
 
 # Gains were seen at 50 to 100 examples (OpenAI's guide, now legacy); below that never tune.
 MIN_ROWS = 50
@@ -31,29 +31,53 @@ def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
     where no such passes the gates besides the budget; one's own prompted model only where no
     vendor's may be used.
     """
-    kept: list[Route] = []
-    second: list[Route] = []
-    closed: list[tuple[Route, Rejected]] = []
-    too_dear: set[Label] = set()
-    priced = False
+    found = _Sifted()
     for route in candidates(situation):
-        if any(_same_kind(route, other) for other in (*kept, *second)):
-            continue
-        if route.hosting == "own" and route.label in too_dear:
-            continue  # the cheapest card that is in time was above the budget already
-        verdict_ = judge(situation, route)
-        within = verdict_ is None or verdict_[0] == "budget"
-        priced = priced or (route.label == "hosted" and _comparable(route) and within)
-        if verdict_ is None:
-            (kept if _comparable(route) else second).append(route)
-        else:
-            gate, reason = verdict_
-            closed.append((route, _rejected(situation, route, gate, reason)))
-            if gate == "budget" and route.hosting == "own":
-                too_dear.add(route.label)
-    if not priced:
-        kept += second
-    return kept, _distinct(closed, kept)
+        if not found.settles(route):
+            found.add(route, judge(situation, route))
+    kept = found.kept if found.priced else [*found.kept, *found.second]
+    return kept, _distinct(situation, found.closed, kept)
+
+
+class _Sifted:
+    """The routes so far: those kept, those for want of better ones, and those closed."""
+
+    def __init__(self) -> None:
+        self.kept: list[Route] = []
+        self.second: list[Route] = []
+        self.closed: list[tuple[Route, str, str]] = []
+        self.priced = False
+        self._labels: set[Label] = set()
+        self._open_at: set[str] = set()  # vendors of which a smaller open model is in
+        self._too_dear: set[Label] = set()
+        self._on_no_card: set[tuple[Label, str]] = set()
+
+    def settles(self, route: Route) -> bool:
+        """Whether a better route of this kind is already in, or was above the budget."""
+        if route.label == "hosted":
+            return route.model.open_weights and route.provider.name in self._open_at
+        # The cheapest card that is in time was too dear already.
+        too_dear = route.hosting == "own" and route.label in self._too_dear
+        no_card = (route.label, route.model.name) in self._on_no_card
+        return too_dear or no_card or route.label in self._labels
+
+    def add(self, route: Route, closed: tuple[str, str] | None) -> None:
+        """A route with the gate that closes it and why, or None."""
+        whole = _comparable(route)
+        if closed is None or closed[0] == "budget":
+            self.priced = self.priced or (route.label == "hosted" and whole)
+        if closed is not None:
+            gate, reason = closed
+            self.closed.append((route, gate, reason))
+            if route.hosting == "own" and gate == "budget":
+                self._too_dear.add(route.label)
+            elif route.hosting == "own" and gate not in ("memory", "latency"):
+                self._on_no_card.add((route.label, route.model.name))
+            return
+        (self.kept if whole else self.second).append(route)
+        self._labels.add(route.label)
+        if route.label == "hosted" and route.model.open_weights:
+            self._open_at.add(route.provider.name)
 
 
 def judge(situation: Situation, route: Route) -> tuple[str, str] | None:
@@ -71,14 +95,6 @@ def _comparable(route: Route) -> bool:
     return route.label != "hosted" or (serving.self_serve and serving.complete)
 
 
-def _same_kind(route: Route, kept: Route) -> bool:
-    """Whether a better route of this kind is already in: at a vendor, a smaller open model."""
-    if route.label != "hosted" or kept.label != "hosted":
-        return route.label == kept.label
-    same_vendor = route.provider == kept.provider
-    return same_vendor and route.model.open_weights and kept.model.open_weights
-
-
 def _rejected(situation: Situation, route: Route, gate: str, reason: str) -> Rejected:
     return Rejected(
         route=route.label,
@@ -90,23 +106,26 @@ def _rejected(situation: Situation, route: Route, gate: str, reason: str) -> Rej
     )
 
 
-def _distinct(closed: Iterable[tuple[Route, Rejected]], kept: list[Route]) -> list[Rejected]:
+def _distinct(
+    situation: Situation, closed: Iterable[tuple[Route, str, str]], kept: list[Route]
+) -> list[Rejected]:
     """One line per route, place, model and gate; of several cards, the fastest one's line."""
-    best: dict[tuple[str, ...], tuple[float, Rejected]] = {}
-    for route, line in closed:
-        if route.gpu is not None and any(
-            other.label == route.label and other.model == route.model for other in kept
-        ):
+    best: dict[tuple[str, ...], tuple[float, Route, str]] = {}
+    with_a_card = {(other.label, other.model.name) for other in kept}
+    for route, gate, reason in closed:
+        if route.gpu is not None and (route.label, route.model.name) in with_a_card:
             continue  # another card can do it
         # What is wrong with the question itself is wrong at every vendor.
-        anywhere = line.gate in ("knowledge", "prompt_limit")
-        where = "" if anywhere else line.provider
-        which = "" if anywhere else line.model
-        key = (line.route, where, which, line.gate)
+        anywhere = gate in ("knowledge", "prompt_limit")
+        where = "" if anywhere else route.provider.name
+        which = "" if anywhere else route.model.name
+        key = (route.label, where, which, gate)
         speed = route.gpu.bandwidth_gb_s if route.gpu and not anywhere else 0.0
         if key not in best or best[key][0] < speed:
-            best[key] = (speed, line)
-    return [line for _, line in best.values()]
+            best[key] = (speed, route, reason)
+    return [
+        _rejected(situation, route, key[-1], reason) for key, (_, route, reason) in best.items()
+    ]
 
 
 def _privacy(situation: Situation, route: Route) -> str | None:
@@ -159,9 +178,7 @@ def _availability(situation: Situation, route: Route) -> str | None:
     if route.label != "hosted" or route.tunable is None:
         return None
     account = account_at(situation, route.provider.name)
-    found = availability(
-        route.provider.name, as_of=situation.as_of, account=account, catalog=situation.catalog
-    )
+    found = _available(route.provider.name, situation, account)
     if found.open_to_you is not True:
         return f"{found.reason} (source: {found.source})"
     if route.tunable.existing_only and situation.as_of >= route.tunable.as_of:
@@ -169,6 +186,16 @@ def _availability(situation: Situation, route: Route) -> str | None:
         if since is None or since >= route.tunable.as_of:
             return f"{route.model.title} is tuned there for existing customers only"
     return None
+
+
+def _available(provider: str, situation: Situation, account: Account | None) -> Availability:
+    """Asked once for all models of a provider."""
+    known = situation.availability
+    if provider not in known:
+        known[provider] = availability(
+            provider, as_of=situation.as_of, account=account, catalog=situation.catalog
+        )
+    return known[provider]
 
 
 def _lifecycle(situation: Situation, route: Route) -> str | None:

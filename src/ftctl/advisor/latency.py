@@ -16,7 +16,7 @@ from ftctl.estimation.speed import answer_s
 API_FIRST_S, API_TOKEN_S = (0.10, 0.60), (0.005, 0.020)
 
 
-def latency_value(draws: Draws, route: Route) -> Array:
+def latency_value(draws: Draws, route: Route, answers: Array) -> Array:
     """1 where 95 % of answers come in time, 0 where not, −0.5 where the user knows they don't."""
     facts = draws.situation.facts
     if not route.tuned and route.hosting == "vendor_api":
@@ -24,18 +24,12 @@ def latency_value(draws: Draws, route: Route) -> Array:
             return np.full(DRAWS, 1.0 if facts.prompt_meets_latency else -0.5)
         if facts.latency_p95_s is None:
             return np.ones(DRAWS)
-        return _met(answer_seconds(draws, route), facts.latency_p95_s)
+        return _met(answers, facts.latency_p95_s)
     if facts.latency_p95_s is None or not draws.situation.knows("output_tokens"):
         # Smaller than the model that is too slow, but nobody said how long answers may take or be.
         missed = facts.prompt_meets_latency is False
         return draws.uniform("small_model", 0.5, 1.0) if missed else np.ones(DRAWS)
-    return _met(answer_seconds(draws, route), facts.latency_p95_s)
-
-
-def answer_interval(draws: Draws, route: Route) -> Estimate:
-    """P10, P50 and P90 of the seconds of one answer."""
-    low, likely, high = np.quantile(answer_seconds(draws, route), [0.1, 0.5, 0.9]).round(4)
-    return Estimate(low=low, likely=likely, high=high, unit="s")
+    return _met(answers, facts.latency_p95_s)
 
 
 def late(situation: Situation, route: Route, seconds: Estimate) -> str | None:

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
-from ftctl.advisor.latency import answer_interval, latency_value
+from ftctl.advisor.latency import answer_seconds, latency_value
 from ftctl.advisor.money import Money, MonthlyCost, cost_value
 from ftctl.advisor.quality import Quality
 from ftctl.advisor.routes import Route
@@ -33,10 +33,16 @@ class Ranked:
 
     route: Route
     cost: MonthlyCost
-    seconds: Estimate
+    answers: Array
     values: dict[Criterion, Array]
     utility: Array
     share: float
+
+    @property
+    def seconds(self) -> Estimate:
+        """P10, P50 and P90 of the seconds of one answer."""
+        low, likely, high = np.quantile(self.answers, [0.1, 0.5, 0.9]).round(4)
+        return Estimate(low=low, likely=likely, high=high, unit="s")
 
 
 class Ranking:
@@ -78,16 +84,17 @@ class Ranking:
     def _evaluate(self, route: Route) -> Ranked:
         situation, weights = self._draws.situation, self._draws.weights
         cost = self._money.of(route)
+        answers = answer_seconds(self._draws, route)
         inside = route.hosting == "own"
         outside = _PRIVACY_OUTSIDE.get(situation.facts.privacy or "public", 1.0)
         values: dict[Criterion, Array] = {
             "quality": self.quality.value(route),
-            "latency": latency_value(self._draws, route),
+            "latency": latency_value(self._draws, route, answers),
             "cost": cost_value(situation, route, cost.usd),
             "privacy": np.full(DRAWS, 1.0 if inside else outside),
         }
-        utility = np.sum([weights[name] * value for name, value in values.items()], axis=0)
-        return Ranked(route, cost, answer_interval(self._draws, route), values, utility, 0.0)
+        utility = sum((weights[name] * value for name, value in values.items()), np.zeros(DRAWS))
+        return Ranked(route, cost, answers, values, utility, 0.0)
 
 
 def dominated_by(entry: Ranked, others: Iterable[Ranked]) -> Label | None:

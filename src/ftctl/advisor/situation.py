@@ -3,11 +3,13 @@
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from ftctl.advisor.types import Facts, Features
 from ftctl.catalog.load import Catalog
 from ftctl.catalog.types import Gpu
 from ftctl.estimation.estimate import Assumption
+from ftctl.policy import Availability
 
 # One reference request (break-even table of the research, 2026-11) where nobody said.
 _INPUT_TOKENS, _OUTPUT_TOKENS = 1_000.0, 200.0
@@ -49,6 +51,11 @@ class Situation:
     runs_gpus: bool
     gpu: Gpu | None
     assumptions: tuple[Assumption, ...]
+
+    @cached_property
+    def availability(self) -> dict[str, Availability]:
+        """Who takes jobs on the day, by provider, as far as it was asked."""
+        return {}
 
     def knows(self, name: str) -> bool:
         """Whether a value was named or measured, not filled in."""
