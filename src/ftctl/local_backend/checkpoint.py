@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.model import adapter_weights, load_adapter_weights
+from ftctl.local_backend.model import load_tuned_weights, tuned_weights, weights_file
 from ftctl.local_backend.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import torch
 
-Model = Any  # a PeftModel
-KEEP = 2  # the last ones; the best one is kept besides
+Model = Any  # a PeftModel, or a whole model whose weights are all trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,23 @@ def folder_of(run: RunFolder, step: int) -> Path:
     return run.checkpoints / f"step-{step:06d}"
 
 
-def save(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer", at: Progress) -> None:
-    """Write a checkpoint whole or not at all, then drop old ones."""
+def save(
+    run: RunFolder,
+    model: Model,
+    optimizer: "torch.optim.Optimizer",
+    at: Progress,
+    *,
+    keep: int = 2,
+) -> None:
+    """Write a checkpoint whole or not at all, then drop old ones.
+
+    Args:
+        run: Where to.
+        model: What was trained.
+        optimizer: With its moments, and with the masters of weights in bf16.
+        at: How far it is.
+        keep: How many of the last ones stay; the best one stays besides.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -53,18 +67,18 @@ def save(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer", at: P
     part = target.with_name(f"{target.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file(adapter_weights(model), part / "adapter_model.safetensors")
+    save_file(tuned_weights(model), part / weights_file(model))
     tensors = {"rng": torch.get_rng_state()}
     if torch.cuda.is_initialized():
         tensors["rng-cuda"] = torch.cuda.get_rng_state()
-    for index, state in enumerate(optimizer.state_dict()["state"].values()):
+    for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{index}.{name}": value.cpu() for name, value in state.items()}
     save_file(tensors, part / "optimizer.safetensors")
     # Last, so that a folder with it is whole.
     (part / "progress.json").write_text(json.dumps(asdict(at)), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    for old in whole_steps(run)[:-KEEP]:
+    for old in whole_steps(run)[:-keep]:
         if old != at.best_step:
             shutil.rmtree(folder_of(run, old), ignore_errors=True)
 
@@ -135,28 +149,41 @@ def _apply(folder: Path, model: Model, optimizer: "torch.optim.Optimizer") -> No
     import torch
     from safetensors.torch import load_file
 
-    weights = load_file(folder / "adapter_model.safetensors")
+    weights = load_file(folder / weights_file(model))
     tensors = load_file(folder / "optimizer.safetensors")
     generators = {key: tensors.pop(key) for key in ("rng", "rng-cuda") if key in tensors}
-    ours = adapter_weights(model)
-    if {name: w.shape for name, w in weights.items()} != {
-        name: w.shape for name, w in ours.items()
+    ours = tuned_weights(model)
+    if {name: (w.shape, w.dtype) for name, w in weights.items()} != {
+        name: (w.shape, w.dtype) for name, w in ours.items()
     }:
-        raise ValueError("its weights have other names or shapes than the model's")
+        raise ValueError("its weights have other names, shapes or formats than the model's")
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
-    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-    moments = {i: row["exp_avg"].shape for i, row in state.items()}
-    if moments != {i: weight.shape for i, weight in enumerate(trained)}:
-        raise ValueError("its optimizer state has other shapes than the model's weights")
+    _require_fitting(state, optimizer)
     torch.set_rng_state(generators["rng"])
     if "rng-cuda" in generators and torch.cuda.is_available():
         torch.cuda.set_rng_state(generators["rng-cuda"])
+    load_tuned_weights(model, folder / weights_file(model))
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    load_adapter_weights(model, folder / "adapter_model.safetensors")
+
+
+def _require_fitting(
+    state: dict[int, dict[str, "torch.Tensor"]], optimizer: "torch.optim.Optimizer"
+) -> None:
+    """Refuse an optimizer's state that isn't one of these weights; some may have had no gradient.
+
+    Raises:
+        ValueError: moments or masters of other shapes, or none.
+        KeyError: one is missing.
+    """
+    trained = dict(enumerate(w for group in optimizer.param_groups for w in group["params"]))
+    masters = ["master"] if "master" in optimizer.state_dict()["state"].get(0, {}) else []
+    for name in ("exp_avg", "exp_avg_sq", *masters):
+        if not state or any(row[name].shape != trained[i].shape for i, row in state.items()):
+            raise ValueError("its optimizer state has other shapes than the model's weights")
 
 
 def newest_progress(run: RunFolder) -> Progress:
