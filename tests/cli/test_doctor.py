@@ -10,7 +10,7 @@ import pytest
 from command_line import Cli
 from specimens import without_privilege
 
-from ftctl.cli.doctor import find_cpu_flags
+from ftctl.estimation.machine import find_cpu_flags
 
 KEY = "hf_planted0123456789"
 

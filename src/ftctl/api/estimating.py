@@ -83,14 +83,20 @@ class _Job(NamedTuple):
     tuning: Tuning
     settings: Hyperparameters
     options: Mapping[str, str]  # settings that only this provider has
-    cards: Cards | None  # one's own that were named; what is here when None
-    calibrate: bool
+    home: "_Home"
     base_url: str | None
     day: date
 
     @property
     def title(self) -> str:
         return self.vendor.title if self.vendor else self.provider
+
+
+class _Home(NamedTuple):
+    """One's own cards that were named, what is here when None; and the file to be timed on."""
+
+    cards: Cards | None
+    calibrate_on: Path | None
 
 
 class _Size(NamedTuple):
@@ -135,11 +141,9 @@ def estimate(
         hyperparameters: Any of `Hyperparameters`; epochs are the provider's choice when not given.
         base_url: Where requests would go; the vendor's prices aren't a gateway's.
         as_of: The day whose prices and closing dates count; today when not given.
-        gpu: At home, the card it would run on, by its name in the catalog; what is here when not
-            given.
+        gpu: At home, a card of the catalog that it would run on; what is here when not given.
         gpu_count: How many of them.
-        calibrate: At home, run three steps of training on the file here, and compute the time
-            from their speed.
+        calibrate: At home, tell the time by three steps of training on the file, run here.
 
     Raises:
         UsageError: an unknown provider, card or setting, an unreadable file, or not enough said.
@@ -156,43 +160,33 @@ def estimate(
         require_base_url(base_url, origin="--base-url")
     base_url = base_url or find_base_url(name)
     settings, options = read_settings(hyperparameters or {}, name)
-    cards = _named_cards(catalog, name, gpu, gpu_count)
-    if calibrate and (name != "local" or data is None or gpu is not None):
+    home = _asked_at_home(catalog, name, gpu, gpu_count, data if calibrate else None)
+    if calibrate and home.calibrate_on is None:
         raise UsageError(
             "--calibrate trains three steps on a file, on this machine",
             hint="--provider local --data FILE, without --gpu",
         )
-    job = _Job(
-        catalog,
-        vendor,
-        name,
-        model,
-        method,
-        tuning,
-        settings,
-        options,
-        cards,
-        calibrate,
-        base_url,
-        day,
-    )
-    return _estimate(job, _size(data, rows, tokens, job), data)
+    job = _Job(catalog, vendor, name, model, method, tuning, settings, options, home, base_url, day)
+    return _estimate(job, _size(data, rows, tokens, job))
 
 
-def _named_cards(catalog: Catalog, provider: str, gpu: str | None, count: int) -> Cards | None:
+def _asked_at_home(
+    catalog: Catalog, provider: str, gpu: str | None, count: int, data: Path | str | None
+) -> _Home:
     if gpu is None and count == 1:
-        return None
+        there = provider == "local" and data is not None
+        return _Home(None, Path(str(data)).expanduser() if there else None)
     if provider != "local" or gpu is None:
         raise UsageError(
             "--gpu and --gpu-count name your own cards", hint="--provider local --gpu NAME"
         )
     if count < 1:
         raise UsageError("--gpu-count is at least 1", hint="--gpu-count 1")
-    return named_cards(catalog.get_gpu(gpu), count)
+    return _Home(named_cards(catalog.get_gpu(gpu), count), None)
 
 
-def _estimate(job: _Job, size: _Size, data: Path | str | None) -> JobEstimate:
-    home = _home(job, size, data) if job.provider == "local" else None
+def _estimate(job: _Job, size: _Size) -> JobEstimate:
+    home = _home(job, size) if job.provider == "local" else None
     run = home if isinstance(home, AtHome) else None
     quoted = quote(
         job.provider,
@@ -238,24 +232,24 @@ def _estimate(job: _Job, size: _Size, data: Path | str | None) -> JobEstimate:
     )
 
 
-def _home(job: _Job, size: _Size, data: Path | str | None) -> AtHome | str:
+def _home(job: _Job, size: _Size) -> AtHome | str:
     """How it would run on one's own cards, or why that isn't known."""
     if job.vendor is not None and is_gateway(job.vendor, job.base_url):
         return f"on machines of {job.base_url}, of which nothing is known"
     speed = None
-    if job.calibrate and data is not None:
+    if job.home.calibrate_on is not None:
         from ftctl.local_backend.pace import measure_pace
 
         speed = measure_pace(
             job.model,
-            Path(data).expanduser(),
+            job.home.calibrate_on,
             job.settings,
             job.method,
             job.tuning,
             catalog=job.catalog,
             home=load_settings().home,
         )
-    return run_here(job.model, job.catalog, _home_job(job, size), cards=job.cards, speed=speed)
+    return run_here(job.model, job.catalog, _home_job(job, size), cards=job.home.cards, speed=speed)
 
 
 def _home_job(job: _Job, size: _Size) -> HomeJob:
@@ -266,8 +260,8 @@ def _home_job(job: _Job, size: _Size) -> HomeJob:
     }
     # Every card that was named works, unless the job says otherwise.
     ways = Ways.of(job.options)
-    if job.cards is not None and ways.processes is None:
-        ways = ways._replace(processes=job.cards.count)
+    if job.home.cards is not None and ways.processes is None:
+        ways = ways._replace(processes=job.home.cards.count)
     return HomeJob(
         job.method,
         job.tuning,

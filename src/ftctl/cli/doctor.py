@@ -17,8 +17,6 @@ from pydantic import BaseModel, ConfigDict
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
-# Who has none of these emulates bf16, many times slower than fp32.
-_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 _LOW_DISK_GIB = 5  # a base model of 1B parameters in bf16 and a run's checkpoints
 _MARKS = {"ok": "✓", "missing": "·", "problem": "✗"}
 
@@ -60,6 +58,7 @@ def command(out: Output, *, probe: bool) -> None:
         *home,
         *look_at_extras(),
         *look_at_training(),
+        *look_at_memory(),
         *look_at_credentials(),
         *look_at_network(),
         *(probe_accounts() if probe else ()),
@@ -76,6 +75,8 @@ def command(out: Output, *, probe: bool) -> None:
 
 def look_at_machine() -> Iterator[Finding]:
     """Python, system and what the processor can multiply."""
+    from ftctl.estimation.machine import BF16_FLAGS, find_cpu_flags
+
     yield Finding(
         area="machine",
         name="Python",
@@ -84,23 +85,13 @@ def look_at_machine() -> Iterator[Finding]:
     )
     yield Finding(area="machine", name="system", status="ok", says=platform.platform())
     flags = find_cpu_flags(Path("/proc/cpuinfo"))
-    fast = [flag for flag in _BF16_FLAGS if flag in flags]
+    fast = [flag for flag in BF16_FLAGS if flag in flags]
     yield Finding(
         area="machine",
         name="bf16 on the CPU",
         status="ok" if fast else "missing",
         says=", ".join(fast) or "no avx512_bf16 or AMX; training on the CPU uses fp32",
     )
-
-
-def find_cpu_flags(cpuinfo: Path) -> frozenset[str]:
-    """What the processor says it can do (Linux), or nothing where it can't be asked."""
-    try:
-        text = cpuinfo.read_text(errors="replace")
-    except OSError:
-        return frozenset()
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(found[1].split() if found else ())
 
 
 def look_at_home() -> Iterator[Finding]:
@@ -206,6 +197,39 @@ def look_at_training() -> Iterator[Finding]:
             fix=error.hint,
         )
     yield local
+
+
+def look_at_memory() -> Iterator[Finding]:
+    """What there is to train in, and the largest models of the catalog that fit there."""
+    from ftctl.catalog.load import load_catalog
+    from ftctl.estimation.home_plan import largest_of
+    from ftctl.estimation.machine import find_cards
+
+    catalog = load_catalog()
+    cards = find_cards(catalog.gpus)
+    if cards is None:
+        says = "this system doesn't say how much memory it has"
+        yield Finding(area="training", name="memory", status="missing", says=says)
+        return
+    yield Finding(area="training", name="memory", status="ok", says=str(cards))
+    found = {each.tuning: each for each in largest_of(catalog.models, cards)}
+    for tuning in ("lora", "qlora", "full"):
+        each, says = found.get(tuning), "no model of the catalog fits"
+        if tuning == "qlora" and cards.kind != "gpu":
+            says = "its packed weights take an NVIDIA GPU"
+        yield Finding(
+            area="training",
+            name=f"largest, {tuning}",
+            status="ok" if each else "missing",
+            says=f"{each.model}: {each.says}" if each else says,
+        )
+    if cards.count > 1:
+        alone = {
+            each.tuning: each.model
+            for each in largest_of(catalog.models, cards.model_copy(update={"count": 1}))
+        }
+        says = f"ddp with LoRA up to {alone.get('lora', 'no model')}, sharded as above beyond"
+        yield Finding(area="training", name="sharding", status="ok", says=says)
 
 
 def look_at_credentials() -> Iterator[Finding]:

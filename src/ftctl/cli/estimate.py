@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli.home_plans import show_home_plan
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_lines, spread
 from ftctl.cli.render import Output
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
 )
+@click.option("--gpu", help="At home: a card of `ftctl catalog`, instead of what is here.")
+@click.option("--gpu-count", type=click.IntRange(min=1), default=1, help="How many of them.")
+@click.option(
+    "--calibrate", is_flag=True, help="At home: train three steps now, and tell the time by them."
+)
 @click.option("--base-url", help="A gateway that speaks the provider's wire.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Prices and dates of another day.")
 def command(
@@ -41,14 +47,23 @@ def command(
     day; what nobody knows is said to be unknown. No key is needed and nothing is asked over a
     network.
 
+    At home (`--provider local`) it is also planned: whether it fits this machine's cards, or main
+    memory, with the terms of the memory; what LoRA, QLoRA and full fine-tuning could hold there;
+    and which of them to choose, with the flags of `ftctl submit`. Neither file nor numbers are
+    needed for that. The model may be a folder.
+
     With `--json` a document `ftctl.estimate/1`: `provider`, `model`, `method`, `tuning`,
-    `base_url`, `as_of`, `counted` (`data` or `said`), `rows`, `tokens`; `trained_tokens`, `cost`
-    (USD), `time` (s) and `memory` (GiB), each null or `low`, `likely`, `high`, `unit` and `basis`
-    (`name`, `value`, `origin`, `as_of`, `source`); `lines` of what is billed (`name`: training,
-    minimum fee, storage, serving, idle; `amount`, `says`); `unknown` with the reason for each
-    null; `remarks`.
+    `base_url`, `as_of`, `counted` (`data`, `said` or `none`), `rows`, `tokens`; `trained_tokens`,
+    `cost` (USD), `time` (s) and `memory` (GiB), each null or `low`, `likely`, `high`, `unit` and
+    `basis` (`name`, `value`, `origin`, `as_of`, `source`); `lines` of what is billed (`name`:
+    training, minimum fee, storage, serving, idle; `amount`, `says`); `plan`, null elsewhere than
+    at home (`cards`, `verdict`: fits, tight or no, `setting`, `says`, `terms` of `name`, `gib` and
+    `says`, `adam` in bytes, `reach`, `largest_models`, `recommended`, `choose`); `unknown` with the
+    reason for each null; `remarks`.
 
     Example: ftctl estimate --provider together --model llama-3.1-8b --rows 500 --tokens 200000
+
+    Example: ftctl estimate --provider local --model llama-3.1-8b --gpu l4
     """
     from ftctl.api.estimating import estimate
 
@@ -62,11 +77,12 @@ def command(
 
 
 def _show(out: Output, found: "JobEstimate") -> None:
-    whose = "counted in the file" if found.counted == "data" else "as you say"
-    out.plain(
-        f"{found.model} at {found.provider}, {found.method}, {found.tuning}, on {found.as_of}: "
-        f"{found.rows:,} examples of {found.tokens:,} tokens, {whose}"
-    )
+    size = "any examples that fill a micro-batch"
+    if found.counted != "none":
+        whose = "counted in the file" if found.counted == "data" else "as you say"
+        size = f"{found.rows:,} examples of {found.tokens:,} tokens, {whose}"
+    what = f"{found.model} at {found.provider}, {found.method}, {found.tuning}"
+    out.plain(f"{what}, on {found.as_of}: {size}")
     amounts = (
         ("cost", found.cost),
         ("time", found.time),
@@ -75,8 +91,13 @@ def _show(out: Output, found: "JobEstimate") -> None:
     )
     out.table(
         ("", "low – likely – high", ""),
-        [(name, spread(amount), found.unknown.get(name, "")) for name, amount in amounts],
+        [
+            (name, spread(amount), found.unknown.get(name.replace(" ", "_"), ""))
+            for name, amount in amounts
+        ],
     )
+    if found.plan is not None:
+        show_home_plan(out, found.plan)
     show_lines(out, found.lines, [amount for _, amount in amounts], found.as_of)
     for remark in found.remarks:
         out.note(remark)

@@ -119,15 +119,7 @@ def at_home(
     chosen = recommend(
         decoder, used, like=like, tunings=(job.tuning,), longest=least, ways=job.ways
     )
-    # What doesn't fit is told as it would be at its most frugal.
-    setting = chosen or like.model_copy(
-        update={
-            "recompute": job.ways.recompute or "all",
-            "tokens": least,
-            "sharding": job.ways.sharding or "ddp",
-            "processes": used.count,
-        }
-    )
+    setting = chosen or _most_frugal(like, job.ways, used, least)
     batches = sorted(_batch_tokens(tokens, job, setting.tokens) for tokens in _longest(job))
     low, likely, high = (
         setting.model_copy(update={"tokens": tokens, "trained": share})
@@ -143,14 +135,27 @@ def at_home(
         unit="GiB",
         basis=(*need.peak.basis, *_basis(job, batches, used)),
     )
-    pace: Estimate | None
     if speed is not None:
-        pace = measured_pace(decoder, likely, job.mean, speed)
+        pace: Estimate | None = measured_pace(decoder, likely, job.mean, speed)
     elif used.kind == "gpu":
         pace = card_pace(decoder, (low, likely, high), job.mean, used)
     else:
         pace = cpu_pace(decoder, likely, job.mean, cores=cores)
-    return AtHome(decoder, cards, likely, need, memory, pace, chosen is not None)
+    there = cards.model_copy(update={"count": max(cards.count, used.count)})
+    there = there if used.kind == "gpu" else cards
+    return AtHome(decoder, there, likely, need, memory, pace, chosen is not None)
+
+
+def _most_frugal(like: Setting, ways: Ways, cards: Cards, tokens: int) -> Setting:
+    """How a job that doesn't fit is told."""
+    return like.model_copy(
+        update={
+            "recompute": ways.recompute or "all",
+            "tokens": tokens,
+            "sharding": ways.sharding or "ddp",
+            "processes": cards.count,
+        }
+    )
 
 
 def cards_used(cards: Cards, ways: Ways) -> Cards:

@@ -124,7 +124,8 @@ class Setting(BaseModel):
         if self.recompute != "off":
             flags.append(f"--set recompute={self.recompute}")
         if self.processes > 1:
-            flags.append(f"--set processes={self.processes} --set sharding={self.sharding}")
+            flags.append(f"--set processes={self.processes}")
+            flags += [] if self.sharding == "ddp" else [f"--set sharding={self.sharding}"]
         return " ".join(flags)
 
     @override
