@@ -10,6 +10,7 @@ import click
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output, duration
+from ftctl.cli.spec_file import read_spec
 from ftctl.cli.watching import job_document, show_live
 from ftctl.errors import Interrupted, UsageError
 from ftctl.job import JobState
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
 @click.option("--model", help="A name of `ftctl models`, a folder or a hub id.")
 @click.option(
     "--from", "earlier", metavar="ID", help="Take all that isn't given from an earlier job."
+)
+@click.option(
+    "--spec",
+    "spec_file",
+    metavar="FILE_OR_URL",
+    help="Take it from a file: a job in TOML, YAML or JSON, or Axolotl's YAML, also by https.",
+)
+@click.option(
+    "--ignore-unknown",
+    is_flag=True,
+    help="Go on without keys of an Axolotl file that have no counterpart here.",
 )
 @click.option(
     "--validation",
@@ -70,6 +82,8 @@ def command(
     out: Output,
     *,
     earlier: str | None,
+    spec_file: str | None,
+    ignore_unknown: bool,
     settings: tuple[str, ...],
     max_cost: float | None,
     as_of: datetime | None,
@@ -83,7 +97,9 @@ def command(
 
     Running the same command again goes on with the job that is under way and never makes a
     second one; `--new` asks for another. With `--from` everything that isn't given is taken from
-    an earlier job, and the name gets a suffix.
+    an earlier job, and the name gets a suffix. With `--spec` it is taken from a file, which is
+    shown and never run: a job's fields, or an Axolotl configuration, whose keys are listed with
+    what becomes of each.
 
     Example: ftctl submit --provider local --data train.jsonl --model smollm2-135m-instruct
     ftctl submit --from job-7f3k2m9xab --set epochs=2
@@ -95,7 +111,12 @@ def command(
     home = load_settings()
     day = as_of.date() if as_of else None
     given = {"hyperparameters": read_settings(settings), "max_cost_usd": max_cost, **spec}
-    whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
+    if spec_file is not None:
+        if earlier is not None:
+            raise UsageError("--spec and --from both name a job", hint="give one of them")
+        whole = read_spec(out, home, spec_file, given, ignore_unknown=ignore_unknown)
+    else:
+        whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
     consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
     if dry_run:
         quoted = preflight(
@@ -178,7 +199,8 @@ def _whole_spec(given: dict[str, Any]) -> "JobSpec":
     missing = [f"--{name}" for name in ("provider", "data", "model") if given[name] is None]
     if missing:
         raise UsageError(
-            f"missing {', '.join(missing)}", hint="or --from ID takes them from an earlier job"
+            f"missing {', '.join(missing)}",
+            hint="or --from ID takes them from an earlier job, --spec FILE from a file",
         )
     return make_spec(**{name: value for name, value in given.items() if value is not None})
 
