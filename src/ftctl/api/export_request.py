@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,7 +19,10 @@ _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
 class Exported(BaseModel):
-    """Where an export stands: a folder or file here, or an address at a hub."""
+    """Where an export stands: a folder or file here, or an address at a hub.
+
+    `verified` says how far its weights are from those that were trained, where they were changed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,6 +33,7 @@ class Exported(BaseModel):
     bytes: int
     commit: str | None = None
     private: bool | None = None
+    verified: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Exporting:
         public: Whether strangers may read what is sent away.
         settings: Where things are on this machine.
         tell: Told what is being done.
+        max_kl: How far changed weights may be from the trained ones, in nats a token.
     """
 
     job: Job
@@ -50,6 +56,7 @@ class Exporting:
     public: bool
     settings: Settings
     tell: Tell
+    max_kl: float = 0.02
 
     @property
     def spec(self) -> JobSpec:
@@ -57,8 +64,13 @@ class Exporting:
         return self.job.record.spec
 
 
-def fetched(asked: Exporting, folder: Path) -> Path:
-    """A job's PEFT adapter, in `folder`.
+def is_adapter(folder: Path) -> bool:
+    """Whether a fetched folder is a PEFT adapter; else it is a whole model."""
+    return (folder / _ADAPTER[0]).is_file()
+
+
+def fetched(asked: Exporting, folder: Path, *, whole: bool = False) -> Path:
+    """A job's PEFT adapter, in `folder`; with `whole` it may be a model that was tuned whole.
 
     Raises:
         Unsupported: the provider gives no weights, or something else than a PEFT adapter.
@@ -73,6 +85,13 @@ def fetched(asked: Exporting, folder: Path) -> Path:
     if job.refresh().state is not JobState.SUCCEEDED:
         raise NotFound(f"{job.id} is {job.state}: it has no model", hint=f"ftctl watch {job.id}")
     job.fetch(folder)
+    if (folder / "config.json").is_file() and not is_adapter(folder):
+        if whole:
+            return folder
+        raise Unsupported(
+            f"{job.id} tuned all weights, so there is no adapter",
+            hint=f"ftctl export {job.id} --to merged -o DIR",
+        )
     missing = [name for name in _ADAPTER if not (folder / name).is_file()]
     if missing:
         raise Unsupported(
@@ -83,6 +102,7 @@ def fetched(asked: Exporting, folder: Path) -> Path:
     return folder
 
 
-def at_home(asked: Exporting) -> Path:
+def at_home(asked: Exporting, *, whole: bool = False) -> Path:
     """The adapter under the home, for what is made of it or sent on."""
-    return fetched(asked, asked.settings.home / "adapters" / asked.job.record.marker)
+    folder = asked.settings.home / "adapters" / asked.job.record.marker
+    return fetched(asked, folder, whole=whole)

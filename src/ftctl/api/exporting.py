@@ -15,6 +15,7 @@ def export(
     out: Path | str | None = None,
     *,
     public: bool = False,
+    max_kl: float | None = None,
     on_step: Tell | None = None,
     settings: Settings | None = None,
 ) -> Exported:
@@ -22,22 +23,26 @@ def export(
 
     Args:
         job_id: Its id, the beginning of it, or its name.
-        to: A name of `TARGETS`, or `hub:ORG/NAME`.
+        to: A name of `TARGETS`, `hub:ORG/NAME`, or `gguf` or `ollama` with `:FORMAT`.
         out: The folder or file to write.
         public: Let everybody read what is sent to a hub.
+        max_kl: How far changed weights may be from the trained ones, in nats a token; 0.02 when
+            not given.
         on_step: Told what is being done.
         settings: Where things are on this machine.
 
     Raises:
         UsageError: an unknown target, or one without its folder or file.
-        Unsupported: the provider gives no weights.
+        Unsupported: the provider gives no weights, or the target can't hold such a model.
+        JobFailed: changed weights are another model than the trained ones.
+        StoreError: the disk won't take it.
         PrivacyForbids: the job's rows must stay where they are, and so must what learned them.
         NotFound: there is no tuned model.
     """
     settings = settings or load_settings()
     name, _, place = to.partition(":")
     target = TARGETS.get(name)
-    if target is None or bool(place) != (name == "hub"):
+    if target is None or (bool(place) != (name == "hub") and name not in _WITH_FORMATS):
         known = ", ".join([*(n for n in TARGETS if n != "hub"), "hub:ORG/NAME"])
         raise UsageError(f"unknown target {to!r}", hint=f"known: {known}")
     if (out is None) != (name == "hub"):
@@ -45,6 +50,8 @@ def export(
         raise UsageError(f"{to} {what}", hint="leave out -o" if name == "hub" else "-o PATH")
     if public and name != "hub":
         raise UsageError("--public is about a hub", hint="--to hub:ORG/NAME --public")
+    if max_kl is not None and name not in _CHANGED:
+        raise UsageError(f"--max-kl is about {', '.join(_CHANGED)}", hint=f"leave it out of {to}")
     asked = Exporting(
         job=get_job(job_id, settings=settings),
         to=to,
@@ -52,6 +59,7 @@ def export(
         public=public,
         settings=settings,
         tell=on_step or (lambda _: None),
+        **({} if max_kl is None else {"max_kl": max_kl}),
     )
     return target(asked)
 
@@ -81,9 +89,33 @@ def _hub(asked: Exporting) -> Exported:
     return send_to_hub(asked)
 
 
+def _merged(asked: Exporting) -> Exported:
+    from ftctl.api.exporting_weights import write_merged
+
+    return write_merged(asked)
+
+
+def _gguf(asked: Exporting) -> Exported:
+    from ftctl.api.exporting_weights import write_gguf
+
+    return write_gguf(asked)
+
+
+def _ollama(asked: Exporting) -> Exported:
+    from ftctl.api.exporting_weights import write_ollama
+
+    return write_ollama(asked)
+
+
+_CHANGED = ("merged", "gguf", "ollama")  # those whose weights aren't the trained ones' bytes
+_WITH_FORMATS = ("gguf", "ollama")
+
 # Name of each target, and what writes it.
 TARGETS: dict[str, Callable[[Exporting], Exported]] = {
     "peft": _peft,
+    "merged": _merged,
+    "gguf": _gguf,
+    "ollama": _ollama,
     "autotrain-yaml": _autotrain_yaml,
     "hub": _hub,
 }
