@@ -28,6 +28,7 @@ def cards(gib: float, count: int = 1) -> Cards:
     return Cards(name="card", memory_gib=gib, count=count)
 
 
+SHARDINGS = ("ddp", "shard_grad_op", "full_shard")
 EIGHT = decoder()
 H100 = named_cards(CATALOG.get_gpu("h100"))
 
@@ -65,7 +66,7 @@ def test_weights_and_states_of_8b() -> None:
     bare = memory_parts(EIGHT, Setting(adapters="fp32")).trainable
     assert bare / GIB == pytest.approx(0.62, abs=0.01)  # 16 bytes of each, two more with masters
     assert plain.trainable == pytest.approx(bare * 18 / 16)
-    naive = memory_parts(EIGHT, Setting(head_tokens=None, tokens=1))
+    naive = memory_parts(EIGHT, Setting(whole_head=True, tokens=1))
     assert naive.head / 2**20 == pytest.approx(1.47, abs=0.01)
 
 
@@ -126,20 +127,18 @@ def test_three_words(need: float, word: str) -> None:
 
 
 def test_the_plainest_setting_that_fits_is_chosen_in_this_order() -> None:
-    chosen = [
-        recommend(EIGHT, cards(gib, count))
-        for gib, count in ((80, 1), (27, 1), (23, 1), (16, 1), (12, 1), (9, 1), (9, 2))
-    ]
-    ways = [(s.tuning, s.recompute, s.sharding) if s else None for s in chosen]
-    assert ways == [
-        ("lora", "off", "ddp"),
-        ("lora", 3, "ddp"),
-        ("lora", "all", "ddp"),
-        ("qlora", 2, "ddp"),
-        ("qlora", "all", "ddp"),
-        None,
-        ("qlora", "all", "full_shard"),
-    ]
+    order = [(t, r, s) for s in SHARDINGS for t in ("lora", "qlora") for r in ("off", "k", "all")]
+    for count in (1, 2):
+        places = []
+        for gib in range(80, 4, -1):
+            chosen = recommend(EIGHT, cards(gib, count))
+            if chosen is not None:
+                again = chosen.recompute if isinstance(chosen.recompute, str) else "k"
+                places.append(order.index((chosen.tuning, again, chosen.sharding)))
+        assert places == sorted(places)
+        assert {0, 1, 2, 4, 5} <= set(places)
+        # Two cards that share go on where one of them gives up.
+        assert any(place > 5 for place in places) is (count == 2)
 
 
 @pytest.mark.parametrize("gib", [10, 14, 20, 24, 40, 80, 141])

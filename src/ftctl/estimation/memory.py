@@ -21,6 +21,8 @@ _CONTEXT_GIB = (0.5, 0.75, 1.0)
 _SLACK = (0.02, 0.04, 0.06)
 # NF4 with its constants packed again: 4 bits, a byte for 64 weights, 4 bytes for 16,384.
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / 16_384
+# Logits of a chunk in fp32, as the local backend's head chunks them.
+_HEAD_BYTES = 256 * 2**20
 _FORMULA = "coefficients counted from autograd's saved tensors, transformers 5.24, torch on a CPU"
 
 
@@ -89,11 +91,11 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
     # While the last layer is computed again, all the others' are held; else its own are gone.
     anew = layer if again == kept else 0
     trained = tokens * setting.trained
-    if setting.head_tokens is None:
-        head = 12 * decoder.vocab * trained
-    else:
-        chunk = min(setting.head_tokens, trained)
-        head = (12 if wide else 10) * decoder.vocab * chunk + 4 * decoder.hidden * trained
+    # Logits as statistics, their gradient and a copy, in fp32; and of each token that is trained
+    # on its state and the gradient of that.
+    chunk = trained if setting.whole_head else min(head_tokens(decoder.vocab), trained)
+    head = 12 * decoder.vocab * chunk
+    head += 0 if setting.whole_head else 2 * each * decoder.hidden * trained
     return Parts(
         weights=weights / shared,
         trainable=_state(decoder.parameters if full else _adapters(decoder, setting), setting),
@@ -103,6 +105,11 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
         head=head,
         backward=(anew + 4 * each * decoder.ffn) * tokens,
     )
+
+
+def head_tokens(vocab: int) -> int:
+    """For how many tokens the local backend computes the head at a time."""
+    return max(128, _HEAD_BYTES // (4 * vocab) // 128 * 128)
 
 
 def _adapters(decoder: Decoder, setting: Setting) -> float:
@@ -175,7 +182,7 @@ def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
     if again:
         says += f", and the input of {again} that are computed again"
     yield _term("saved activations", parts.activations, says)
-    chunk = "" if setting.head_tokens is None else f", {setting.head_tokens:,} at a time"
+    chunk = "" if setting.whole_head else f", {head_tokens(decoder.vocab):,} at a time"
     less = "; not at once with the larger"
     head = f"{setting.tokens * setting.trained:,.0f} trained tokens × {decoder.vocab:,}{chunk}"
     ahead = parts.head >= parts.backward
@@ -202,7 +209,7 @@ def training_memory(
     if isinstance(decoder, str):
         return None
     recompute: Literal["off", "all"] = "all" if checkpointing else "off"
-    setting = Setting(tokens=batch_tokens, recompute=recompute, head_tokens=None)
+    setting = Setting(tokens=batch_tokens, recompute=recompute, whole_head=True)
     return memory_need(decoder, setting).peak
 
 

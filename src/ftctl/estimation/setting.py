@@ -89,7 +89,7 @@ class Setting(BaseModel):
         tokens: Of one micro-batch, padding included.
         last_layers: How many layers have an adapter, from the end; all when None.
         trained: Share of the tokens that the head is computed for.
-        head_tokens: How many of them at a time; all at once when None.
+        whole_head: Whether for all of them at once, not a chunk at a time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,7 +105,7 @@ class Setting(BaseModel):
     tokens: int = Field(TOKEN_BUDGET, ge=1)
     last_layers: int | None = Field(None, ge=1)
     trained: float = Field(1.0, ge=0, le=1)
-    head_tokens: int | None = 1024
+    whole_head: bool = False
 
     def layers_kept(self, layers: int) -> int:
         """Of how many layers anything is kept: of none before the first that is tuned."""
