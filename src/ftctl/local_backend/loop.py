@@ -42,7 +42,7 @@ class Loop:
 
     accelerator: "Accelerator"
     scorer: Any  # accelerate's wrapper around what `make_scorer` builds
-    model: Any  # the PeftModel in it
+    model: Any  # what `Trainable` loaded, in it
     optimizer: Any  # accelerate's wrapper around AdamW
     plan: Plan
     objective: Objective[Any]
@@ -86,7 +86,8 @@ def run_steps(
             if loop.validation is not None and not stop:
                 watch.report("validating", f"validating step {at.step}", **where)
                 at = loop.validation.score(loop.scorer, at, run)
-            checkpoint.save(run, loop.model, loop.optimizer.optimizer, at)
+            kept = plan.keep_checkpoints
+            checkpoint.save(run, loop.model, loop.optimizer.optimizer, at, keep=kept)
         if stop:
             raise Interrupted
     return at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.job import Hyperparameters, default_learning_rate
+from ftctl.job import Hyperparameters, Tuning, default_learning_rate
 from ftctl.local_backend.data import (
     Batch,
     Item,
@@ -19,13 +19,13 @@ from ftctl.local_backend.data import (
 )
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
 from ftctl.local_backend.losses import token_losses
-from ftctl.local_backend.model import add_adapter, load_base
+from ftctl.local_backend.model import Trainable
 from ftctl.local_backend.run_options import RunOptions
 
 if TYPE_CHECKING:
     import torch
 
-Model = Any  # a PeftModel
+Model = Any  # as `Trainable` loads it
 
 # Tokens in one forward pass that any machine is taken to hold for a small model.
 _MICRO_BATCH_TOKENS = 16_384
@@ -55,6 +55,7 @@ class Plan(BaseModel):
     checkpoint_steps: int
     seed: int
     seconds_per_step: float
+    keep_checkpoints: int = 2  # the last ones; the best one stays besides
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, then a cosine down to 5 % of the peak; `step` counts from 0."""
@@ -75,6 +76,7 @@ def make_plan(
     examples: Sequence[Item],
     pad_id: int,
     options: RunOptions,
+    tuning: Tuning = "lora",
 ) -> Plan:
     """Choose device, format, loss, micro-batch and number of steps, timing real batches.
 
@@ -84,6 +86,7 @@ def make_plan(
         examples: The training examples, or pairs of them.
         pad_id: The padding token.
         options: What else the user set.
+        tuning: What of the base is trained.
     """
     device = find_device()
     batch_size = min(settings.batch_size or 16, len(examples))
@@ -95,7 +98,7 @@ def make_plan(
     prefix = shared_prefix(sequences_of(examples))
     # Of pairs, too: where their loss is equal either way, so are their log-probabilities.
     batch = collate(sequences_of(middle), pad_id, prefix, device)
-    probe = _Probe(base, settings, batch, device)
+    probe = _Probe(base, Trainable(tuning, settings, options), batch, device)
     dtype, dtype_reason = pick_dtype(device, probe.run)
     agrees, loss_reason = probe.losses_agree(dtype)
     seconds = probe.time(dtype, plain=not agrees)
@@ -115,13 +118,14 @@ def make_plan(
         batch_size=batch_size,
         micro_batch_size=micro,
         learning_rate=settings.learning_rate
-        or default_learning_rate("sft" if options.beta is None else "dpo"),
+        or default_learning_rate("sft" if options.beta is None else "dpo", tuning),
         beta=options.beta,
         warmup_steps=max(1, round(total * warmup)),
         weight_decay=settings.weight_decay or 0.0,
         checkpoint_steps=settings.checkpoint_steps or max(10, math.ceil(total / 5)),
         seed=settings.seed or 0,
         seconds_per_step=seconds_per_step,
+        keep_checkpoints=options.keep_checkpoints,
     )
 
 
@@ -144,10 +148,8 @@ def _total_steps(
 class _Probe:
     """Runs one real batch with models of either format, loading each at most once."""
 
-    def __init__(
-        self, base: Path | str, settings: Hyperparameters, batch: Batch, device: str
-    ) -> None:
-        self._base, self._settings, self._batch, self._device = base, settings, batch, device
+    def __init__(self, base: Path | str, trainable: Trainable, batch: Batch, device: str) -> None:
+        self._base, self._trainable, self._batch, self._device = base, trainable, batch, device
         self._models: dict[torch.dtype, Model] = {}
 
     def run(self, dtype: "torch.dtype") -> None:
@@ -167,7 +169,7 @@ class _Probe:
         """Whether the fast loss is the plain one on this model, checked on the real batch."""
         import torch
 
-        if self._settings.lora_dropout:
+        if self._trainable.settings.lora_dropout:
             return False, "plain: dropout would differ between the shared prefix and its copies"
         model = self._model(dtype)
         with torch.no_grad():
@@ -184,8 +186,8 @@ class _Probe:
 
     def _model(self, dtype: "torch.dtype") -> Model:
         if dtype not in self._models:
-            base = load_base(self._base, dtype, self._device)
-            self._models[dtype] = add_adapter(base, self._settings).train()
+            model = self._trainable.load(self._base, dtype, self._device)
+            self._models[dtype] = model.train()
         return self._models[dtype]
 
     def _synchronize(self) -> None:

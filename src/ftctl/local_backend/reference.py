@@ -1,4 +1,4 @@
-"""What the model without its adapter thinks of the answers: computed once, kept in the run folder.
+"""What the base model thinks of the answers: computed once, kept in the run folder.
 
 A batch's row is written as soon as it is known, so that whoever is killed goes on behind it; and
 the numbers are read back as they were written, so that a resumed run is the one it was.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftctl.local_backend.data import collate, sequences_of
 from ftctl.local_backend.losses import summed_by_row
+from ftctl.local_backend.model import as_base
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
@@ -16,7 +17,7 @@ from ftctl.local_backend.run_folder import RunFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
-Scorer = Any  # as `make_scorer` builds it, around a model with an adapter
+Scorer = Any  # as `make_scorer` builds it
 
 
 class Reference:
@@ -39,7 +40,9 @@ class Reference:
         """Compute what isn't known yet, telling how many pairs are known after each batch.
 
         Args:
-            scorer: Of a model whose adapter is switched off meanwhile.
+            scorer: Of a model whose adapter is switched off meanwhile; one without an adapter must
+                be the base still, which it is before a run's first step and before a checkpoint
+                is loaded.
             plan: The run's choices; its micro-batch and its way to compute a loss hold here, too.
             pad_id: The padding token.
             prefix: How many first tokens all sequences share.
@@ -54,7 +57,7 @@ class Reference:
                 continue
             batch = collate(sequences_of(part), pad_id, prefix, plan.device)
             was_training = scorer.training
-            with torch.no_grad(), scorer.model.disable_adapter():
+            with torch.no_grad(), as_base(scorer.model):
                 found = -summed_by_row(scorer.eval()(batch), batch)  # [2N]
             scorer.train(was_training)
             row = {

@@ -22,8 +22,9 @@ from ftctl.local_backend.data import (
 )
 from ftctl.local_backend.loop import Interrupted, Loop, Watch, run_steps
 from ftctl.local_backend.losses import make_scorer
-from ftctl.local_backend.model import add_adapter, load_adapter_weights, load_base
+from ftctl.local_backend.model import Trainable, load_tuned_weights, weights_file
 from ftctl.local_backend.objectives import Imitation, Objective, Preference
+from ftctl.local_backend.optimizer import make_optimizer
 from ftctl.local_backend.output import write_output
 from ftctl.local_backend.pairs import load_pairs
 from ftctl.local_backend.plan import Plan, make_plan
@@ -46,7 +47,6 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
         StoreError: a data file isn't the one that was submitted.
     """
     from accelerate import Accelerator
-    from torch.optim import AdamW
 
     _require_unchanged(config.data, config.data_sha256)
     if config.validation is not None and config.validation_sha256 is not None:
@@ -58,14 +58,17 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     settings = config.hyperparameters
     examples = _load(config.data, tokenizer, config, run)
     options = options_of(config.method, config.options)
-    plan = _plan(run, watch, lambda: make_plan(base, settings, examples, pad_id, options))
+    plan = _plan(
+        run, watch, lambda: make_plan(base, settings, examples, pad_id, options, config.tuning)
+    )
     _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
 
     _seed_everything(plan.seed)
     accelerator = Accelerator(cpu=plan.device == "cpu")
-    model = add_adapter(load_base(base, plan.torch_dtype(), plan.device), settings)
+    trained = Trainable(config.tuning, settings, options)
+    model = trained.load(base, plan.torch_dtype(), plan.device)
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = AdamW(trainable, lr=0.0, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
+    optimizer = make_optimizer(trainable, plan.weight_decay)
     scorer = make_scorer(model, plain=plan.loss == "plain")
     scorer, optimizer = accelerator.prepare(scorer, optimizer)
     setting = _Setting(config, run, watch, scorer, plan, pad_id, tokenizer)
@@ -79,10 +82,10 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     loop = Loop(accelerator, scorer, model, optimizer, plan, objective, validation)
     at = run_steps(loop, examples, at, run, watch)
 
-    watch.report("saving", "writing the adapter", step=at.step, total_steps=plan.total_steps)
+    watch.report("saving", "writing what was tuned", step=at.step, total_steps=plan.total_steps)
     if at.best_step and at.best_step != at.step:
-        best = checkpoint.folder_of(run, at.best_step) / "adapter_model.safetensors"
-        load_adapter_weights(model, best)
+        best = checkpoint.folder_of(run, at.best_step) / weights_file(model)
+        load_tuned_weights(model, best)
         _tell(run, f"keeps step {at.best_step}, the best on the validation data")
     asked = [_system_prompt(example.sequences[0]) for example in examples]
     write_output(run, config, plan, at, model, tokenizer, base, system_prompts=asked)

@@ -15,6 +15,7 @@ from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
 from ftctl.local_backend.run_options import OPTIONS, options_of
+from ftctl.local_backend.tunings import TUNINGS, require_tuning
 from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
 from ftctl.providers.local_snapshots import damaged, died, ended, event, living
@@ -30,7 +31,7 @@ class LocalProvider:
     name = "local"
     capabilities = Capabilities(
         methods=frozenset({"sft", "dpo"}),
-        tunings=frozenset({"lora"}),
+        tunings=TUNINGS,
         hyperparameters=frozenset(Hyperparameters.model_fields) - {"learning_rate_multiplier"},
         can_cancel=True,
         can_find=True,
@@ -51,6 +52,7 @@ class LocalProvider:
         options_of(spec.method, spec.options)
         process.require_posix()
         require_local_extra("training here")
+        require_tuning(spec.tuning, spec.hyperparameters, spec.options)
         find_base(spec.model, self._home)
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
