@@ -2,11 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 from ftctl.api.export_request import Exported, Exporting
+from ftctl.api.exported_file import write_file
 from ftctl.catalog.load import load_catalog
-from ftctl.errors import StoreError, Unsupported, UsageError
+from ftctl.errors import Unsupported, UsageError
 
 # Names and defaults: AutoTrain Advanced 0.8.36, its last release.
 _YAML = """\
@@ -92,7 +92,7 @@ def write_autotrain_yaml(asked: Exporting) -> Exported:
         alpha=given.lora_alpha or 2 * rank,
         dropout=given.lora_dropout or 0.0,
     )
-    _write(asked.out, text)
+    write_file(asked.out, text.encode())
     if given.max_steps is not None:
         asked.tell("AutoTrain counts epochs, not steps: max_steps isn't in it")
     return Exported(
@@ -102,21 +102,3 @@ def write_autotrain_yaml(asked: Exporting) -> Exported:
         files=(asked.out.name,),
         bytes=len(text.encode()),
     )
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file unless another one is there.
-
-    Raises:
-        UsageError: it holds something else.
-        StoreError: the disk won't take it.
-    """
-    try:
-        if file.exists() and file.read_bytes() != text.encode():
-            raise UsageError(f"{file}: exists and holds something else", hint="name a new file")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{file}: could not be written ({error.strerror or error})", hint="name another file"
-        ) from None
