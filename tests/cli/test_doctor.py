@@ -10,7 +10,7 @@ import pytest
 from command_line import Cli
 from specimens import without_privilege
 
-from ftctl.estimation.machine import find_cpu_flags
+from ftctl.estimation.setting import Cards
 
 KEY = "hf_planted0123456789"
 
@@ -102,8 +102,16 @@ def test_a_home_that_cannot_be_written_to_is_unusable(clean_environment: Path) -
     assert "can't be written to" in folder["says"]
 
 
-def test_cpu_flags_are_read_as_words(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16 amx_tile\n\nflags\t: fpu\n")
-    assert find_cpu_flags(cpuinfo) == {"fpu", "avx512_bf16", "amx_tile"}
-    assert find_cpu_flags(tmp_path / "none") == frozenset()
+def test_what_can_be_tuned_here_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [
+        (Cards(name="a card", memory_gib=24, count=2), "2 × a card, 24.0 GiB each"),
+        (Cards(name="memory", memory_gib=16, kind="memory"), "memory, 16.0 GiB"),
+    ]
+    for here, says in cards:
+        monkeypatch.setattr("ftctl.estimation.machine.find_cards", lambda _, here=here: here)
+        found = findings(cli)
+        assert found["training/memory"]["says"] == says
+        assert found["training/largest, lora"]["says"].startswith("qwen3-")
+        assert (found["training/largest, qlora"]["status"] == "ok") is (here.kind == "gpu")
+        assert ("training/sharding" in found) is (here.count > 1)
+    assert "NVIDIA GPU" in found["training/largest, qlora"]["says"]
