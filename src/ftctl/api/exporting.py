@@ -83,6 +83,18 @@ def _autotrain_yaml(asked: Exporting) -> Exported:
     return write_autotrain_yaml(asked)
 
 
+def _axolotl_yaml(asked: Exporting) -> Exported:
+    from ftctl.api.axolotl_yaml import write_axolotl_yaml
+
+    return write_axolotl_yaml(asked)
+
+
+def _mistral_finetune_yaml(asked: Exporting) -> Exported:
+    from ftctl.api.mistral_finetune_yaml import write_mistral_finetune_yaml
+
+    return write_mistral_finetune_yaml(asked)
+
+
 def _hub(asked: Exporting) -> Exported:
     from ftctl.api.exporting_to_hub import send_to_hub
 
@@ -117,5 +129,7 @@ TARGETS: dict[str, Callable[[Exporting], Exported]] = {
     "gguf": _gguf,
     "ollama": _ollama,
     "autotrain-yaml": _autotrain_yaml,
+    "axolotl-yaml": _axolotl_yaml,
+    "mistral-finetune-yaml": _mistral_finetune_yaml,
     "hub": _hub,
 }
