@@ -211,7 +211,7 @@ def test_several_tasks_and_regions_are_warned_of() -> None:
 
 
 def test_flips_name_the_value_at_which_another_route_leads() -> None:
-    advice = ask(**MISSED, runs_gpus=False)
+    advice = ask(**MISSED)
     flips = {flip.fact: flip for flip in advice.flips}
     assert 0 < len(advice.flips) <= 3
     assert flips["runs_gpus"].leads == "self_hosted"
@@ -220,11 +220,51 @@ def test_flips_name_the_value_at_which_another_route_leads() -> None:
 
 def test_a_solved_score_is_where_the_answer_changes() -> None:
     facts: dict[str, Any] = {"target_score": 0.9, "data_rows": 3000, "task_kind": "classification"}
-    advice = ask(baseline_score=0.5, **facts)
+    advice = ask(baseline_score=0.7, **facts)
     flip = next(flip for flip in advice.flips if flip.fact == "baseline_score")
     value = float(flip.value)
-    assert ask(baseline_score=value + 0.005, **facts).leading == flip.leads
-    assert ask(baseline_score=value - 0.01, **facts).leading == advice.leading
+    assert ask(baseline_score=value * (1 + 1e-6), **facts).leading == flip.leads
+    assert ask(baseline_score=value * (1 - 1e-6), **facts).leading == advice.leading
+    assert f"scores above {value:.3g}" in flip.says
+
+
+def test_the_price_of_a_card_is_solved() -> None:
+    facts = Facts.parse(
+        {
+            **MISSED,
+            "requests_per_month": 1e8,
+            "runs_gpus": False,
+            "knowledge_changes": "never",
+            "privacy": "public",
+            "priorities": ["cost", "quality", "latency", "privacy"],
+        }
+    )
+    advice = advise(facts, as_of=TODAY)
+    flip = next(flip for flip in advice.flips if flip.fact == "gpu_usd_per_hour")
+    card = next(route.gpu for route in advice.routes if route.hosting == "own")
+    now = CATALOG.get_gpu(card or "").price.likely
+    assert float(flip.now) == now
+    assert (advice.leading, flip.leads) == ("prompt", "self_hosted")
+
+    def leading(price: float) -> str:
+        cards = [
+            gpu.model_copy(
+                update={
+                    "price": gpu.price.model_copy(
+                        update={
+                            name: getattr(gpu.price, name) * price / now
+                            for name in ("low", "likely", "high")
+                        }
+                    )
+                }
+            )
+            for gpu in CATALOG.gpus
+        ]
+        catalog = CATALOG.model_copy(update={"gpus": tuple(cards)})
+        return advise(facts, catalog=catalog, as_of=TODAY).leading
+
+    assert leading(float(flip.value) * (1 - 1e-6)) == "self_hosted"
+    assert leading(float(flip.value) * (1 + 1e-6)) == "prompt"
 
 
 def test_the_lift_is_the_published_fit() -> None:
@@ -274,8 +314,9 @@ def test_own_gpus_win_on_money_at_a_volume_that_is_named() -> None:
     flip = next(flip for flip in advice.flips if flip.fact == "requests_per_month")
     assert flip.leads == "self_hosted"
     assert flip.says.startswith("above about")
-    assert ask(**MISSED, requests_per_month=float(flip.value) * 1.02).leading == "self_hosted"
-    assert ask(**MISSED, requests_per_month=float(flip.value) * 0.98).leading == "hosted"
+    value = float(flip.value)
+    assert ask(**MISSED, requests_per_month=value * (1 + 1e-6)).leading == "self_hosted"
+    assert ask(**MISSED, requests_per_month=value * (1 - 1e-6)).leading == "hosted"
 
 
 def test_dominated_routes_are_named() -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ftctl.advisor.advise import advise
-from ftctl.advisor.decide import SURE, decide
+from ftctl.advisor.decide import SURE, Verdict, decide
 from ftctl.advisor.gates import sift
 from ftctl.advisor.rank import Ranking
 from ftctl.advisor.situation import settle
@@ -86,7 +86,7 @@ QUESTIONS = st.builds(
 )
 
 
-def verdict(facts: Facts, catalog: Catalog = CATALOG, features: Any = None) -> Any:
+def verdict(facts: Facts, catalog: Catalog = CATALOG, features: Any = None) -> Verdict:
     return decide(settle(facts, features, catalog, TODAY))
 
 
@@ -177,10 +177,52 @@ def more_examples_narrow_the_score(facts: Facts) -> None:
 
 
 def a_flip_holds_at_its_value(facts: Facts) -> None:
+    """Another route leads at it; where it was solved, the same as now a millionth before it."""
+    now = verdict(facts).leading
     for flip in advise(facts, as_of=TODAY).flips:
-        value = {"true": True, "false": False}.get(flip.value, flip.value)
-        assert flip.leads == verdict(changed(facts, **{flip.fact: value})).leading
-        assert flip.leads != verdict(facts).leading
+        assert flip.leads == leading_at(facts, flip.fact, flip.value)
+        assert flip.leads != now
+        if flip.fact in SOLVED:
+            value = float(flip.value)
+            up = value > (float(flip.now) if flip.now != "unknown" else MIDDLE[flip.fact])
+            before = value - 1 if flip.fact == "data_rows" else value * (1 - 1e-6)
+            if not up:
+                before = value + 1 if flip.fact == "data_rows" else value * (1 + 1e-6)
+            assert leading_at(facts, flip.fact, f"{before:.15g}") == now
+
+
+SOLVED = (
+    "requests_per_month",
+    "baseline_score",
+    "target_score",
+    "gpu_usd_per_hour",
+    "data_rows",
+    "input_tokens",
+    "output_tokens",
+    "horizon_months",
+    "latency_p95_s",
+    "budget_usd_per_month",
+)
+MIDDLE = {
+    "requests_per_month": 1e5,
+    "data_rows": 632.0,
+    "input_tokens": 1000.0,
+    "output_tokens": 200.0,
+    "horizon_months": 12.0,
+}
+
+
+def leading_at(facts: Facts, fact: str, value: str) -> Label:
+    """The route that leads with one fact at a value as a flip writes it."""
+    if fact == "gpu_usd_per_hour":
+        own = next(e.route for e in verdict(facts).ranked if e.route.hosting == "own")
+        assert own.gpu is not None
+        return verdict(facts, priced(float(value) / own.gpu.price.likely)).leading
+    told = {"true": True, "false": False}.get(value, value)
+    changes: dict[str, Any] = {fact: [value] if fact == "priorities" else told}
+    if fact == "data_rows":
+        changes = {fact: int(float(value))}
+    return verdict(changed(facts, **changes)).leading
 
 
 def what_leads_won_most_draws(facts: Facts) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from ftctl.advisor.decide import Verdict, decide, leading_of
+from ftctl.advisor.decide import Verdict, decide
 from ftctl.advisor.explain import assumptions, reason, route_warnings
 from ftctl.advisor.flips import find_flips
 from ftctl.advisor.next_commands import next_commands
@@ -46,7 +46,7 @@ def advise(
         reason=reason(situation, verdict),
         routes=tuple(_report(situation, entry, verdict) for entry in verdict.ranked),
         rejected=tuple(verdict.rejected),
-        flips=find_flips(situation, verdict.leading, features, leading_of),
+        flips=find_flips(situation, verdict, features),
         next=next_commands(situation, verdict),
         assumptions=assumptions(situation, verdict.ranked),
     )

@@ -1,14 +1,12 @@
 """The decision alone: what is already met, the gates, then which route wins how many draws."""
 
 from dataclasses import dataclass
-from datetime import date
 
 from ftctl.advisor.gates import sift
 from ftctl.advisor.quality import Quality
 from ftctl.advisor.rank import Ranked, Ranking
-from ftctl.advisor.situation import Situation, settle
-from ftctl.advisor.types import Decision, Facts, Features, Label, Rejected
-from ftctl.catalog.load import Catalog
+from ftctl.advisor.situation import Situation
+from ftctl.advisor.types import Decision, Label, Rejected
 
 # Below this share of draws won the first two are too close to call.
 SURE = 0.6
@@ -34,9 +32,12 @@ class Verdict:
         return self.ranked[0]
 
 
-def decide(situation: Situation) -> Verdict:
-    """The decision alone: gates, what is already met, the knowledge gate, then the draws."""
-    routes, rejected = sift(situation)
+def decide(situation: Situation, *, explain: bool = True) -> Verdict:
+    """The decision alone: gates, what is already met, the knowledge gate, then the draws.
+
+    Without `explain` it names no rejected route.
+    """
+    routes, rejected = sift(situation, explain=explain)
     ranking = Ranking(situation, routes)
     ranked = ranking.ranked
 
@@ -59,8 +60,3 @@ def decide(situation: Situation) -> Verdict:
     if share < SURE and not step_settled:
         return found("too_close", label, share)
     return found(label, label, share)
-
-
-def leading_of(facts: Facts, features: Features | None, catalog: Catalog, as_of: date) -> Label:
-    """The route that would lead for other facts."""
-    return decide(settle(facts, features, catalog, as_of)).leading

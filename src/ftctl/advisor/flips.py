@@ -2,148 +2,253 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 
-from ftctl.advisor.situation import HORIZON_MONTHS, VOLUME_RANGE, Situation
-from ftctl.advisor.types import Facts, Features, Flip, Label
+from ftctl.advisor.decide import Verdict, decide
+from ftctl.advisor.situation import ROWS_RANGE, VOLUME_RANGE, Situation, settle
+from ftctl.advisor.types import Criterion, Facts, Features, Flip, Label
 from ftctl.catalog.load import Catalog
 
-Leading = Callable[[Facts, Features | None, Catalog, date], Label]
-_STEPS = 10
 SHOWN = 3
+# Values tried on the way to either end; halvings that tell how near a crossing is; and how near
+# the value printed lies to the one at which the answer turns, as a part of it.
+_STEPS, _HALVINGS, _EXACT = 3, 3, 1e-7
+# How many likely moves away a choice is: one that nobody said, and one that the user did.
+_UNSAID, _SAID = 1.0, 3.0
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A number that the answer hangs on.
+
+    Attributes:
+        fact: Its name.
+        now: What it is, or the middle of its range.
+        ends: The least and the most that is tried.
+        step: A likely move: a factor, for a score so much more or less.
+        says: What a value means: `{0}` is above or below, `{1}` the value.
+        ask: The route that would lead at a value.
+        known: Whether it was said, measured or looked up.
+    """
+
+    fact: str
+    now: float
+    ends: tuple[float, float]
+    step: float
+    says: str
+    ask: Callable[[float], Label]
+    known: bool = True
+
+    @property
+    def _linear(self) -> bool:
+        return self.step < 1
+
+    def between(self, low: float, high: float, part: float = 0.5) -> float:
+        if self._linear or min(low, high) <= 0:
+            return low + (high - low) * part
+        return float(low * (high / low) ** part)
+
+    def distance(self, value: float) -> float:
+        """How many likely moves away a value is."""
+        if self._linear or value <= 0:
+            return abs(value - self.now) / self.step
+        return abs(math.log(value / self.now)) / math.log(self.step)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the leading route changes: still inside at one value, no more at the other."""
+
+    distance: float
+    flip: Flip | None = None
+    input: _Input | None = None
+    inside: float = 0.0
+    outside: float = 0.0
 
 
 def find_flips(
-    situation: Situation, leading: Label, features: Features | None, leading_of: Leading
+    situation: Situation, verdict: Verdict, features: Features | None
 ) -> tuple[Flip, ...]:
     """The three changes of one fact that would most easily change the route that leads.
 
-    Each is tried alone, with everything else as it is; volume and score are solved to a percent.
+    Each is tried alone, with everything else as it is. A number's value is solved: a part in ten
+    million before it the answer is still the same. What is fewer likely moves away matters more.
     """
-
-    def ask(**changes: object) -> Label:
-        facts = situation.facts.model_copy(update=changes)
-        return leading_of(facts, features, situation.catalog, situation.as_of)
-
-    found = [*_volume(situation, leading, ask), *_score(situation, leading, ask)]
-    found += _choices(situation, leading, ask)
-    return tuple(found[:SHOWN])
-
-
-def _volume(situation: Situation, leading: Label, ask: Callable[..., Label]) -> Iterator[Flip]:
-    now = situation.requests
-    start = now or math.sqrt(VOLUME_RANGE[0] * VOLUME_RANGE[1])
-
-    def at(value: float) -> Label:
-        return ask(requests_per_month=value)
-
-    if at(start) != leading:
-        return
-    flips = []
-    for end in (start * 1000, start / 1000):
-        value = _crossing(start, end, leading, at, logarithmic=True)
-        if value is not None:
-            flips.append(value)
-    if not flips:
-        return
-    value = _beyond(min(flips, key=lambda v: abs(math.log(v / start))), start)
-    other = at(value)
-    if other == leading:
-        return
-    word = "above" if value > start else "below"
-    yield Flip(
-        fact="requests_per_month",
-        now="unknown" if now is None else f"{now:.12g}",
-        value=f"{value:.12g}",
-        leads=other,
-        says=f"{word} about {value:,.12g} requests a month, {_leads(other)}",
-    )
+    leading = verdict.leading
+    ask = _Asked(situation, features)
+    found = [crossing for one in _inputs(ask, verdict) if (crossing := _crossing(one, leading))]
+    found += _choices(ask, leading)
+    found.sort(key=lambda one: one.distance)
+    shown = found[:SHOWN]
+    numbers = [one for one in found if one.input is not None]
+    if numbers and not any(one.input for one in shown):
+        shown[-1] = numbers[0]  # a number can be watched, a choice is made
+    return tuple(one.flip or _solved(one, leading) for one in shown)
 
 
-def _score(situation: Situation, leading: Label, ask: Callable[..., Label]) -> Iterator[Flip]:
-    now = situation.facts.baseline_score
-    if now is None:
-        return
-    flips = []
-    for end in (1.0, 0.0):
-        value = _crossing(now, end, leading, lambda v: ask(baseline_score=v), logarithmic=False)
-        if value is not None:
-            flips.append(value)
-    if not flips:
-        return
-    value = min(_beyond(min(flips, key=lambda v: abs(v - now)), now), 1.0)
-    other = ask(baseline_score=value)
-    if other == leading:
-        return
-    word = "above" if value > now else "below"
-    yield Flip(
-        fact="baseline_score",
-        now=f"{now:g}",
-        value=f"{value:.12g}",
-        leads=other,
-        says=f"with a prompt that scores {word} {value:.12g}, {_leads(other)}",
-    )
+class _Asked:
+    """The question with something changed."""
+
+    def __init__(self, situation: Situation, features: Features | None) -> None:
+        self.situation = situation
+        self.features = features
+
+    def told(self, **changes: object) -> Label:
+        """The route that leads with other facts."""
+        return self.on(self.situation.catalog, **changes)
+
+    def on(self, catalog: Catalog, **changes: object) -> Label:
+        """The same with another catalog."""
+        facts = self.situation.facts.model_copy(update=changes)
+        return _leading(facts, self.features, catalog, self.situation.as_of)
+
+    def priced(self, factor: float) -> Label:
+        """The same where every card costs so many times as much."""
+        cards = []
+        for gpu in self.situation.catalog.gpus:
+            price = gpu.price
+            times = {name: getattr(price, name) * factor for name in ("low", "likely", "high")}
+            cards.append(gpu.model_copy(update={"price": price.model_copy(update=times)}))
+        return self.on(self.situation.catalog.model_copy(update={"gpus": tuple(cards)}))
 
 
-def _choices(situation: Situation, leading: Label, ask: Callable[..., Label]) -> Iterator[Flip]:
-    """Facts that are a choice: each other answer is tried."""
-    facts = situation.facts
-    months = f"{facts.horizon_months or HORIZON_MONTHS:g}"
-    quality = facts.prompt_meets_quality
-    tried: list[tuple[str, object, str]] = [
-        ("runs_gpus", not situation.runs_gpus, _word(situation.runs_gpus)),
-        ("prompt_meets_quality", not quality, _word(quality)),
-        ("horizon_months", 1.0, months),
-        ("knowledge_changes", "daily", facts.knowledge_changes or "unknown"),
-        ("privacy", "stays_inside", facts.privacy or "unknown"),
-    ]
-    for fact, value, now in tried:
-        other = ask(**{fact: value})
-        if other != leading:
-            said = _word(value) if isinstance(value, bool) else f"{value}"
-            says = f"if {fact} were {said}, {_leads(other)}"
-            yield Flip(fact=fact, now=now, value=said, leads=other, says=says)
+def _leading(facts: Facts, features: Features | None, catalog: Catalog, as_of: date) -> Label:
+    return decide(settle(facts, features, catalog, as_of), explain=False).leading
 
 
-def _crossing(
-    start: float,
-    end: float,
-    leading: Label,
-    at: Callable[[float], Label],
-    *,
-    logarithmic: bool,
-) -> float | None:
-    """The first value on the way from start to end at which another route leads, or None."""
+def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
+    situation, facts = asked.situation, asked.situation.facts
 
-    def point(part: float) -> float:
-        if logarithmic:
-            return float(start * (end / start) ** part)
-        return start + (end - start) * part
+    def number(
+        fact: str, now: float, reach: float, step: float, says: str, *, known: bool = True
+    ) -> _Input:
+        ends = (now / reach, now * reach)
+        return _Input(fact, now, ends, step, says, _told(asked, fact), known)
 
-    inside, outside = 0.0, None
-    for i in range(1, 7):
-        if at(point(i / 6)) != leading:
-            outside = i / 6
-            break
-        inside = i / 6
-    if outside is None:
+    volume = situation.requests or math.sqrt(math.prod(VOLUME_RANGE))
+    says = "{0} about {1} requests a month"
+    known = situation.requests is not None
+    yield number("requests_per_month", volume, 1000, 10, says, known=known)
+    if facts.baseline_score is not None:
+        says, ask = "with a prompt that scores {0} {1}", _told(asked, "baseline_score")
+        yield _Input("baseline_score", facts.baseline_score, (0.0, 1.0), 0.1, says, ask)
+    if facts.target_score is not None:
+        says, ask = "with a target {0} {1}", _told(asked, "target_score")
+        yield _Input("target_score", facts.target_score, (0.0, 1.0), 0.1, says, ask)
+    own = next((entry.route for entry in verdict.ranked if entry.route.hosting == "own"), None)
+    if own is not None and own.gpu is not None:
+        price = own.gpu.price.likely
+        says = f"{{0}} about {{1}} USD an hour of {own.gpu.title}"
+        ends = (price / 10, price * 10)
+        yield _Input("gpu_usd_per_hour", price, ends, 2.5, says, _priced(asked, price))
+    if asked.features is None:
+        rows = situation.rows or math.sqrt(math.prod(ROWS_RANGE))
+        known = situation.rows is not None
+        yield number("data_rows", rows, 100, 4, "with {0} {1} examples", known=known)
+        for name in ("input_tokens", "output_tokens"):
+            says = f"{{0}} about {{1}} {name.replace('_', ' ')} a request"
+            value = float(getattr(situation, name))
+            yield number(name, value, 30, 3, says, known=situation.knows(name))
+    says = "with a horizon {0} {1} months"
+    known = facts.horizon_months is not None
+    yield number("horizon_months", situation.months, 12, 3, says, known=known)
+    if facts.latency_p95_s is not None:
+        says = "with {0} {1} s for 95 % of answers"
+        yield number("latency_p95_s", facts.latency_p95_s, 30, 2, says)
+    if facts.budget_usd_per_month:
+        says = "with a budget {0} {1} USD a month"
+        yield number("budget_usd_per_month", facts.budget_usd_per_month, 100, 2, says)
+
+
+def _priced(asked: _Asked, price: float) -> Callable[[float], Label]:
+    return lambda value: asked.priced(value / price)
+
+
+def _told(asked: _Asked, name: str) -> Callable[[float], Label]:
+    return lambda value: asked.told(**{name: value})
+
+
+def _crossing(one: _Input, leading: Label) -> _Found | None:
+    """The nearer of the values below and above at which another route leads, or None."""
+    if one.now <= 0 or (not one.known and one.ask(one.now) != leading):
         return None
-    for _ in range(_STEPS):
-        middle = (inside + outside) / 2
-        if at(point(middle)) == leading:
+    found = [crossing for end in one.ends if (crossing := _toward(one, end, leading))]
+    return min(found, key=lambda crossing: crossing.distance, default=None)
+
+
+def _toward(one: _Input, end: float, leading: Label) -> _Found | None:
+    inside = one.now
+    for step in range(1, _STEPS + 1):
+        outside = one.between(one.now, end, step / _STEPS)
+        if one.ask(outside) != leading:
+            inside, outside = _narrowed(one, inside, outside, leading, _HALVINGS)
+            return _Found(one.distance(outside), None, one, inside, outside)
+        inside = outside
+    return None
+
+
+def _narrowed(
+    one: _Input, inside: float, outside: float, leading: Label, halvings: int
+) -> tuple[float, float]:
+    for _ in range(halvings):
+        if abs(outside - inside) <= _EXACT * abs(outside):
+            break
+        middle = one.between(inside, outside)
+        if one.ask(middle) == leading:
             inside = middle
         else:
             outside = middle
-    return point(outside)
+    return inside, outside
 
 
-def _beyond(value: float, start: float) -> float:
-    """Three figures of a value, away from the start, so that it is past where the answer turns."""
-    if value <= 0:
-        return 0.0
-    digits = 2 - math.floor(math.log10(value))
-    away = math.ceil if value > start else math.floor
-    return round(away(value * 10.0**digits) / 10.0**digits, max(digits, 0))
+def _solved(found: _Found, leading: Label) -> Flip:
+    one = found.input
+    assert one is not None  # noqa: S101 - what is no choice is a number
+    _, value = _narrowed(one, found.inside, found.outside, leading, halvings=60)
+    if one.fact == "data_rows":
+        value = float(math.ceil(value) if value > one.now else math.floor(value))
+    other = one.ask(value)
+    word = "above" if value > one.now else "below"
+    return Flip(
+        fact=one.fact,
+        now=f"{one.now:.12g}" if one.known else "unknown",
+        value=f"{value:.12g}",
+        leads=other,
+        says=f"{one.says.format(word, _rounded(value))}, {_leads(other)}",
+    )
+
+
+def _choices(asked: _Asked, leading: Label) -> Iterator[_Found]:
+    """Facts that are a choice: another answer to each is tried."""
+    facts = asked.situation.facts
+    tried: list[tuple[str, object, object]] = [
+        ("runs_gpus", not asked.situation.runs_gpus, facts.runs_gpus),
+        *(
+            (name, not getattr(facts, name), getattr(facts, name))
+            for name in ("prompt_meets_quality", "prompt_meets_cost", "prompt_meets_latency")
+        ),
+        ("prompt_limit", not facts.prompt_limit, facts.prompt_limit),
+        ("knowledge_changes", "never" if asked.situation.needs_knowledge else "daily",
+         facts.knowledge_changes),
+        ("privacy", "public" if asked.situation.inside else "stays_inside", facts.privacy),
+    ]  # fmt: skip
+    first: tuple[Criterion, ...] = ("cost", "latency", "privacy")
+    tried += [("priorities", (criterion,), facts.priorities) for criterion in first]
+    for fact, value, now in tried:
+        other = asked.told(**{fact: value})
+        if other == leading:
+            continue
+        said = _word(value)
+        says = f"if {fact} were {said}, {_leads(other)}"
+        flip = Flip(fact=fact, now=_word(now), value=said, leads=other, says=says)
+        yield _Found(_UNSAID if now is None else _SAID, flip)
+
+
+def _rounded(value: float) -> str:
+    """Three figures, to be read."""
+    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{round(value, digits):,.12g}"
 
 
 def _leads(label: Label) -> str:
@@ -153,4 +258,6 @@ def _leads(label: Label) -> str:
 
 
 def _word(value: object) -> str:
-    return "unknown" if value is None else str(value).lower()
+    if value is None:
+        return "unknown"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()

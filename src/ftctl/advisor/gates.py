@@ -23,20 +23,20 @@ _SERVED_TOKENS, _TRAINED_TOKENS = 8_192, 1_024
 Gate = Callable[[Situation, Route], str | None]
 
 
-def sift(situation: Situation) -> tuple[list[Route], list[Rejected]]:
+def sift(situation: Situation, *, explain: bool = True) -> tuple[list[Route], list[Rejected]]:
     """The routes that pass every gate, and the others with the gate that closed them.
 
     Of prompted models the first that passes is kept, of one's own models the first with the
     cheapest card that can do it. Of vendors that tune all with a whole price are, the others only
     where no such passes the gates besides the budget; one's own prompted model only where no
-    vendor's may be used.
+    vendor's may be used. Without `explain` what is closed isn't put into words.
     """
-    found = _Sifted()
+    found, money = _Sifted(), Money(Draws(situation))
     for route in candidates(situation):
         if not found.settles(route):
-            found.add(route, judge(situation, route))
+            found.add(route, judge(situation, route, money))
     kept = found.kept if found.priced else [*found.kept, *found.second]
-    return kept, _distinct(situation, found.closed, kept)
+    return kept, _distinct(money, found.closed, kept) if explain else []
 
 
 class _Sifted:
@@ -80,13 +80,14 @@ class _Sifted:
             self._open_at.add(route.provider.name)
 
 
-def judge(situation: Situation, route: Route) -> tuple[str, str] | None:
+def judge(situation: Situation, route: Route, money: Money) -> tuple[str, str] | None:
     """The first gate that closes a route and why, or None."""
     for name, gate in GATES:
         reason = gate(situation, route)
         if reason is not None:
             return name, reason
-    return None
+    reason = _budget(situation, route, money)
+    return None if reason is None else ("budget", reason)
 
 
 def _comparable(route: Route) -> bool:
@@ -95,19 +96,19 @@ def _comparable(route: Route) -> bool:
     return route.label != "hosted" or (serving.self_serve and serving.complete)
 
 
-def _rejected(situation: Situation, route: Route, gate: str, reason: str) -> Rejected:
+def _rejected(money: Money, route: Route, gate: str, reason: str) -> Rejected:
     return Rejected(
         route=route.label,
         provider=route.provider.name,
         model=route.model.name,
         gate=gate,
         reason=reason,
-        usd_per_month=_monthly(situation, route) if gate == "budget" else None,
+        usd_per_month=money.of(route).interval() if gate == "budget" else None,
     )
 
 
 def _distinct(
-    situation: Situation, closed: Iterable[tuple[Route, str, str]], kept: list[Route]
+    money: Money, closed: Iterable[tuple[Route, str, str]], kept: list[Route]
 ) -> list[Rejected]:
     """One line per route, place, model and gate; of several cards, the fastest one's line."""
     best: dict[tuple[str, ...], tuple[float, Route, str]] = {}
@@ -123,9 +124,7 @@ def _distinct(
         speed = route.gpu.bandwidth_gb_s if route.gpu and not anywhere else 0.0
         if key not in best or best[key][0] < speed:
             best[key] = (speed, route, reason)
-    return [
-        _rejected(situation, route, key[-1], reason) for key, (_, route, reason) in best.items()
-    ]
+    return [_rejected(money, route, key[-1], reason) for key, (_, route, reason) in best.items()]
 
 
 def _privacy(situation: Situation, route: Route) -> str | None:
@@ -285,12 +284,15 @@ def _floor_arithmetic(size: int, answer: float, floor: float, target: float, gpu
     )
 
 
-def _budget(situation: Situation, route: Route) -> str | None:
+def _budget(situation: Situation, route: Route, money: Money) -> str | None:
     """A budget is the most anybody would spend: out is what costs more even at its low end."""
     budget = situation.facts.budget_usd_per_month
     if budget is None:
         return None
-    cost = _monthly(situation, route)
+    month = money.of(route)
+    if float(month.usd.max()) <= budget:
+        return None
+    cost = month.interval()
     if cost.low <= budget:
         return None
     return (
@@ -303,10 +305,6 @@ def cheapest_too_dear(rejected: Iterable[Rejected]) -> tuple[Estimate, Rejected]
     """Of the routes that only the budget closed the cheapest, with its cost."""
     dear = [(line.usd_per_month, line) for line in rejected if line.usd_per_month is not None]
     return min(dear, key=lambda pair: pair[0].low, default=None)
-
-
-def _monthly(situation: Situation, route: Route) -> Estimate:
-    return Money(Draws(situation)).of(route).interval()
 
 
 def _price(_situation: Situation, route: Route) -> str | None:
@@ -343,5 +341,4 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("memory", _memory),
     ("latency", _latency),
     ("price", _price),
-    ("budget", _budget),
 )
