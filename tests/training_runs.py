@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.digest import file_sha256
-from ftctl.job import Hyperparameters, Method
+from ftctl.job import Hyperparameters, Method, Tuning
 from ftctl.local_backend.data import Batch
 from ftctl.local_backend.loop import Watch
 from ftctl.local_backend.losses import summed_by_row, token_losses
@@ -24,6 +24,8 @@ def run_of(
     chosen: Hyperparameters,
     name: str = "run",
     method: Method = "sft",
+    tuning: Tuning = "lora",
+    options: dict[str, str] | None = None,
 ) -> tuple[RunFolder, WorkerConfig]:
     run = RunFolder(tmp_path / name, attempt=1)
     run.path.mkdir()
@@ -37,8 +39,9 @@ def run_of(
         validation=None,
         validation_sha256=None,
         method=method,
-        tuning="lora",
+        tuning=tuning,
         hyperparameters=chosen,
+        options=options or {},
         home=tmp_path / "home",
     )
     run.write(run.config_file, config)
@@ -59,6 +62,12 @@ def logps_of(model: Any, batch: Batch, *, shared: bool) -> Any:
     """Log-probability of each row's trained tokens, in nats: [B]."""
     chosen = batch if shared else replace(batch, prefix=0)
     return -summed_by_row(token_losses(model, chosen, plain=not shared), chosen)
+
+
+def tuned_of(run: RunFolder) -> bytes:
+    """The weights that a run left: of its adapter, or of the whole model."""
+    (file,) = run.output.glob("*model.safetensors")
+    return file.read_bytes()
 
 
 def steps_of(run: RunFolder) -> list[dict[str, Any]]:
