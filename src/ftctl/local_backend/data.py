@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.render import Message, Rendered, Tokenizer, render
 from ftctl.errors import DataInvalid
+from ftctl.local_backend.attention import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,10 +95,12 @@ class Loaded(Generic[Row]):
     Attributes:
         examples: Those that can be trained on; never none.
         remarks: For people: which lines were left out, and why.
+        too_long_share: Of all tokens, those left out because their example was too long.
     """
 
     examples: list[Row]
     remarks: list[str]
+    too_long_share: float = 0.0
 
 
 def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded[Example]:
@@ -152,7 +155,8 @@ def load_rows(file: Path, make: Make[Row], max_length: int, what: str) -> Loaded
     if not examples:
         why = "; ".join(remarks) or "it is empty"
         raise DataInvalid(f"{file}: no example to train on: {why}", hint=hint)
-    return Loaded(examples, remarks)
+    cut = sum(example.length for example in too_long)
+    return Loaded(examples, remarks, cut / (cut + sum(example.length for example in examples)))
 
 
 def _left_out(examples: Sequence[Item], count: int, why: str) -> str:
@@ -249,3 +253,54 @@ def collate(examples: Sequence[Example], pad_id: int, prefix: int, device: str) 
         ids[row, : example.length] = torch.tensor(example.rendered.ids)
         mask[row, : example.length] = torch.tensor(example.rendered.mask)
     return Batch(ids.to(device), mask.to(device), prefix, [example.line for example in examples])
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Examples one after the other in one row, without padding.
+
+    Attributes:
+        ids: Token ids, [1, T]; the prefix that all share stands there once.
+        positions: Of each token in its own example, [1, T].
+        predicts: Places of the tokens that predict a trained one, [N].
+        targets: Ids of the trained tokens, [N].
+        rows: Which example each of them is of, [N].
+        layout: Where the examples are.
+        lines: Their lines in the dataset file.
+    """
+
+    ids: "Tensor"
+    positions: "Tensor"
+    predicts: "Tensor"
+    targets: "Tensor"
+    rows: "Tensor"
+    layout: Layout
+    lines: list[int]
+
+
+def collate_pack(examples: Sequence[Example], prefix: int, device: str) -> Pack:
+    """Put examples one after the other, behind the first tokens that they share."""
+    import torch
+
+    ids = list(examples[0].rendered.ids[:prefix])
+    positions, predicts, rows = list(range(prefix)), list[int](), list[int]()
+    for row, example in enumerate(examples):
+        # A token is predicted at the place before it; the first one behind the prefix, whose
+        # place before is shared, is never trained on.
+        start = len(ids) - prefix - 1
+        trained = [place for place, on in enumerate(example.rendered.mask) if on and place]
+        predicts += [start + place for place in trained]
+        rows += [row] * len(trained)
+        ids += example.rendered.ids[prefix:]
+        positions += range(prefix, example.length)
+    whole = torch.tensor(ids)
+    places = torch.tensor(predicts)
+    return Pack(
+        ids=whole[None].to(device),
+        positions=torch.tensor(positions)[None].to(device),
+        predicts=places.to(device),
+        targets=whole[places + 1].to(device),
+        rows=torch.tensor(rows).to(device),
+        layout=Layout(prefix, tuple(example.length - prefix for example in examples)),
+        lines=[example.line for example in examples],
+    )

@@ -1,14 +1,18 @@
-"""The loss of every trained token, exact whatever the micro-batch.
+"""The loss of every trained token, exact whatever stands beside it.
 
-Two ways to the same numbers. The plain one asks the model for all logits and works with any causal
-language model. The other one takes the head only to the positions that are trained on, and runs
+Three ways to the same numbers. The plain one asks the model for all logits and works with any
+causal language model. The others take the head only to the positions that are trained on, and run
 what all examples begin with (the system line, as a rule) once per micro-batch instead of once per
-example; it is used when a check on a real batch shows that it gives the same loss.
+example: over rows padded on the right, or over one packed row. They are used when a check on a
+real batch shows that they give the same loss.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.data import Batch
+from ftctl.local_backend.attention import Packed, attention_of, use_documents
+from ftctl.local_backend.data import Batch, Pack
+from ftctl.local_backend.head import head_losses, tokens_at_once
 from ftctl.local_backend.kv_cache import cache_argument, key_values
 
 if TYPE_CHECKING:
@@ -16,9 +20,10 @@ if TYPE_CHECKING:
 
 # A PreTrainedModel or a PeftModel around one; transformers' own types don't say more than this.
 Model = Any
+Score = Callable[[Batch | Pack], "Tensor"]
 
 
-def make_scorer(model: Model, *, plain: bool) -> "nn.Module":
+def make_scorer(model: Model, *, plain: bool, packed: Packed = "documents") -> "nn.Module":
     """The model as the recipe sees it: a batch in, the loss of each trained token out.
 
     One module around all that a loss takes, so that whatever shards or replicates a model sees
@@ -27,6 +32,7 @@ def make_scorer(model: Model, *, plain: bool) -> "nn.Module":
     Args:
         model: A causal language model, which stands under `.model`.
         plain: Whether to ask it for all logits.
+        packed: How the examples of a packed row are kept apart.
     """
     from torch import nn
 
@@ -35,46 +41,71 @@ def make_scorer(model: Model, *, plain: bool) -> "nn.Module":
             super().__init__()
             self.model = model
 
-        def forward(self, batch: Batch) -> "Tensor":
-            return token_losses(self.model, batch, plain=plain)
+        def forward(self, batch: Batch | Pack) -> "Tensor":
+            return token_losses(self.model, batch, plain=plain, packed=packed)
 
     return Scorer()
 
 
-def token_losses(model: Model, batch: Batch, *, plain: bool) -> "Tensor":
-    """Loss of each trained token, in nats, row by row: [N].
+def token_losses(
+    model: Model, batch: Batch | Pack, *, plain: bool, packed: Packed = "documents"
+) -> "Tensor":
+    """Loss of each trained token, in nats, example by example: [N].
 
     Args:
         model: A causal language model; a right-padded batch needs no mask under causal attention.
-        batch: ids and mask, [B, T].
-        plain: Whether to ask the model for all logits.
+        batch: Padded rows or a packed one.
+        plain: Whether to ask the model for all logits; of padded rows alone.
+        packed: How the examples of a packed row are kept apart.
     """
-    from torch.nn import functional
-
-    if plain:
-        trained = batch.mask[:, 1:].bool()  # [B, T-1]
-        logits = model(input_ids=batch.ids, use_cache=False).logits[:, :-1][trained]  # [N, V]
-        targets = batch.ids[:, 1:][trained]  # [N]
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if isinstance(batch, Pack):
+        hidden, targets = _packed_hidden(base, batch, packed), batch.targets
+    elif plain:
+        return _plain_losses(model, batch)
     else:
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        hidden = _suffix_hidden(base, batch)  # [B, T-P, d]
         # The token at P+j is predicted at P+j-1; the first suffix token is never trained on.
         trained = batch.mask[:, batch.prefix + 1 :].bool()  # [B, T-P-1]
         targets = batch.ids[:, batch.prefix + 1 :][trained]  # [N]
-        logits = base.get_output_embeddings()(hidden[:, :-1][trained])  # [N, V]
+        hidden = _suffix_hidden(base, batch)[:, :-1][trained]  # [N, d]
+    return head_losses(
+        base, hidden, targets, tokens_at_once(base.config.get_text_config().vocab_size)
+    )
+
+
+def summed_by_row(losses: "Tensor", batch: Batch | Pack) -> "Tensor":
+    """Token losses added up over each example of the batch: [B]."""
+    import torch
+
+    if isinstance(batch, Pack):
+        rows, count = batch.rows, len(batch.lines)
+    else:
+        trained = batch.mask[:, 1:].bool()  # [B, T-1]
+        rows, count = trained.nonzero()[:, 0], len(trained)  # [N]
+    return torch.zeros(count, dtype=losses.dtype, device=losses.device).index_add(0, rows, losses)
+
+
+def _plain_losses(model: Model, batch: Batch) -> "Tensor":
+    from torch.nn import functional
+
+    trained = batch.mask[:, 1:].bool()  # [B, T-1]
+    logits = model(input_ids=batch.ids, use_cache=False).logits[:, :-1][trained]  # [N, V]
+    targets = batch.ids[:, 1:][trained]  # [N]
     losses: Tensor = functional.cross_entropy(logits.float(), targets, reduction="none")
     return losses
 
 
-def summed_by_row(losses: "Tensor", batch: Batch) -> "Tensor":
-    """Token losses added up over each row of the batch: [B]."""
-    import torch
-
-    trained = batch.mask[:, 1:].bool()  # [B, T-1]
-    rows = trained.nonzero()[:, 0]  # [N]
-    return torch.zeros(len(trained), dtype=losses.dtype, device=losses.device).index_add(
-        0, rows, losses
+def _packed_hidden(base: Model, pack: Pack, packed: Packed) -> "Tensor":
+    """Last hidden states of the tokens that predict a trained one, [N, d]."""
+    use_documents(base)
+    output = base.get_decoder()(
+        input_ids=pack.ids,
+        position_ids=pack.positions,
+        use_cache=False,
+        **attention_of(packed, pack.layout, pack.ids.device),
     )
+    hidden: Tensor = output.last_hidden_state[0, pack.predicts]
+    return hidden
 
 
 def _suffix_hidden(base: Model, batch: Batch) -> "Tensor":
