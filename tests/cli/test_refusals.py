@@ -1,6 +1,7 @@
 """Every bad question gets one clear message, the right exit code, and costs nothing."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,9 @@ def test_rows_that_must_stay_inside_go_to_no_vendor(cli: Cli, data: Path) -> Non
         (["--model", "{model}", "--set", "epochs"], 2, "not KEY=VALUE"),
         (["--model", "{model}", "--set", "epochs=1", "--set", "epochs=2"], 2, "given twice"),
         (["--model", "{model}", "--method", "rft"], 3, "it can do dpo, sft"),
-        (["--model", "{model}", "--tuning", "full"], 3, "it can do lora"),
+        (["--model", "{model}", "--tuning", "half"], 2, "'lora', 'qlora', 'full'"),
+        (["--model", "{model}", "--tuning", "full", "--set", "rslora=true"], 2, "of an adapter"),
+        (["--model", "{model}", "--tuning", "full", "--set", "last_layers=2"], 2, "last_layers:"),
         (["--model", "{model}", "--set", "learning_rate_multiplier=2"], 3, "doesn't take"),
         (["--model", "{model}", "--validation", "none.jsonl"], 2, "none.jsonl"),
         (["--model", "{model}", "--sett", "epochs=1"], 2, "No such option"),
@@ -109,6 +112,16 @@ def test_a_wrong_word_is_named(
     cli: Cli, data: Path, model: Path, words: list[str], code: int, said: str
 ) -> None:
     told(submit(cli, data, *(word.format(model=model) for word in words)), code, said)
+    assert no_job_was_made()
+
+
+@pytest.mark.medium
+def test_four_bits_without_what_keeps_them_names_the_extra(
+    cli: Cli, data: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as Python marks what isn't there
+    words = ("--model", model, "--tuning", "qlora")
+    told(submit(cli, data, *words), 3, "extra `qlora`", "pip install 'ftctl[qlora]'")
     assert no_job_was_made()
 
 
