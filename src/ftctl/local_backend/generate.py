@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ftctl.datasets.render import Tokenizer
 from ftctl.local_backend.kv_cache import cache_argument, key_values
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ def generate(
                 break
             decoding.feed(tokens)
     return answers
+
+
+def stop_ids_of(model: Model, tokenizer: Tokenizer) -> frozenset[int]:
+    """Tokens that end an answer of this model."""
+    stops = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    known = stops if isinstance(stops, list) else [stops]
+    return frozenset(i for i in [*known, tokenizer.eos_token_id] if i is not None)
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> int:

@@ -57,6 +57,8 @@ def run_steps(
     batches = iter_step_batches(examples, plan.batch_size, plan.seed, at.step, plan.total_steps)
     loop.scorer.train()
     for chosen in batches:
+        if plan.gives_up_at(at.step, at.best_step):
+            break
         started = time.perf_counter()
         loss, grad_norm, means = _step(loop, chosen, plan.learning_rate_at(at.step))
         seconds = time.perf_counter() - started

@@ -56,12 +56,19 @@ class Plan(BaseModel):
     seed: int
     seconds_per_step: float
     keep_checkpoints: int = 2  # the last ones; the best one stays besides
+    early_stopping: int | None = None  # validations without a better one
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, then a cosine down to 5 % of the peak; `step` counts from 0."""
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.total_steps))
         return self.learning_rate * warm * (0.05 + 0.95 * cosine)
+
+    def gives_up_at(self, step: int, best_step: int) -> bool:
+        """Whether so many validations in a row were no better that going on isn't worth it."""
+        if self.early_stopping is None or not best_step:
+            return False
+        return step - best_step >= self.early_stopping * self.checkpoint_steps
 
     def torch_dtype(self) -> "torch.dtype":
         """The number format as torch names it."""
@@ -126,6 +133,7 @@ def make_plan(
         seed=settings.seed or 0,
         seconds_per_step=seconds_per_step,
         keep_checkpoints=options.keep_checkpoints,
+        early_stopping=options.early_stopping,
     )
 
 

@@ -1,13 +1,14 @@
 """The recipe: set up, loop, save. LoRA SFT and DPO on accelerate, to be read from the top."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import Tokenizer, load_tokenizer
-from ftctl.errors import StoreError, UsageError
+from ftctl.errors import DataInvalid, StoreError, UsageError
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
@@ -20,6 +21,7 @@ from ftctl.local_backend.data import (
     sequences_of,
     shared_prefix,
 )
+from ftctl.local_backend.generate import stop_ids_of
 from ftctl.local_backend.loop import Interrupted, Loop, Watch, run_steps
 from ftctl.local_backend.losses import make_scorer
 from ftctl.local_backend.model import Trainable, load_tuned_weights, weights_file
@@ -28,9 +30,11 @@ from ftctl.local_backend.optimizer import make_optimizer
 from ftctl.local_backend.output import write_output
 from ftctl.local_backend.pairs import load_pairs
 from ftctl.local_backend.plan import Plan, make_plan
+from ftctl.local_backend.preflight import check_examples, check_step
 from ftctl.local_backend.reference import Reference
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.run_options import options_of
+from ftctl.local_backend.run_options import RunOptions, options_of
+from ftctl.local_backend.trackers import Trackers, trackers_of
 from ftctl.local_backend.validation import Answers, Preferences, Validation, held_out
 
 Scorer = Any  # as `make_scorer` builds it, around a PeftModel
@@ -41,13 +45,53 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
 
     Raises:
         Interrupted: a stop was asked for, and a checkpoint written.
-        JobFailed: the loss is no longer a number.
-        DataInvalid: a line is no example, or none can be trained on.
+        JobFailed: the loss is no longer a number, or nothing would be learned.
+        DataInvalid: a line is no example, none can be trained on, or too many are too long.
         UsageError: the model can't be loaded.
         StoreError: a data file isn't the one that was submitted.
     """
-    from accelerate import Accelerator
+    opened = _open(config, run, watch)
+    plan, options, examples = opened.plan, opened.options, opened.examples
+    made = _make(opened, run, watch)
+    at = checkpoint.restore(run, made.model, made.optimizer.optimizer)
+    checkpoint.drop_rows_after(run, at.step)
+    if at.step:
+        _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
+    else:
+        _preflight(opened, made, run, watch)
+    names = trackers_of(options.track)
+    told = plan.model_dump(exclude_none=True) | {"model": config.model, "method": config.method}
+    trackers = Trackers(run, names, config.name, told, lambda said: _tell(run, said))
 
+    def report(*said: str, **fields: object) -> None:
+        trackers.follow()
+        watch.report(*said, **fields)
+
+    at = run_steps(made, examples, at, run, replace(watch, report=report))
+    trackers.follow()
+    trackers.close()
+    _save(opened, made, at, run, watch)
+    return at
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a run begins with: its orders, what they name, and the plan."""
+
+    config: WorkerConfig
+    base: Path | str
+    tokenizer: Tokenizer
+    options: RunOptions
+    examples: Sequence[Item]
+    plan: Plan
+
+    @property
+    def pad_id(self) -> int:
+        """What fills up rows; never trained on, never seen."""
+        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+
+
+def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
     _require_unchanged(config.data, config.data_sha256)
     if config.validation is not None and config.validation_sha256 is not None:
         _require_unchanged(config.validation, config.validation_sha256)
@@ -55,41 +99,65 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     base = find_base(config.model, config.home)
     tokenizer = load_tokenizer(base)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    settings = config.hyperparameters
-    examples = _load(config.data, tokenizer, config, run)
     options = options_of(config.method, config.options)
+    loaded = _load(config.data, tokenizer, config, run)
+    if loaded.too_long_share > options.max_left_out:
+        raise DataInvalid(
+            f"{config.data}: {loaded.too_long_share:.1%} of the tokens stand in examples that are "
+            f"too long, more than {options.max_left_out:.1%}: {loaded.remarks[0]}",
+            hint="raise max_length as said, or allow it: "
+            f"--set max_left_out={math.ceil(loaded.too_long_share * 100) / 100:g}",
+        )
+    settings, examples = config.hyperparameters, loaded.examples
     plan = _plan(
         run, watch, lambda: make_plan(base, settings, examples, pad_id, options, config.tuning)
     )
     _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
+    return _Opened(config, base, tokenizer, options, examples, plan)
 
+
+def _make(opened: _Opened, run: RunFolder, watch: Watch) -> Loop:
+    """Model, optimiser, objective and validation, ready for the first step."""
+    from accelerate import Accelerator
+
+    config, plan = opened.config, opened.plan
     _seed_everything(plan.seed)
     accelerator = Accelerator(cpu=plan.device == "cpu")
-    trained = Trainable(config.tuning, settings, options)
-    model = trained.load(base, plan.torch_dtype(), plan.device)
+    trained = Trainable(config.tuning, config.hyperparameters, opened.options)
+    model = trained.load(opened.base, plan.torch_dtype(), plan.device)
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = make_optimizer(trainable, plan.weight_decay)
     scorer = make_scorer(model, plain=plan.loss == "plain")
     scorer, optimizer = accelerator.prepare(scorer, optimizer)
-    setting = _Setting(config, run, watch, scorer, plan, pad_id, tokenizer)
-    objective = setting.objective(examples, config.data_sha256, plan.prefix_tokens)
+    setting = _Setting(config, run, watch, scorer, plan, opened.pad_id, opened.tokenizer)
+    objective = setting.objective(opened.examples, config.data_sha256, plan.prefix_tokens)
     validation = setting.validation()
+    return Loop(accelerator, scorer, model, optimizer, plan, objective, validation)
 
-    at = checkpoint.restore(run, model, optimizer.optimizer)
-    checkpoint.drop_rows_after(run, at.step)
-    if at.step:
-        _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
-    loop = Loop(accelerator, scorer, model, optimizer, plan, objective, validation)
-    at = run_steps(loop, examples, at, run, watch)
 
+def _preflight(opened: _Opened, made: Loop, run: RunFolder, watch: Watch) -> None:
+    """What would cost a run if it came to light later."""
+    watch.report("loading", "checking examples, then the heaviest of them")
+    stops = stop_ids_of(made.model, opened.tokenizer)
+    found = check_examples(opened.examples, opened.tokenizer, stops)
+    size = opened.plan.micro_batch_size
+    heaviest = check_step(made.scorer, made.objective, opened.examples, size)
+    _tell(run, f"checked: {'; '.join([*found, heaviest])}")
+
+
+def _save(opened: _Opened, made: Loop, at: Progress, run: RunFolder, watch: Watch) -> None:
+    config, plan = opened.config, opened.plan
     watch.report("saving", "writing what was tuned", step=at.step, total_steps=plan.total_steps)
+    if plan.gives_up_at(at.step, at.best_step) and at.step < plan.total_steps:
+        _tell(run, f"stopped at step {at.step}: no validation since step {at.best_step} was better")
     if at.best_step and at.best_step != at.step:
-        best = checkpoint.folder_of(run, at.best_step) / weights_file(model)
-        load_tuned_weights(model, best)
+        best = checkpoint.folder_of(run, at.best_step) / weights_file(made.model)
+        load_tuned_weights(made.model, best)
         _tell(run, f"keeps step {at.best_step}, the best on the validation data")
-    asked = [_system_prompt(example.sequences[0]) for example in examples]
-    write_output(run, config, plan, at, model, tokenizer, base, system_prompts=asked)
-    return at
+    asked = [_system_prompt(example.sequences[0]) for example in opened.examples]
+    write_output(
+        run, config, plan, at, made.model, opened.tokenizer, opened.base, system_prompts=asked
+    )
 
 
 def _require_unchanged(file: Path, sha256: str) -> None:
@@ -138,7 +206,7 @@ class _Setting:
         if config.validation is None or config.validation_sha256 is None:
             return None
         loaded = _load(config.validation, self.tokenizer, config, self.run)
-        examples: list[Any] = held_out(loaded)
+        examples: list[Any] = held_out(loaded.examples)
         shared = self.plan.loss == "shared prefix"
         prefix = shared_prefix(sequences_of(examples)) if shared else 0
         objective = self.objective(examples, config.validation_sha256, prefix)
@@ -148,7 +216,7 @@ class _Setting:
         return Validation(Preferences(examples, objective, size), len(examples))
 
 
-def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder) -> Sequence[Item]:
+def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder) -> Loaded[Any]:
     """The lines of a file; what was left out of it is told once a run, not every attempt."""
     longest = config.hyperparameters.max_length or DEFAULT_MAX_LENGTH
     load: Callable[[Path, Tokenizer, int], Loaded[Any]] = (
@@ -160,7 +228,7 @@ def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder
         message = f"{file}: {remark}"
         if message not in told:
             run.append(run.events_file, {"level": "warning", "message": message})
-    return loaded.examples
+    return loaded
 
 
 def _plan(run: RunFolder, watch: Watch, make: Callable[[], Plan]) -> Plan:

@@ -15,6 +15,7 @@ from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
 from ftctl.local_backend.run_options import OPTIONS, options_of
+from ftctl.local_backend.trackers import trackers_of
 from ftctl.local_backend.tunings import TUNINGS, require_tuning
 from ftctl.providers.artifacts.download import Progress
 from ftctl.providers.base import Capabilities, RemoteFile
@@ -49,7 +50,8 @@ class LocalProvider:
 
     def check(self, spec: JobSpec) -> None:
         """Refuse a system, an installation, a setting or a model that can't work."""
-        options_of(spec.method, spec.options)
+        options = options_of(spec.method, spec.options)
+        trackers_of(options.track)
         process.require_posix()
         require_local_extra("training here")
         require_tuning(spec.tuning, spec.hyperparameters, spec.options)
