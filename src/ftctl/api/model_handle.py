@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftctl.config import Settings, find_base_url, load_settings, require_base_url
 from ftctl.errors import NotFoundHere, Unsupported, UsageError
@@ -12,6 +12,9 @@ from ftctl.job import JobRecord, JobState, TunedModel
 from ftctl.providers.base import AnsweringModel, AnsweringProvider, OpenAIServing
 from ftctl.providers.registry import canonical_name, get_provider
 from ftctl.store import Store
+
+if TYPE_CHECKING:
+    from ftctl.local_backend.training_prompt import TrainingPrompt
 
 Message = Mapping[str, Any]
 
@@ -58,8 +61,20 @@ class TunedModelHandle:
         """
         return self.load().chat(messages, max_new_tokens=max_new_tokens, on_text=on_text)
 
-    def load(self) -> AnsweringModel:
-        """The model ready to answer; a local one is loaded at the first call."""
+    @property
+    def training_prompt(self) -> "TrainingPrompt | None":
+        """The system message it was tuned with, where its run recorded one; loads the model."""
+        from ftctl.local_backend.chat import LocalModel
+
+        model = self.load()
+        return model.training_prompt if isinstance(model, LocalModel) else None
+
+    def load(self, *, merge: bool = True) -> AnsweringModel:
+        """The model ready to answer; a local one is loaded at the first call.
+
+        Args:
+            merge: Whether its adapter goes into it, rather than beside it.
+        """
         if self._loaded is None and self.where.base_url is not None:
             from ftctl.providers.openai.chat import HostedModel
 
@@ -75,6 +90,7 @@ class TunedModelHandle:
                 folder or self.where.base_model,
                 self._settings.home,
                 base=None if folder is None else self.where.base_model or None,
+                merge=merge,
             )
         return self._loaded
 

@@ -5,14 +5,25 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ftctl.datasets.render import Message, Tokenizer, load_tokenizer, prompt_text
 from ftctl.errors import UsageError
-from ftctl.local_backend.base_models import find_base, hub_key, require_local_extra
+from ftctl.local_backend.base_models import (
+    check_folder,
+    find_base,
+    hub_key,
+    quiet_transformers,
+    require_local_extra,
+)
 from ftctl.local_backend.generate import generate
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
+from ftctl.local_backend.hub_adapters import CONFIG, fetch_adapter
 from ftctl.local_backend.model import adapter_base, load_base, load_tuned
+from ftctl.local_backend.training_prompt import TrainingPrompt, find_training_prompt
+
+if TYPE_CHECKING:
+    import torch
 
 _BATCH = 64
 
@@ -43,17 +54,30 @@ class LocalModel:
 
     Args:
         name: What to call it.
-        model: In evaluation mode, adapter merged.
+        model: In evaluation mode, adapter merged or beside it.
         tokenizer: With the chat template it was tuned with.
+        training_prompt: The system message it was tuned with, where that is known.
     """
 
-    def __init__(self, name: str, model: Any, tokenizer: Tokenizer) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        name: str,
+        model: Any,  # noqa: ANN401
+        tokenizer: Tokenizer,
+        training_prompt: TrainingPrompt | None = None,
+    ) -> None:
         self.name = name
+        self.training_prompt = training_prompt
         self._model, self._tokenizer = model, tokenizer
         stops = getattr(model.generation_config, "eos_token_id", None)
         known = stops if isinstance(stops, list) else [stops]
         self.context_tokens: int | None = getattr(model.config, "max_position_embeddings", None)
         self._stop_ids = frozenset(i for i in [*known, tokenizer.eos_token_id] if i is not None)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the base model can answer, too: the adapter stands beside it, not in it."""
+        return hasattr(self._model, "disable_adapter")
 
     def answer(
         self,
@@ -106,6 +130,7 @@ class LocalModel:
         max_new_tokens: int,
         stop: Sequence[str] = (),
         on_text: Callable[[str], None] | None = None,
+        tuned: bool = True,
     ) -> Completion:
         """Answer one conversation greedily, and say what it took.
 
@@ -115,6 +140,7 @@ class LocalModel:
             stop: Texts before which the answer ends.
             on_text: Called at every token with what can be shown by now, "" when that is nothing;
                 an error that it raises ends the answer.
+            tuned: False leaves the adapter out; only where `has_adapter`.
 
         Raises:
             PromptTooLong: no token of an answer would fit.
@@ -130,7 +156,8 @@ class LocalModel:
             )
         growing = _Growing(self._text, stop, on_text)
         limit = min(max_new_tokens, room)
-        with contextlib.suppress(_StopSeen):
+        off = contextlib.nullcontext() if tuned else self._model.disable_adapter()
+        with off, contextlib.suppress(_StopSeen):
             generate(
                 self._model,
                 [prompt],
@@ -208,13 +235,16 @@ def _overlap(text: str, stop: str) -> int:
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
-def load_model(target: str | Path, home: Path, *, base: str | None = None) -> LocalModel:
-    """Load a base model, or a base with the adapter in a folder.
+def load_model(
+    target: str | Path, home: Path, *, base: str | None = None, merge: bool = True
+) -> LocalModel:
+    """Load a base model, or a base with the adapter in a folder or a hub's repository.
 
     Args:
         target: A model folder, an adapter folder, a hub id or a name in the catalog.
         home: The ftctl home, for converted models.
         base: The adapter's base by the name it was submitted with; else what the adapter says.
+        merge: Merged, an adapter costs nothing per token; beside its base it can be left out.
 
     Raises:
         UsageError: it can't be found or loaded.
@@ -227,14 +257,39 @@ def load_model(target: str | Path, home: Path, *, base: str | None = None) -> Lo
 
     device = find_device()
     dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
-    folder = Path(target).expanduser()
-    if (folder / "adapter_config.json").is_file():
-        base_folder = find_base(base or adapter_base(folder), home)
-        model = load_tuned(base_folder, folder, dtype, device, key=hub_key(base_folder, home))
-        tokenizer = load_tokenizer(folder)
+    where, adapter = _places(target, home, base)
+    key = hub_key(where, home)
+    if adapter is None:
+        model = load_base(where, dtype, device, key=key)
+        tokenizer = load_tokenizer(where, key=key)
     else:
-        base_folder = find_base(str(target), home)
-        key = hub_key(base_folder, home)
-        model = load_base(base_folder, dtype, device, key=key)
-        tokenizer = load_tokenizer(base_folder, key=key)
-    return LocalModel(str(target), model.eval(), tokenizer)
+        load = load_tuned if merge else _load_beside
+        model = load(where, adapter, dtype, device, key=key)
+        tokenizer = load_tokenizer(adapter)
+    folder = where if adapter is None else adapter
+    prompt = find_training_prompt(folder) if isinstance(folder, Path) else None
+    return LocalModel(str(target), model.eval(), tokenizer, prompt)
+
+
+def _places(target: str | Path, home: Path, base: str | None) -> tuple[Path | str, Path | None]:
+    """Where the base model is, and the adapter if there is one."""
+    folder = Path(target).expanduser()
+    adapter = folder if (folder / CONFIG).is_file() else None
+    if adapter is None:
+        found = find_base(str(target), home)
+        if isinstance(found, str) and found == target:  # no name of the catalog: of either kind
+            adapter = fetch_adapter(found, home)
+        if adapter is None:
+            return found, None
+    return find_base(base or adapter_base(adapter), home), adapter
+
+
+def _load_beside(
+    base: Path | str, adapter: Path, dtype: "torch.dtype", device: str, *, key: str | None
+) -> Any:  # noqa: ANN401 - a PeftModel
+    """The adapter beside its base, so that either can answer."""
+    from peft import PeftModel
+
+    check_folder(adapter)
+    with quiet_transformers():
+        return PeftModel.from_pretrained(load_base(base, dtype, device, key=key), str(adapter))

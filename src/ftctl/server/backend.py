@@ -1,6 +1,6 @@
 """What the routes stand on: settings, store, files, jobs and models of one server."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from starlette.requests import Request
@@ -28,6 +28,7 @@ class Backend:
     tuning: Tuning
     models: ModelThread
     max_upload_bytes: int
+    warned: set[str] = field(default_factory=set)  # models whose other system message was told
 
     @classmethod
     def open(

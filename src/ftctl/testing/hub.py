@@ -108,7 +108,7 @@ class Hub(Loopback):
                 answer = self.repos.api(request, plural, f"{owner}/{name}", rest)
             case ["POST", *_, "info", "lfs", "objects", "batch"]:
                 answer = self.repos.lfs(request)
-            case ["GET", _, _, "resolve", _, *_] | ["GET", "datasets", _, _, "resolve", _, *_]:
+            case ["GET" | "HEAD", _, _, "resolve", *_] | ["GET" | "HEAD", "datasets", *_]:
                 answer = self.repos.send(request)
             case ["POST" | "GET" as method, "api", "jobs", namespace, *rest]:
                 answer = self._about_jobs(request, method, namespace, rest)

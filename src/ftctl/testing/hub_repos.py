@@ -57,6 +57,13 @@ class HubRepo:
             "siblings": [self._sibling(name, blobs=blobs) for name in self.files],
         }
 
+    def leaf(self, name: str) -> Json:
+        """What a list of the repository's files says of one."""
+        row = self._sibling(name, blobs=True)
+        large = row.get("lfs")
+        leaf: Json = {"path": name, "size": row["size"], "oid": row["blobId"]}
+        return leaf if large is None else leaf | {"lfs": large | {"oid": large["sha256"]}}
+
     def _sibling(self, name: str, *, blobs: bool) -> Json:
         content = self.files[name]
         row: Json = {"rfilename": name}
@@ -156,6 +163,9 @@ class HubRepos:
         match [request.method, *rest]:
             case ["GET"] | ["GET", "revision", _]:
                 return Answer(repo.document(blobs=request.query.get("blobs", "").lower() == "true"))
+            case ["GET", "tree", _]:
+                tree = [{"type": "file", **repo.leaf(name)} for name in repo.files]
+                return Answer(json.dumps(tree).encode())
             case ["POST", "preupload", "main"]:
                 rows = [self._mode(repo, row) for row in request.json()["files"]]
                 return Answer({"files": rows})
@@ -182,8 +192,11 @@ class HubRepos:
         found = re.fullmatch(r"([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         repo = self.by_id.get((kind, found[1])) if found else None
         name = unquote(found[3]) if found else ""
-        if repo is None or found is None or name not in repo.files:
+        if repo is None or found is None:
             return missing()
+        if name not in repo.files:
+            headers = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": repo.sha}
+            return Answer({"error": "Entry not found"}, 404, headers)
         if found[2] not in ("main", *repo.commits):
             return Answer({"error": "Invalid rev id"}, 404, {"X-Error-Code": "RevisionNotFound"})
         content = repo.files[name]

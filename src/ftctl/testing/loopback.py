@@ -207,7 +207,7 @@ class Loopback:
         answer = self._work(request, fault)
         self._tell("worked", request)
         self._hold(request, "after_s")
-        whole = _on_the_wire(answer)
+        whole = _on_the_wire(answer, request)
         if fault is not None and fault.kind in ("lost", "cut"):
             handler.wfile.write(_cut(whole, answer, fault) if fault.kind == "cut" else b"")
             handler.close_connection = True
@@ -300,13 +300,14 @@ def _cut(whole: bytes, answer: Answer, fault: Fault) -> bytes:
     return whole[: len(whole) - max(1, size - sent)]
 
 
-def _on_the_wire(answer: Answer) -> bytes:
+def _on_the_wire(answer: Answer, request: Request) -> bytes:
     body = answer.encoded()
     kind = "application/octet-stream" if isinstance(answer.body, bytes) else "application/json"
     headers = {"Content-Type": kind, "Content-Length": str(len(body)), **answer.headers}
     lines = [f"HTTP/1.1 {answer.status} Scripted"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    head = "\r\n".join([*lines, "", ""]).encode()
+    return head if request.method == "HEAD" else head + body
 
 
 def _handler(vendor: Loopback) -> type[BaseHTTPRequestHandler]:
@@ -333,7 +334,8 @@ def _handler(vendor: Loopback) -> type[BaseHTTPRequestHandler]:
             except (BrokenPipeError, ConnectionResetError):  # the client was killed
                 self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815 - the names http.server looks for
+        # The names that http.server looks for.
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815
 
         @override
         def log_message(self, format: str, *args: Any) -> None:

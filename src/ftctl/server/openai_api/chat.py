@@ -6,9 +6,10 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -16,9 +17,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ftctl.errors import FtctlError
-from ftctl.server.backend import backend_of
+from ftctl.local_backend.training_prompt import find_training_prompt
+from ftctl.server.backend import Backend, backend_of
 from ftctl.server.errors import ApiError, from_ftctl
-from ftctl.server.models import Gone, ModelThread, Question
+from ftctl.server.models import Gone, ModelThread, Place, Question
 from ftctl.server.openai_api.bodies import WireObject, answer, read_body
 from ftctl.server.openai_api.chat_request import ChatRequest
 from ftctl.server.openai_api.models import find_place
@@ -136,12 +138,15 @@ async def complete(request: Request) -> Response:
     asked = await read_body(request, ChatRequest)
     backend = backend_of(request)
     where = await run_in_threadpool(find_place, backend, asked.model)
+    messages = [message.to_template() for message in asked.messages]
+    warning = await run_in_threadpool(_unlike_training, backend, asked.model, where, messages)
+    headers = {"x-ftctl-warning": warning} if warning else {}
     coming = _Answer(
         backend.models,
         Question(
             name=asked.model,
             where=where,
-            messages=[message.to_template() for message in asked.messages],
+            messages=messages,
             max_new_tokens=asked.longest,
             stop=asked.stop or (),
         ),
@@ -153,16 +158,31 @@ async def complete(request: Request) -> Response:
             coming.completion()
         frame = ChunkObject(id=chat_id, created=created, model=asked.model, choices=[])
         body = _stream(coming, first, frame, asked)
-        return StreamingResponse(body, media_type="text/event-stream")
+        return StreamingResponse(body, headers=headers, media_type="text/event-stream")
     while await _unless_gone(request, coming) is not None:
         pass
     done = coming.completion()
     choice = AnswerChoice(message=AnswerMessage(content=done.text), finish_reason=done.ended)
-    return answer(
+    response = answer(
         ChatObject(
             id=chat_id, created=created, model=asked.model, choices=[choice], usage=_usage(done)
         )
     )
+    response.headers.update(headers)
+    return response
+
+
+def _unlike_training(
+    backend: Backend, name: str, where: Place, messages: Sequence[Mapping[str, Any]]
+) -> str:
+    """What is to say of a conversation that the model wasn't tuned for; logged once a model."""
+    folder = where.adapter or Path(where.base_model)
+    prompt = find_training_prompt(folder) if folder.is_absolute() else None  # else a hub id
+    warning = "" if prompt is None else prompt.unlike(messages)
+    if warning and name not in backend.warned:
+        backend.warned.add(name)
+        _log.warning("%s: %s", name, warning)
+    return warning.encode("ascii", "backslashreplace").decode()  # a header takes no more
 
 
 async def _unless_gone(request: Request, coming: _Answer) -> str | None:
