@@ -75,9 +75,14 @@ def compare(
 def _loaded(file: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own
     """The model in the file, unpacked to fp32."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     # A GGUF file says less than a config.json: the size of a head, for one, isn't read from it.
+    if config.model_type == "mistral":  # a Llama in the file; below its window they are the same
+        said = {
+            k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures")
+        }
+        config = AutoConfig.for_model("llama", **said)
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         model = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, config=config, dtype=torch.float32
