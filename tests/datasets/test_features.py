@@ -1,11 +1,14 @@
 """Dataset features: each number on data whose answer is known."""
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
-from ftctl.datasets.features import measure
+from ftctl.datasets import features
+from ftctl.datasets.fast import processes
+from ftctl.datasets.features import SAMPLE, measure
 from ftctl.errors import DataInvalid
 
 SYSTEM = {"role": "system", "content": "s" * 400}
@@ -68,3 +71,49 @@ def test_a_file_without_examples_is_refused(tmp_path: Path) -> None:
     file.write_text("{}\n")
     with pytest.raises(DataInvalid, match="no line is a chat example"):
         measure(file)
+
+
+@pytest.mark.medium
+def test_all_rows_are_read_once_and_only_some_taken_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work, not time: what is more than checking is bounded, however long the file."""
+    rows = [pair(f"question {i}", f"answer number {i}") for i in range(2 * SAMPLE)]
+    file = written(tmp_path, *rows, *rows)
+    taken_apart, read = [], []
+    real, real_range = features.parse_line, features.read_range
+    monkeypatch.setattr(
+        features, "parse_line", lambda line: (taken_apart.append(line), real(line))[1]
+    )
+    monkeypatch.setattr(
+        features,
+        "read_range",
+        lambda path, start, end: (read.append((start, end)), real_range(path, start, end))[1],
+    )
+    found = measure(file)
+    assert (found.rows, found.effective_rows) == (4 * SAMPLE, 2 * SAMPLE)
+    assert len(taken_apart) == SAMPLE
+    assert (read[0][0], read[-1][1]) == (0, file.stat().st_size)
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(read))
+
+
+@pytest.mark.medium
+def test_order_and_copies_change_no_measure(tmp_path: Path) -> None:
+    rows = [pair(f"q{i}" * (i % 7 + 1), f"a{i}" * (i % 5 + 1)) for i in range(2 * SAMPLE + 300)]
+    once = measure(written(tmp_path, *rows))
+    turned = measure(written(tmp_path, *rows[::-1]))
+    twice = measure(written(tmp_path, *rows, *rows))
+    assert turned == once
+    assert twice.model_copy(update={"rows": once.rows}) == once
+
+
+@pytest.mark.medium
+def test_several_processes_measure_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [pair(f"q{i}" * 40, f"a{i}" * 30) for i in range(SAMPLE + 500)]
+    file = written(tmp_path, *rows)
+    here = measure(file)
+    monkeypatch.setattr(processes, "MIN_BYTES", 0)
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+    assert measure(file) == here

@@ -98,7 +98,7 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
 
 
 def _run(checked: Sequence[FileCheck], process_count: int | None) -> None:
-    with _collector_off():
+    with collector_off():
         for file_check in checked:
             file_check.run(process_count)
 
@@ -185,7 +185,7 @@ def _add_graded(checked: Sequence[FileCheck], grader: str | None, *, no_validati
 
 
 @contextlib.contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Without Python's search for cycles, of which decoded lines have none."""
     was_on = gc.isenabled()
     gc.disable()

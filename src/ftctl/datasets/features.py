@@ -1,28 +1,47 @@
-"""What the advisor needs to know of a dataset, measured in one pass."""
+"""What the advisor needs to know of a dataset: measured in one pass, as fast as it is checked."""
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappush, heapreplace
 from pathlib import Path
+from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.datasets.across import label_share
-from ftctl.datasets.examine import LABEL_CHARACTERS
-from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, fingerprints
-from ftctl.datasets.read import TELL_LINES, Line, LineReader, OnProgress
+from ftctl.datasets.across import Lines, label_share
+from ftctl.datasets.check import collector_off
+from ftctl.datasets.fast import processes
+from ftctl.datasets.fast.options import Options
+from ftctl.datasets.fast.part import Part
+from ftctl.datasets.fast.worker import Task
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, normal_column
+from ftctl.datasets.read import (
+    TELL_LINES,
+    Line,
+    LineReader,
+    OnProgress,
+    joined,
+    ranges,
+    read_range,
+)
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.privacy import iter_hits
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, JsonObject, read_example
 from ftctl.datasets.shapes import TOOL_CALL, families, shape_of
 from ftctl.errors import DataInvalid
 
-_SHAPES_KEPT = 10_000
+# Different lines whose lengths and forms are looked at: the mean is then known to a few percent.
+SAMPLE = 2_000
 
 
 class DatasetFeatures(BaseModel):
-    """A dataset in numbers. Token counts are estimates, UTF-8 bytes / 4 (+13 % on English)."""
+    """A dataset in numbers. Token counts are estimates, UTF-8 bytes / 4 (+13 % on English).
+
+    Rows, duplicates, system prompts, labels, personal data and secrets are of all lines; lengths,
+    the shared start, forms and turns are of at most two thousand different lines, the same ones
+    whatever the order and however often each stands there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,8 +65,8 @@ class DatasetFeatures(BaseModel):
         description="share of the most common answer (0-1), when answers form a closed set"
     )
     turns_mean: float = Field(description="assistant messages in an example")
-    pii_hits: int = Field(description="e-mail addresses, cards, phones, IBANs found")
-    secret_hits: int = Field(description="keys, tokens and credentials found")
+    pii_hits: int = Field(description="texts with e-mail addresses, cards, phones, IBANs")
+    secret_hits: int = Field(description="texts with keys, tokens or credentials")
 
 
 def measure(path: Path) -> DatasetFeatures:
@@ -59,11 +78,97 @@ def measure(path: Path) -> DatasetFeatures:
         UsageError: the file can't be read.
         DataInvalid: no line of it is a chat example.
     """
-    measured = _Measured()
-    examples = ChatExamples(path)
-    for _, example in examples:
-        measured.add(example)
-    return measured.features(examples.unreadable)
+    lines, sample, counts = Lines(), Sample(), Counter[str]()
+    lines_read = 0
+    with collector_off():
+        for part in _parts(path):
+            lines.extend(part.lines, lines_read)
+            lines_read += part.lines_read
+            counts += part.counts
+            for line, count in part.sample.counts.items():
+                sample.add(line, count)
+    seen = _Seen.of(sample)
+    if not seen.times:
+        few = "no line is" if not lines.count else "hardly any line is"
+        said = f"{path}: {few} a chat example"
+        raise DataInvalid(said, hint=f"ftctl data check {path}")
+    return _features(lines, seen, counts, lines_read)
+
+
+class Sample:
+    """Different lines, those with the least checksums, and how often each stands in the file."""
+
+    def __init__(self) -> None:
+        self.counts: dict[bytes, int] = {}
+        self._ranked: list[tuple[int, bytes]] = []  # the greatest checksum first
+
+    def add(self, line: bytes, count: int = 1) -> None:
+        """Count a line, and keep it where its checksum is small enough."""
+        rank = crc32(line)
+        full = len(self._ranked) == SAMPLE
+        if full and rank > -self._ranked[0][0]:
+            return
+        if line in self.counts:
+            self.counts[line] += count
+            return
+        if full:
+            _, out = heapreplace(self._ranked, (-rank, line))
+            del self.counts[out]
+        else:
+            heappush(self._ranked, (-rank, line))
+        self.counts[line] = count
+
+
+class SampledPart(Part):
+    """What a run of lines shows, as checking sees it, and a sample of them."""
+
+    def __init__(self, known_format: str | None) -> None:
+        super().__init__(Options(kept=0), known_format)
+        self.sample = Sample()
+
+    def look(self, pieces: Iterable[bytes | Line]) -> None:
+        """Look at blocks of whole lines, and at lines too long for a block."""
+        super().look(self._sampled(pieces))
+
+    def _sampled(self, pieces: Iterable[bytes | Line]) -> Iterator[bytes | Line]:
+        for piece in pieces:
+            lines = piece.split(b"\n") if isinstance(piece, bytes) else [piece.data]
+            for line in lines:
+                if line:
+                    self.sample.add(line.removesuffix(b"\r"))
+            yield piece
+
+
+class SampledTask(Task):
+    """Lines of a file to be measured, maybe by another process."""
+
+    __slots__ = ()
+
+    def done(self) -> SampledPart:
+        """What the lines show."""
+        part = SampledPart(self.known_format)
+        part.look(read_range(self.path, self.start, self.end))
+        return part
+
+
+def _parts(path: Path) -> Iterator[SampledPart]:
+    """A file's lines in their order, by several processes where that helps."""
+    with LineReader(path) as reader:
+        if not reader.plain:
+            part = SampledPart(None)
+            part.look(joined(reader))
+            yield part
+            return
+        start = 3 if reader.bom else 0
+        tasks: Iterator[Task] = (
+            SampledTask(path, begin, end, None, Options()) for begin, end in ranges(path, start)
+        )
+        many = reader.size_bytes >= processes.MIN_BYTES and processes.cores() > 1
+        if not many:
+            yield from (part for _, part in processes.here(tasks) if isinstance(part, SampledPart))
+            return
+        with processes.processes(processes.cores()) as done:
+            yield from (part for _, part in done(tasks) if isinstance(part, SampledPart))
 
 
 class ChatExamples:
@@ -115,39 +220,62 @@ class ChatExamples:
             raise DataInvalid(said, hint=f"ftctl data check {self._path}")
 
 
-class _Measured:
-    """Sums and columns over the examples: 41 bytes a row."""
+def _features(
+    lines: Lines, seen: "_Seen", counts: Counter[str], lines_read: int
+) -> DatasetFeatures:
+    import numpy as np
+
+    prints = lines.prints
+    assert prints is not None  # noqa: S101 - duplicates were asked for
+    prompt, answer = (np.frombuffer(c, dtype=np.uint64) for c in (prints.prompt, prints.answer))
+    short = np.full(lines.count, prints.all_label_like, dtype=np.uint8)
+    share = label_share(answer, short)
+    times = np.array(seen.times, dtype=np.int64)
+    inputs, outputs = np.repeat(seen.inputs, times), np.repeat(seen.outputs, times)
+    prefix = (seen.prefix or "").encode("utf-8", "surrogatepass")
+    return DatasetFeatures(
+        rows=lines.count,
+        unreadable_rows=lines_read - counts["blank-line"] - lines.count,
+        effective_rows=len(np.unique(normal_column(prompt, answer))),
+        mean_input_tokens=float(inputs.mean()),
+        p95_input_tokens=float(np.percentile(inputs, 95)),
+        mean_output_tokens=float(outputs.mean()),
+        p95_output_tokens=float(np.percentile(outputs, 95)),
+        shared_prefix_tokens=len(prefix) // BYTES_PER_TOKEN,
+        distinct_system_prompts=len(lines.systems) - (0 in lines.systems),
+        output_families=families(seen.shapes),
+        label_count=None if share is None else len(np.unique(answer)),
+        majority_share=share,
+        turns_mean=seen.turns / float(times.sum()),
+        pii_hits=counts["pii"],
+        secret_hits=counts["secret"],
+    )
+
+
+class _Seen:
+    """Lengths and forms of examples, and how often each stands in the file."""
 
     def __init__(self) -> None:
-        self.rows = self.turns = self.pii_hits = self.secret_hits = 0
-        self.inputs = array("Q")
-        self.outputs = array("Q")
-        self.normal = array("Q")
-        self.answers = array("Q")
-        self.short = array("B")
-        self.systems: set[int] = set()
+        self.times, self.inputs, self.outputs = array("Q"), array("Q"), array("Q")
+        self.turns = 0
         self.shapes: Counter[str] = Counter()
         self.prefix: str | None = None
 
-    def add(self, example: Example) -> None:
-        self.rows += 1
-        prints = fingerprints(example)
-        self.normal.append(prints.normal)
-        self.answers.append(prints.answer)
-        if prints.system and len(self.systems) < _SHAPES_KEPT:
-            self.systems.add(prints.system)
-        self.turns += sum(message.role == "assistant" for message in example.messages)
-        answer = answer_of(example)
-        self.short.append(answer is not None and len(answer) <= LABEL_CHARACTERS)
-        shape = TOOL_CALL if answer is None else shape_of(answer)
-        if shape in self.shapes or len(self.shapes) < _SHAPES_KEPT:
-            self.shapes[shape] += 1
-        self._texts(example)
+    @classmethod
+    def of(cls, sample: Sample) -> "_Seen":
+        """What the chat examples among some lines show."""
+        seen = cls()
+        for line, count in sample.counts.items():
+            row = parse_line(line).value
+            if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
+                seen.add(read_example(row), count)
+        return seen
 
-    def _texts(self, example: Example) -> None:
-        for _, hits in iter_hits(example.row):
-            self.pii_hits += sum(hit.category == "pii" for hit in hits)
-            self.secret_hits += sum(hit.category == "secret" for hit in hits)
+    def add(self, example: Example, times: int) -> None:
+        self.times.append(times)
+        self.turns += times * sum(message.role == "assistant" for message in example.messages)
+        answer = answer_of(example)
+        self.shapes[TOOL_CALL if answer is None else shape_of(answer)] += times
         last = max((m.index for m in example.messages if m.role == "assistant"), default=-1)
         size_in = size_out = 0
         prompt: list[str] = []
@@ -160,36 +288,8 @@ class _Measured:
                 prompt.append(f"{message.role}\n{text}\n")
         self.inputs.append(-(-(size_in + _tools_bytes(example)) // BYTES_PER_TOKEN))
         self.outputs.append(-(-size_out // BYTES_PER_TOKEN))
-        if self.prefix is None:
-            self.prefix = "".join(prompt)
-        elif self.prefix:
-            self.prefix = _shared_start(self.prefix, "".join(prompt))
-
-    def features(self, unreadable: int) -> DatasetFeatures:
-        import numpy as np
-
-        inputs = np.frombuffer(self.inputs, dtype=np.uint64)
-        outputs = np.frombuffer(self.outputs, dtype=np.uint64)
-        answers = np.frombuffer(self.answers, dtype=np.uint64)
-        share = label_share(answers, np.frombuffer(self.short, dtype=np.uint8))
-        prefix = (self.prefix or "").encode("utf-8", "surrogatepass")
-        return DatasetFeatures(
-            rows=self.rows,
-            unreadable_rows=unreadable,
-            effective_rows=len(np.unique(np.frombuffer(self.normal, dtype=np.uint64))),
-            mean_input_tokens=float(inputs.mean()),
-            p95_input_tokens=float(np.percentile(inputs, 95)),
-            mean_output_tokens=float(outputs.mean()),
-            p95_output_tokens=float(np.percentile(outputs, 95)),
-            shared_prefix_tokens=len(prefix) // BYTES_PER_TOKEN,
-            distinct_system_prompts=len(self.systems),
-            output_families=families(self.shapes),
-            label_count=None if share is None else len(np.unique(answers)),
-            majority_share=share,
-            turns_mean=self.turns / self.rows,
-            pii_hits=self.pii_hits,
-            secret_hits=self.secret_hits,
-        )
+        whole = "".join(prompt)
+        self.prefix = whole if self.prefix is None else _shared_start(self.prefix, whole)
 
 
 def _tools_bytes(example: Example) -> int:
