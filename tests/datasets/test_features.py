@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from ftctl.datasets import features
 from ftctl.datasets.fast import processes
 from ftctl.datasets.features import SAMPLE, measure
+from ftctl.datasets.read import Line, read_range
+from ftctl.datasets.rules.json_text import Parsed, parse_line
 from ftctl.errors import DataInvalid
 
 SYSTEM = {"role": "system", "content": "s" * 400}
@@ -80,16 +83,19 @@ def test_all_rows_are_read_once_and_only_some_taken_apart(
     """Work, not time: what is more than checking is bounded, however long the file."""
     rows = [pair(f"question {i}", f"answer number {i}") for i in range(2 * SAMPLE)]
     file = written(tmp_path, *rows, *rows)
-    taken_apart, read = [], []
-    real, real_range = features.parse_line, features.read_range
-    monkeypatch.setattr(
-        features, "parse_line", lambda line: (taken_apart.append(line), real(line))[1]
-    )
-    monkeypatch.setattr(
-        features,
-        "read_range",
-        lambda path, start, end: (read.append((start, end)), real_range(path, start, end))[1],
-    )
+    taken_apart = list[bytes]()
+    read = list[tuple[int, int]]()
+
+    def parse(line: bytes) -> Parsed:
+        taken_apart.append(line)
+        return parse_line(line)
+
+    def ranged(path: Path, start: int, end: int) -> Iterator[bytes | Line]:
+        read.append((start, end))
+        return read_range(path, start, end)
+
+    monkeypatch.setattr(features, "parse_line", parse)
+    monkeypatch.setattr(features, "read_range", ranged)
     found = measure(file)
     assert (found.rows, found.effective_rows) == (4 * SAMPLE, 2 * SAMPLE)
     assert len(taken_apart) == SAMPLE

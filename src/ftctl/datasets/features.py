@@ -8,6 +8,7 @@ from pathlib import Path
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from ftctl.datasets.across import Lines, label_share
 from ftctl.datasets.check import collector_off
@@ -126,6 +127,7 @@ class SampledPart(Part):
         super().__init__(Options(kept=0), known_format)
         self.sample = Sample()
 
+    @override
     def look(self, pieces: Iterable[bytes | Line]) -> None:
         """Look at blocks of whole lines, and at lines too long for a block."""
         super().look(self._sampled(pieces))
@@ -144,6 +146,7 @@ class SampledTask(Task):
 
     __slots__ = ()
 
+    @override
     def done(self) -> SampledPart:
         """What the lines show."""
         part = SampledPart(self.known_format)
