@@ -104,7 +104,8 @@ def write_family(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = write_tokenizer(folder, template, split)
+    special = {"bos_token": "<s>"} if "bos_token" in template else {}
+    tokenizer = write_tokenizer(folder, template, split, **special)
     torch.manual_seed(0)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer) + 3,  # rows that no token has, as in Qwen
