@@ -53,6 +53,7 @@ class WorkerConfig(BaseModel):
     tuning: Tuning
     hyperparameters: Hyperparameters
     options: dict[str, str] = {}  # settings that only the local provider has
+    engine: str | None = None  # which program trains; ours when None
     home: Path
 
 
@@ -110,6 +111,8 @@ class RunFolder:
         path: The folder.
         attempt: The attempt that writes; None for those who only look.
     """
+
+    writes = True  # not in the processes that only help to train
 
     def __init__(self, path: Path, attempt: int | None = None) -> None:
         self.path = path

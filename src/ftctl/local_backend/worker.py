@@ -18,6 +18,14 @@ from ftctl.errors import FtctlError
 from ftctl.local_backend.checkpoint import Progress, newest_progress
 from ftctl.local_backend.executors.process import describe_self
 from ftctl.local_backend.hardware import peak_memory_gib
+from ftctl.local_backend.processes import (
+    OUT_OF_MEMORY,
+    Onlooker,
+    find_lost,
+    follow_to_the_end,
+    is_follower,
+    led,
+)
 from ftctl.local_backend.run_folder import (
     ExitRecord,
     Fenced,
@@ -25,6 +33,7 @@ from ftctl.local_backend.run_folder import (
     WorkerConfig,
     WorkerStatus,
 )
+from ftctl.local_backend.step import is_out_of_memory
 
 _HEARTBEAT_S = 2.0
 Outcome = Literal["succeeded", "failed", "cancelled", "interrupted", "paused"]
@@ -136,11 +145,12 @@ class _Ending:
 
 
 def _attempt(run: RunFolder, config: WorkerConfig, reporter: _Reporter) -> _Ending:
+    from ftctl.local_backend.engines import trainer_of
     from ftctl.local_backend.loop import Watch
-    from ftctl.local_backend.train import train
 
     try:
-        with _device(config.home, reporter):
+        with _device(config.home, reporter), led():
+            train = trainer_of(config.engine)
             at = train(config, run, Watch(reporter.report, reporter.stopping))
     except BaseException as error:  # noqa: BLE001 - whatever happens, the exit record says so
         return _ending_of(error, run, config)
@@ -165,8 +175,8 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
         return _Ending("interrupted", message, resume, "interrupted", at)
     if isinstance(error, FtctlError):
         return _Ending("failed", error.message, error.hint, error.kind, at)
-    if _is_out_of_memory(error):
-        return _Ending("failed", f"out of memory: {error}", _SMALLER, "out_of_memory", at)
+    if (outside := _from_outside(error, resume, at)) is not None:
+        return outside
     _log("".join(traceback.format_exception(error)))
     if _is_of_the_disk(error):
         message = f"the run folder could not be written or read: {error}"
@@ -175,16 +185,18 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
     return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug", at)
 
 
+def _from_outside(error: BaseException, resume: str, at: Progress) -> _Ending | None:
+    """What memory did, or another of the processes that train together."""
+    lost = None if is_out_of_memory(error) else find_lost()
+    if is_out_of_memory(error) or (lost is not None and lost.out_of_memory):
+        return _Ending("failed", f"out of memory: {lost or error}", _SMALLER, "out_of_memory", at)
+    if lost is not None and lost.status < 0:
+        hint = f"{resume} goes on from the last checkpoint"
+        return _Ending("failed", str(lost), hint, "killed", at)
+    return None
+
+
 _SMALLER = "submit again with --set micro_batch_size=1, or a smaller model"
-# What torch's allocators say, in RuntimeErrors of no class of their own.
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
-    )
 
 
 def _is_of_the_disk(error: BaseException) -> bool:
@@ -218,6 +230,23 @@ def _device(home: Path, reporter: _Reporter) -> Iterator[None]:
         yield
 
 
+def follow(run_path: Path) -> int:
+    """Train beside the worker that started this process; returns the process's exit code."""
+    from ftctl.local_backend.loop import Interrupted, Watch
+    from ftctl.local_backend.train import train
+
+    follow_to_the_end()
+    run = Onlooker(run_path)
+    try:
+        train(run.config(), run, Watch(lambda *_, **__: None, lambda: False))
+    except Interrupted:
+        return 0
+    except BaseException as error:  # noqa: BLE001 - whatever happens, the leader has to hear of it
+        _log("".join(traceback.format_exception(error)))
+        return OUT_OF_MEMORY if is_out_of_memory(error) else 1
+    return 0
+
+
 if __name__ == "__main__":
-    os.nice(5)  # a person at this machine comes first
-    sys.exit(main(Path(sys.argv[1])))
+    os.nice(0 if is_follower() else 5)  # a person at this machine comes first
+    sys.exit((follow if is_follower() else main)(Path(sys.argv[1])))

@@ -11,6 +11,7 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
+from ftctl.local_backend.engines import ENGINES
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
@@ -42,6 +43,7 @@ class LocalProvider:
         data_stays_here=True,
         lists_lag=False,
         dialect="local",
+        engines=ENGINES,
         options=OPTIONS,
     )
 
@@ -55,7 +57,11 @@ class LocalProvider:
         process.require_posix()
         require_local_extra("training here")
         require_tuning(spec.tuning, spec.hyperparameters, spec.options)
-        find_base(spec.model, self._home)
+        base = find_base(spec.model, self._home)
+        if spec.engine == "axolotl":
+            from ftctl.local_backend.engines.axolotl import require_axolotl
+
+            require_axolotl(spec, str(base))
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Keep a copy under the home, so that later edits don't change a running job.
@@ -95,6 +101,7 @@ class LocalProvider:
                 tuning=spec.tuning,
                 hyperparameters=spec.hyperparameters,
                 options=spec.options,
+                engine=spec.engine,
                 home=self._home,
             )
             run.write(run.config_file, config)
