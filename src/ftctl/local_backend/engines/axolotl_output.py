@@ -18,7 +18,7 @@ from ftctl import __version__
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import JobFailed
 from ftctl.local_backend.checkpoint import Progress
-from ftctl.local_backend.output import public_name, system_prompts_of, write_manifest
+from ftctl.local_backend.output import SystemPrompts, public_name, system_prompts_of, write_manifest
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 
 _FIGURES = re.compile(r"\{'.*\}")
@@ -43,7 +43,7 @@ tags: [{tags}, axolotl, ftctl]
 | | |
 |---|---|
 | data | {data}, sha256 `{data_sha256}` |
-| steps | {steps}, kept: step {kept} |
+| steps | {steps} |
 | trained tokens | {tokens} |
 | system prompt | {system} |
 
@@ -151,7 +151,23 @@ def write_axolotl_output(
         "versions": {"ftctl": __version__, "python": platform.python_version()},
     }
     (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    card = _CARD.format(
+    card = _card(config, base, version, f"{at.step}, kept: step {kept}", at.trained_tokens, said)
+    (part / "README.md").write_text(card, encoding="utf-8")
+    write_manifest(part)
+    shutil.rmtree(run.output, ignore_errors=True)
+    part.rename(run.output)
+
+
+def _card(
+    config: WorkerConfig,
+    base: Path | str,
+    version: str,
+    steps: str,
+    tokens: int,
+    said: SystemPrompts,
+) -> str:
+    whole = config.tuning == "full"
+    return _CARD.format(
         base=public_name(config.model, base),
         library="transformers" if whole else "peft",
         tags=f"{'full' if whole else 'lora'}, {config.method}",
@@ -163,15 +179,10 @@ def write_axolotl_output(
         method=config.method,
         data=config.data.name,
         data_sha256=config.data_sha256,
-        steps=at.step,
-        kept=kept,
-        tokens=at.trained_tokens,
+        steps=steps,
+        tokens=tokens,
         system=said.in_words(),
     )
-    (part / "README.md").write_text(card, encoding="utf-8")
-    write_manifest(part)
-    shutil.rmtree(run.output, ignore_errors=True)
-    part.rename(run.output)
 
 
 def _best_step(made: Path, last: int) -> int:
