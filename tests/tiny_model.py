@@ -1,7 +1,8 @@
-"""A tiny Llama with random weights and a tokenizer, written to a folder; nothing is downloaded."""
+"""Tiny models with random weights and a tokenizer, written to a folder; nothing is downloaded."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -12,10 +13,15 @@ SYSTEM = "Name the colour."
 
 
 def write_model(folder: Path, seed: int = 0) -> Path:
-    """A model folder that loads like any other: config, safetensors, tokenizer, chat template."""
+    """A Llama in a folder that loads like any other: config, safetensors, tokenizer, template."""
+    return write_family(folder, "llama", seed)
+
+
+def write_family(folder: Path, kind: str, seed: int = 0, **more: Any) -> Path:
+    """A model of any architecture that transformers has by this name, as `write_model`'s."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     specials = ["<|im_start|>", "<|im_end|>", "<pad>"]
@@ -31,19 +37,20 @@ def write_model(folder: Path, seed: int = 0) -> Path:
     )
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    settings = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.3,
+        "eos_token_id": 1,
+        "pad_token_id": 2,
+    }
+    config = AutoConfig.for_model(kind, **settings | more)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
