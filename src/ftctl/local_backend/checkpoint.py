@@ -63,15 +63,18 @@ def save(
     from safetensors.torch import save_file
 
     run.check_fence()
+    weights, moments = tuned_weights(model), optimizer.state_dict()["state"]
+    if not run.writes:  # asked for its part of them, where a model is split between processes
+        return
     target = folder_of(run, at.step)
     part = target.with_name(f"{target.name}.part-{os.getpid()}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file(tuned_weights(model), part / weights_file(model))
+    save_file(weights, part / weights_file(model))
     tensors = {"rng": torch.get_rng_state()}
     if torch.cuda.is_initialized():
         tensors["rng-cuda"] = torch.cuda.get_rng_state()
-    for index, state in optimizer.state_dict()["state"].items():
+    for index, state in moments.items():
         tensors |= {f"{index}.{name}": value.cpu() for name, value in state.items()}
     save_file(tensors, part / "optimizer.safetensors")
     # Last, so that a folder with it is whole.
@@ -129,6 +132,8 @@ def drop_rows_after(run: RunFolder, step: int) -> None:
     The file is replaced whole, so that somebody who reads it sees the old one or the new one.
     """
     run.check_fence()
+    if not run.writes:
+        return
     rows = list(run.rows(run.metrics_file))
     kept = [row for row in rows if row.get("step", 0) <= step]
     if len(kept) == len(rows):

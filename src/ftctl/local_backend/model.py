@@ -11,6 +11,7 @@ from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters, Tuning
 from ftctl.local_backend.base_models import check_folder, quiet_transformers
 from ftctl.local_backend.run_options import RunOptions
+from ftctl.local_backend.sharding import gathered, is_split, put, whole
 
 if TYPE_CHECKING:
     import torch
@@ -195,12 +196,15 @@ def as_base(model: Model) -> AbstractContextManager[None]:
 def tuned_weights(model: Model) -> dict[str, "torch.Tensor"]:
     """What is trained, on the CPU: an adapter's weights under their PEFT names, or all.
 
-    Weights that are tied stand there once, under the first of their names.
+    Weights that are tied stand there once, under the first of their names. Of a model that is
+    split between processes all of them have to ask.
     """
     from peft import get_peft_model_state_dict
 
-    held = get_peft_model_state_dict(model) if is_adapter(model) else dict(model.named_parameters())
-    return {name: weight.detach().cpu().contiguous() for name, weight in held.items()}
+    with gathered(model):
+        every = model.named_parameters()
+        held = get_peft_model_state_dict(model) if is_adapter(model) else dict(every)
+        return {name: whole(weight.detach()).cpu().contiguous() for name, weight in held.items()}
 
 
 def weights_file(model: Model) -> str:
@@ -215,6 +219,11 @@ def load_tuned_weights(model: Model, file: Path) -> None:
     from safetensors.torch import load_file
 
     saved = load_file(file)
+    if is_split(model):
+        for name, weight in model.named_parameters():
+            if weight.requires_grad:  # PEFT's file leaves the adapter's own name out
+                put(weight, saved[name.replace(".default.", ".")])
+        return
     if is_adapter(model):
         set_peft_model_state_dict(model, saved)
         return
