@@ -15,6 +15,7 @@ from ftctl.api.spec_file import SpecFile, spec_from_file
 from ftctl.config import load_settings
 from ftctl.errors import DataInvalid, FtctlError, Unsupported, UsageError
 from ftctl.job import JobSpec
+from ftctl.local_backend.run_options import OPTIONS
 
 
 @pytest.fixture
@@ -135,10 +136,10 @@ def test_how_it_runs_is_told_and_an_unknown_key_listed(tmp_path: Path, rows: Pat
 def test_options_of_the_local_provider_are_for_it_alone(rows: Path) -> None:
     config = minimal(rows, sample_packing=True, peft_use_rslora=True, use_wandb=True, rl="dpo")
     config |= {"rl_beta": 0.3, "gradient_checkpointing": True, "save_total_limit": 3}
-    here = translate(config, "f", local=True).settings
+    here = translate(config, "f", options=OPTIONS).settings
     options = {"packing": "on", "rslora": "true", "track": "wandb", "recompute": "all"}
     assert here.items() >= {**options, "keep_checkpoints": 3, "beta": 0.3}.items()
-    away = translate(config, "f", local=False).settings
+    away = translate(config, "f", options={"beta"}).settings
     assert not away.keys() & {*options, "keep_checkpoints"}
     assert away["beta"] == 0.3
 

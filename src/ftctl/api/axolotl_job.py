@@ -42,7 +42,8 @@ def axolotl_job(
     Raises: as `spec_from_file`.
     """
     provider = wins.get("provider", "local")
-    found = translate(config, where, local=provider == "local", own_rows="data" in wins)
+    able = get_provider(provider, settings, wins.get("base_url")).capabilities
+    found = translate(config, where, options=able.options, own_rows="data" in wins)
     if found.lost and not ignore_unknown:
         raise Unsupported(
             f"{where}: {len(found.lost)} keys change what is learnt and can't be carried: "
@@ -50,7 +51,6 @@ def axolotl_job(
             hint="take them out of a copy of the file, or say --ignore-unknown to train without",
         )
     folder = settings.home / "converted"
-    dialect = get_provider(provider, settings, wins.get("base_url")).capabilities.dialect
     method = wins.get("method", found.fields["method"])
     fields: dict[str, Any] = {"provider": provider, **found.fields, **wins}
     fields["hyperparameters"] = found.settings | wins.get("hyperparameters", {})
@@ -58,14 +58,14 @@ def axolotl_job(
         stem = Path(wins.get("data") or found.data[0]).stem
         fields["name"] = f"{stem}-{Path(str(fields['model'])).name}"
     share = 0.0 if "validation" in wins else found.held_out
-    takes = _Takes(dialect, method, folder, int(found.settings.get("seed", 0)))
+    takes = _Takes(able.dialect, method, folder, int(found.settings.get("seed", 0)))
     if "data" not in wins:
         fields |= takes.rows(found.data, share)
     if found.validation and "validation" not in wins:
         fields["validation"] = takes.rows(found.validation, 0.0)["data"]
     kept = dict(metadata) | ({"spec_ignored": ", ".join(found.lost)} if found.lost else {})
     spec = make_spec(**fields, metadata=kept)
-    moved = move_data(spec, dialect, folder)
+    moved = move_data(spec, able.dialect, folder)
     for line in moved.differences:
         if line.before != line.after:
             found.told(line.setting, line.before or "", str(line.after), line.why)

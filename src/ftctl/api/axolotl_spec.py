@@ -3,7 +3,7 @@
 Nothing of it is run: no plugin, no remote code, no custom class. Values are text and numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from ftctl.api import axolotl_keys as keys
@@ -11,19 +11,20 @@ from ftctl.api.axolotl_rows import files_of
 from ftctl.api.axolotl_translation import Translation, shown
 from ftctl.errors import UsageError
 from ftctl.local_backend.engines.axolotl_config import layers_of
+from ftctl.local_backend.run_options import OPTIONS
 
 _TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 def translate(
-    config: Mapping[str, Any], where: str, *, local: bool, own_rows: bool = False
+    config: Mapping[str, Any], where: str, *, options: Container[str], own_rows: bool = False
 ) -> Translation:
     """Translate a configuration.
 
     Args:
         config: Keys and values, as YAML gave them.
         where: What messages call the file.
-        local: Whether the job is to run here, where there are more settings.
+        options: Settings that the job's provider has besides hyperparameters.
         own_rows: Whether other rows are given, so that the file's aren't looked at.
 
     Raises:
@@ -46,8 +47,11 @@ def translate(
         elif key not in _SEEN_TO:
             _of_the_rest(found, key, value)
     _of_what_is_left_out(found, given)
-    if not local:
-        _drop_local_options(found)
+    for name in OPTIONS.keys() & found.settings.keys():
+        if name not in options:
+            found.told(
+                f"({name})", found.settings.pop(name), "", "this provider has no such setting"
+            )
     return found
 
 
@@ -122,13 +126,6 @@ def _of_what_is_left_out(found: Translation, given: Mapping[str, Any]) -> None:
     which = ("lora_target_linear", "lora_target_modules")
     if found.fields["tuning"] != "full" and not any(given.get(key) for key in which):
         found.lose(which[0], "left out", "it tunes some layers then; here it is every linear one")
-
-
-def _drop_local_options(found: Translation) -> None:
-    from ftctl.local_backend.run_options import OPTIONS
-
-    for name in set(found.settings) & set(OPTIONS) - {"beta"}:
-        del found.settings[name]
 
 
 _Given = Mapping[str, object]
