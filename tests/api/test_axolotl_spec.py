@@ -228,7 +228,7 @@ def test_rows_that_are_none_are_named(tmp_path: Path) -> None:
         "base_model: !!python/object/apply:os.system ['true']",
         "base_model: [",
         "- base_model",
-        "[" * 5000,
+        "[" * 600,
         "base_model: m\ndatasets: &a [*a]",
         "task: llm-sft\nbase_model: m\nparams: {}",
         "model_id_or_path: m",

@@ -124,7 +124,7 @@ class Answers(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         onward = {"/there": "/lora.yml", "/http": "http://192.0.2.1/x", "/round": "/round"}
         status = {"/gone": 404, "/down": 503, "/no": 403}.get(path, 302 if path in onward else 200)
-        body = {"/page": b"<!DOCTYPE html><p>raw?", "/large": b"#" * 1_000_001}.get(path, self.file)
+        body = {"/page": b"<!DOCTYPE html><p>raw?", "/large": b"#" * 256_001}.get(path, self.file)
         self.send_response(status)
         if path in onward:
             self.send_header("Location", onward[path])
@@ -167,7 +167,7 @@ def test_an_axolotl_file_is_fetched(cli: Cli, site: str) -> None:
         ("/http", UsageError, "over https only"),
         ("/round", UsageError, "redirects"),
         ("/page", UsageError, "a web page"),
-        ("/large", UsageError, "more than 1,000,000 bytes"),
+        ("/large", UsageError, "more than 256,000 bytes"),
     ],
 )
 def test_an_address_that_gives_no_file_says_why(

@@ -11,7 +11,7 @@ from ftctl.config import is_loopback, mask_url
 from ftctl.errors import NotFound, Unavailable, UsageError
 from ftctl.providers.transport.http_connection import open_client
 
-_MOST_BYTES = 1_000_000  # a configuration is a page of text; anything larger is something else
+_MOST_BYTES = 256_000  # a configuration is a page of text; anything larger is something else
 _MOST_HOPS = 5
 _MOST_S = 60.0  # for the whole file, however slowly it comes
 
