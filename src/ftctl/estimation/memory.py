@@ -88,8 +88,6 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
     again = setting.layers_recomputed(layers)
     layer, around = saved_bytes(decoder, setting)
     saved = layer * (kept - again) + each * decoder.hidden * again + around
-    # While the last layer is computed again, all the others' are held; else its own are gone.
-    anew = layer if again == kept else 0
     trained = tokens * setting.trained
     # Logits as statistics, their gradient and a copy, in fp32; and of each token that is trained
     # on its state and the gradient of that.
@@ -103,8 +101,22 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
         gathered=gathered,
         activations=saved * tokens,
         head=head,
-        backward=(anew + 4 * each * decoder.ffn) * tokens,
+        backward=_inside_a_layer(decoder, setting) * tokens,
     )
+
+
+def _inside_a_layer(decoder: Decoder, setting: Setting) -> int:
+    """Bytes of a token while the first layer, from the end, has its gradients computed.
+
+    Where that layer is computed again all the others' are held beside its own; of one further
+    down, those behind it are gone already. Source: counted from live storages on a CPU, 2026-11,
+    small shapes; never less than what was counted for blocks at least as wide as the model.
+    """
+    d, f, each = decoder.hidden, decoder.ffn, 4 if setting.weights == "fp32" else 2
+    if not setting.last_layer_recomputed(decoder.layers):
+        return max(4 * each * f, 20 * d)  # of the block, or of the norm behind the last layer
+    mixed = each == 2 and setting.adapters == "fp32" and setting.tuning != "full"
+    return saved_bytes(decoder, setting).layer + 2 * each * f + (12 if mixed else 3) * d
 
 
 def head_tokens(vocab: int) -> int:
@@ -187,7 +199,8 @@ def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
     head = f"{setting.tokens * setting.trained:,.0f} trained tokens × {decoder.vocab:,}{chunk}"
     ahead = parts.head >= parts.backward
     yield _term("loss head", parts.head, head + ("" if ahead else less))
-    says = "gradients inside a layer" + (", and one layer anew" if again == kept else "")
+    anew = setting.last_layer_recomputed(decoder.layers)
+    says = "gradients inside a layer" + (", and its activations anew" if anew else "")
     yield _term("backward pass", parts.backward, says + (less if ahead else ""))
     if parts.unpacked:
         yield _term("one layer unpacked", parts.unpacked, "its largest weight in bf16")

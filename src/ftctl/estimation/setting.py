@@ -118,6 +118,12 @@ class Setting(BaseModel):
         every = 1 if self.recompute == "all" else self.recompute
         return ceil(self.layers_kept(layers) / every)
 
+    def last_layer_recomputed(self, layers: int) -> bool:
+        """Whether the last layer, whose gradients come first, is computed again."""
+        if self.recompute in ("off", "all"):
+            return self.recompute == "all"
+        return (self.layers_kept(layers) - 1) % int(self.recompute) == 0
+
     def flags(self) -> str:
         """What `ftctl submit` is told for it, as far as it isn't what happens anyway."""
         flags = [] if self.tuning == "lora" else [f"--tuning {self.tuning}"]
