@@ -1,5 +1,6 @@
 """What is said: each sentence true of the facts, each warning with the number behind it."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -156,3 +157,107 @@ def test_a_route_that_is_expected_to_miss_the_target_says_so(
         task_kind="classification",
     )
     assert ("of the 0.8 you ask for" in advice.reason) is short
+
+
+NARROW: dict[str, Any] = {"task_kind": "classification", "output_tokens": 3, "data_rows": 4000}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"privacy": "stays_inside", "prompt_meets_quality": False}, "data privacy"),
+        ({"prompt_meets_quality": True, "prompt_meets_latency": False}, "as good and faster"),
+        ({"prompt_limit": True, "runs_gpus": True}, "prompting is impractical"),
+        ({"prompt_meets_quality": False}, "the task is very narrow (answers of 3 tokens)"),
+    ],
+)
+def test_the_reason_to_tune_that_holds_is_named(facts: dict[str, Any], said: str) -> None:
+    advice = ask(**NARROW, **facts)
+    assert advice.leading in ("hosted", "self_hosted")
+    assert said in advice.reason
+
+
+def test_several_tasks_come_with_the_command_that_parts_them() -> None:
+    reason = ask(data="my rows.jsonl", distinct_tasks=4, prompt_meets_quality=False).reason
+    assert "tune one model for each" in reason
+    assert "(ftctl data split 'my rows.jsonl' --by task)" in reason
+
+
+def test_facts_that_tuning_would_not_teach_are_named_beside_it() -> None:
+    missed: dict[str, Any] = {"prompt_meets_quality": False, "data_rows": 3000}
+    some = ask(**missed, failure_mix={"knowledge": 0.2, "format": 0.8})
+    assert some.adaptation == ("tune",)
+    assert "20% of failures come from missing facts, which tuning doesn't teach" in some.reason
+    fresh = ask(**missed, failure_mix={"format": 1}, knowledge_changes="daily")
+    assert fresh.adaptation == ("tune",)
+    assert "The facts change daily" in fresh.reason
+    assert "(RAG)" in fresh.reason
+
+
+def test_fewer_than_fifty_rows_are_warned_of() -> None:
+    assert "49 distinct examples are too few" in ask(data_rows=49).reason
+    assert "too few" not in ask(data_rows=50).reason
+
+
+@dataclass(frozen=True)
+class File:
+    """What a measured file shows."""
+
+    effective_rows: int = 900
+    mean_input_tokens: float = 300.0
+    mean_output_tokens: float = 4.0
+    p95_input_tokens: float = 500.0
+    p95_output_tokens: float = 8.0
+    shared_prefix_tokens: int = 120
+    output_families: float = 1.0
+    label_count: int | None = 5
+    majority_share: float | None = 0.4
+    pii_hits: int = 0
+    secret_hits: int = 0
+
+
+def of_file(file: File, **facts: Any) -> Advice:
+    return advise(Facts.parse(facts), features=file, as_of=TODAY)
+
+
+def test_all_that_a_file_shows_is_an_assumption_that_was_measured() -> None:
+    advice = of_file(File(pii_hits=2), baseline_score=0.6, data_rows=5, input_tokens=9)
+    notes = {note.name: note for note in advice.assumptions if note.origin == "measured"}
+    assert {name: note.value for name, note in notes.items()} == {
+        "data_rows": "900",
+        "distinct_tasks": "1",
+        "input_tokens": "300",
+        "output_tokens": "4",
+        "shared_prefix_tokens": "120",
+        "output_shapes": "1.00 kinds of answers (2 to the entropy)",
+        "longest_request": "500 tokens in and 8 out cover 95 %",
+        "labels": "5 answers, the most common 40%",
+        "personal_data": "2 texts with addresses or numbers, 0 with secrets; names aren't "
+        "looked for",
+    }
+
+
+def test_each_measure_of_a_file_bears_on_the_advice() -> None:
+    base: dict[str, Any] = {"baseline_score": 0.6, "target_score": 0.85, "runs_gpus": True}
+    plain = of_file(File(), **base)
+    assert plain.leading == "self_hosted"
+    assert "the task is very narrow (5 different answers)" in plain.reason
+    assert "too few to tune on" in of_file(File(effective_rows=40), **base).reason
+    assert "4 unrelated tasks" in of_file(File(output_families=3.9), **base).reason
+    majority = of_file(File(majority_share=0.7), **base).reason
+    assert "most common label scores 0.70 on this file, and the prompt 0.6" in majority
+    lopsided = of_file(File(majority_share=0.95), prompt_meets_quality=False).reason
+    assert "95% of the answers are one label" in lopsided
+    private = of_file(File(pii_hits=3, secret_hits=1), **base).reason
+    assert "4 texts of the file hold personal data or secrets" in private
+    told = of_file(File(pii_hits=3), **base, privacy="contractual").reason
+    assert "personal data" not in told
+    long = of_file(File(p95_input_tokens=40_000), **base)
+    assert any(line.gate == "context" and "40,008 tokens" in line.reason for line in long.rejected)
+    cached = of_file(
+        File(mean_input_tokens=3000, shared_prefix_tokens=2900), requests_per_month=1e6
+    )
+    whole = of_file(File(mean_input_tokens=3000, shared_prefix_tokens=0), requests_per_month=1e6)
+    price = [next(r.usd_per_month.likely for r in a.routes if r.route == "prompt")
+             for a in (cached, whole)]  # fmt: skip
+    assert price[0] < price[1] / 5

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 
 from ftctl.advisor.types import TaskKind
 from ftctl.catalog.types import Model, Tunable
@@ -12,6 +12,8 @@ _CLASSES = (0.0, 1e9, 2.5e9, 6e9, 10e9, 40e9)
 _SEVEN = 3
 # Below it nobody showed that tuning a generative model is worth it (distil labs: 0.6B and up).
 _LEAST = 0.4e9
+# Of bases, beside the newest one: older ones are superseded, whatever their family.
+_OLDEST = timedelta(days=3 * 365)
 # The smallest class that the evidence carries, by task: 1B with QLoRA was as good as GPT-4.1 on
 # narrow intents (arXiv 2510.21970), 4B reached its 120B teacher on 7 of 8 tasks (distil labs,
 # 2025-26); everything else has the evidence of LoRA Land's bases, 7B and 8B (arXiv 2405.00732).
@@ -68,10 +70,10 @@ def licence_conditions(model: Model) -> str | None:
 def shortlist(models: Iterable[Model], day: date, task: TaskKind | None) -> list[Model]:
     """Open bases out on a day that are worth a look, the first to try first.
 
-    The newest of each family and size class; with it those newer ones that a licence forbids, so
-    that it is told. The smallest class that suits the task comes first, within it the newest; then
-    larger ones up to the 7B class, then smaller ones, as there is little evidence for them, then
-    what is larger than the 7B class and needs a reason.
+    The newest of each family and size class, not much older than the newest of all; with it those
+    newer ones that a licence forbids, so that it is told. The smallest class that suits the task
+    comes first, within it the newest; then larger ones up to the 7B class, then smaller ones, as
+    there is little evidence for them, then what is larger than the 7B class and needs a reason.
     """
     alive = [
         model
@@ -79,6 +81,7 @@ def shortlist(models: Iterable[Model], day: date, task: TaskKind | None) -> list
         if model.open_weights and (model.parameters or 0) >= _LEAST and first_day(model) <= day
     ]
     alive.sort(key=lambda model: (first_day(model), -(model.parameters or 0)), reverse=True)
+    alive = [model for model in alive if first_day(model) >= first_day(alive[0]) - _OLDEST]
     floor = _SMALLEST.get(task, _SEVEN)
 
     def order(model: Model) -> tuple[int, int]:

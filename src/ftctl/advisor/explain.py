@@ -1,5 +1,6 @@
 """The words: one line of reason with the warnings that apply, and the assumptions behind it."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from ftctl.advisor.bases import licence_conditions
@@ -13,6 +14,13 @@ from ftctl.advisor.situation import BASELINE_N, NOTHING_TO_GAIN, Situation
 from ftctl.advisor.tie_break import cheapest_test, untold
 from ftctl.advisor.types import Probed, Rejected
 from ftctl.estimation.estimate import Assumption
+
+# Share of failures by missing facts from which they are worth a word beside tuning.
+FEW_FACTS = 0.2
+# Answers so short are a label.
+NARROW_TOKENS = 16
+# Of the most common label, above which `data check` says that the others are hardly learnt.
+LABEL_SHARE = 0.9
 
 _ROUTE_WORDS = {
     "none": "doing nothing",
@@ -65,8 +73,24 @@ def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
     found = []
     facts = situation.facts
     if situation.tasks >= 2:
+        name = shlex.quote(facts.data or "FILE")
         found.append(
-            f"{situation.tasks:g} unrelated tasks: tune one model for each, not one for all."
+            f"{situation.tasks:g} unrelated tasks: tune one model for each, not one for all "
+            f"(ftctl data split {name} --by task)."
+        )
+    found += _of_the_file(situation)
+    mix = facts.failure_mix
+    known = mix.share("knowledge") if mix else 0.0
+    tuned_alone = verdict.first is not None and verdict.first.route.adaptation == ("tune",)
+    if tuned_alone and known >= FEW_FACTS:
+        found.append(
+            f"{known:.0%} of failures come from missing facts, which tuning doesn't teach: "
+            "retrieve them (RAG)."
+        )
+    if tuned_alone and facts.knowledge_changes in ("monthly", "daily"):
+        found.append(
+            f"The facts change {facts.knowledge_changes}: what is tuned in grows old, so "
+            "retrieve them (RAG)."
         )
     if situation.rows is not None and situation.rows < MIN_ROWS:
         found.append(f"{situation.rows:g} distinct examples are too few to tune on.")
@@ -94,6 +118,28 @@ def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
                 f"Expected are only {expected.low:.2f} to {expected.high:.2f} of the "
                 f"{facts.target_score:g} you ask for: try a part of it before you plan on it."
             )
+    return found
+
+
+def _of_the_file(situation: Situation) -> list[str]:
+    """What the measured file calls for: the best guess without a model, and its private texts."""
+    found = []
+    majority, score = situation.majority, situation.facts.baseline_score
+    if majority is not None and score is not None and score <= majority:
+        found.append(
+            f"Always giving the most common label scores {majority:.2f} on this file, and the "
+            f"prompt {score:g}: look at how both were measured."
+        )
+    elif majority is not None and majority > LABEL_SHARE:
+        found.append(
+            f"{majority:.0%} of the answers are one label: the others are hardly learnt, so "
+            "balance them."
+        )
+    if situation.personal and situation.facts.privacy is None:
+        found.append(
+            f"{situation.personal:,} texts of the file hold personal data or secrets: say where "
+            "they may go (--privacy)."
+        )
     return found
 
 
@@ -232,25 +278,14 @@ def _rag(situation: Situation, verdict: Verdict) -> str:
 
 def _tune(situation: Situation, verdict: Verdict) -> str:
     first = verdict.ranked[0]
-    facts = situation.facts
     prompted = [entry for entry in verdict.ranked if not entry.route.tuned]
-    why = []
-    if situation.quality_missed:
-        why.append("the best prompt misses the quality")
-    if facts.prompt_meets_latency is False:
-        why.append("you say that the best prompt is too slow")
-    if facts.prompt_meets_cost is False:
-        why.append("you say that the best prompt costs too much")
-    if facts.prompt_limit:
-        why.append("prompting is impractical")
-    if facts.privacy == "stays_inside":
-        why.append("rows must stay inside")
+    why = _reasons_to_tune(situation)
     if not prompted and not why:
-        why.append("no route without tuning passes the gates")
+        why = ["no route without tuning passes the gates"]
     before = "Add retrieval, then tune" if "rag" in first.route.adaptation else "Tune"
     because = "; ".join(why) or f"it wins {verdict.confidence:.0%} of draws"
     said = f"{before} {_where(situation, first)}: {because}."
-    if facts.prompt_meets_cost is False and prompted:
+    if situation.facts.prompt_meets_cost is False and prompted:
         mine, theirs = (entry.cost.interval().likely for entry in (first, prompted[0]))
         if theirs < mine:
             said += (
@@ -258,6 +293,35 @@ def _tune(situation: Situation, verdict: Verdict) -> str:
                 f"{usd_text(theirs)} USD a month, tuning {usd_text(mine)}: check what you pay now."
             )
     return said
+
+
+def _reasons_to_tune(situation: Situation) -> list[str]:
+    """Those that hold; a narrow task is one beside another."""
+    facts = situation.facts
+    late = facts.prompt_meets_latency is False
+    named = {
+        "the best prompt misses the quality": situation.quality_missed,
+        "you say that the best prompt is too slow": late,
+        "a small model that is tuned can be as good and faster": late and situation.quality_met,
+        "you say that the best prompt costs too much": facts.prompt_meets_cost is False,
+        "prompting is impractical": facts.prompt_limit is True,
+        "data privacy, as rows must stay inside": situation.inside,
+    }
+    why = [words for words, holds in named.items() if holds]
+    narrow = _narrow(situation)
+    return [*why, narrow] if narrow is not None and why else why
+
+
+def _narrow(situation: Situation) -> str | None:
+    """What makes the task very narrow: a closed set of answers, or a word or two."""
+    if situation.tasks >= 2:
+        return None
+    if situation.labels is not None:
+        return f"the task is very narrow ({situation.labels} different answers)"
+    short = situation.knows("output_tokens") and situation.output_tokens <= NARROW_TOKENS
+    if short and situation.facts.task_kind in ("classification", "extraction"):
+        return f"the task is very narrow (answers of {situation.output_tokens:g} tokens)"
+    return None
 
 
 def _where(situation: Situation, first: Ranked) -> str:

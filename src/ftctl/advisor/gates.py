@@ -155,21 +155,19 @@ def _licence(_situation: Situation, route: Route) -> str | None:
 
 
 def _size(situation: Situation, route: Route) -> str | None:
-    """More than the 7B class needs a reason: a context or a pilot that smaller ones fail."""
+    """More than the 7B class needs a reason: a context that smaller ones lack, or a pilot of it."""
     if route.hosting != "own" or not needs_reason(route.model):
         return None
+    if any(one.model == route.model.name for one in situation.facts.piloted or ()):
+        return None
     smaller = [model for model in own_models(situation) if not needs_reason(model)]
-    piloted = {one.model: one.score for one in situation.facts.piloted or ()}
-    if route.model.name in piloted or all(_too_long(situation, model) for model in smaller):
+    enough = [model for model in smaller if not _too_long(situation, model)]
+    if not enough:
         return None
-    target = situation.facts.target_score
-    scores = [piloted[model.name] for model in smaller if model.name in piloted]
-    if target is not None and scores and max(scores) < target:
-        return None
-    billions = (route.model.parameters or 0) / 1e9
     return (
-        f"{billions:.3g} billion weights need a reason: no pilot shows that the 7B class misses "
-        "the target, and its context suffices"
+        f"{(route.model.parameters or 0) / 1e9:.3g} billion weights need a reason: no pilot was "
+        f"made of them, and {len(enough)} smaller bases take {situation.longest_tokens:,.0f} "
+        "tokens"
     )
 
 
@@ -335,9 +333,9 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("availability", _availability),
     ("lifecycle", _lifecycle),
     ("licence", _licence),
-    ("size", _size),
     ("min_rows", _rows),
     ("context", _context),
+    ("size", _size),
     ("memory", _memory),
     ("latency", _latency),
     ("price", _price),

@@ -228,8 +228,8 @@ def _seen(features: Features) -> list[Assumption]:
         "labels": "answers form no closed set"
         if labels is None
         else f"{labels} answers, the most common {features.majority_share or 0:.0%}",
-        "personal_data": f"{features.pii_hits} addresses, numbers and the like, "
-        f"{features.secret_hits} secrets; names aren't looked for",
+        "personal_data": f"{features.pii_hits} texts with addresses or numbers, "
+        f"{features.secret_hits} with secrets; names aren't looked for",
     }
     return [
         Assumption(name=name, value=value, origin="measured", as_of=None, source="your data file")

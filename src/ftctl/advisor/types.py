@@ -64,11 +64,11 @@ class Features(Protocol):
 
     @property
     def pii_hits(self) -> int:
-        """E-mail addresses, cards, phones and IBANs found."""
+        """Texts with e-mail addresses, cards, phones or IBANs."""
 
     @property
     def secret_hits(self) -> int:
-        """Keys, tokens and credentials found."""
+        """Texts with keys, tokens or credentials."""
 
 
 class FailureMix(BaseModel):
