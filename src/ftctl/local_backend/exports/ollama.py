@@ -89,4 +89,5 @@ def _stops(tokenizer: Tokenizer, source: Path) -> list[str]:
         named = []
     ids = [tokenizer.eos_token_id, end_of_turn(tokenizer)]
     ids += named if isinstance(named, list) else [named]
-    return list(dict.fromkeys(tokenizer.decode([i]) for i in ids if i is not None))
+    special = set(getattr(tokenizer, "all_special_ids", ()))  # others could hold any sign
+    return list(dict.fromkeys(tokenizer.decode([i]) for i in ids if i in special))
