@@ -14,6 +14,9 @@ from ftctl.estimation.speed import Measured, card_pace, cpu_pace, measured_pace
 from ftctl.job import Hyperparameters, Method, Tuning
 
 _BATCH = 16  # examples of one step, where nothing else is set
+# The most tokens that the local backend puts through at once, however much would fit.
+_MOST_TOKENS = {"gpu": 32_768, "memory": TOKEN_BUDGET}
+_SHARED = 0.6  # of the tokens, where all examples begin alike; a prior
 _OTHER = 0.1  # another tokenizer than the one that counted may differ so much
 _TRAINED = (0.1, 0.5, 1.0)  # of all tokens: the head is computed for these alone
 _PAIRS = (1.0, 1.5, 2.0)  # tokens of both sequences over those of the row: the prompt counts twice
@@ -120,7 +123,7 @@ def at_home(
         decoder, used, like=like, tunings=(job.tuning,), longest=least, ways=job.ways
     )
     setting = chosen or _most_frugal(like, job.ways, used, least)
-    batches = sorted(_batch_tokens(tokens, job, setting.tokens) for tokens in _longest(job))
+    batches = _batch_tokens(job, setting.tokens)
     low, likely, high = (
         setting.model_copy(update={"tokens": tokens, "trained": share})
         for tokens, share in zip(batches, _TRAINED, strict=True)
@@ -174,7 +177,7 @@ def like_asked(job: HomeJob, cards: Cards) -> Setting:
         weights=cards.weights,
         adapters=job.ways.adapters or cards.weights,
         dropout=bool(settings.lora_dropout),
-        tokens=_batch_tokens(_longest(job)[1], job, TOKEN_BUDGET),
+        tokens=_MOST_TOKENS[cards.kind],
         last_layers=settings.last_layers,
         trained=_TRAINED[1],
     )
@@ -186,29 +189,39 @@ def _tries_both(cards: Cards) -> bool:
 
 
 def least_tokens(job: HomeJob) -> int:
-    """Tokens that a micro-batch has to hold: the longest example, or as many as are asked for."""
-    longest = _longest(job)[1]
-    return longest if job.settings.micro_batch_size is None else _batch_tokens(longest, job, 1)
+    """Tokens that a micro-batch has to hold at least: of the longest example or pair."""
+    return _rows(job, job.longest)[1]
 
 
-def _longest(job: HomeJob) -> tuple[int, int, int]:
-    """Tokens of the longest example, or of both sequences of the longest pair."""
+def _rows(job: HomeJob, tokens: Longest) -> tuple[int, int, int]:
+    """Of rows of so many tokens, those that go through the model: of a pair both sequences."""
     most = job.settings.max_length
     pairs = _PAIRS if job.method == "dpo" else (1.0, 1.0, 1.0)
     low, likely, high = sorted(
-        max(1, round(share * min(tokens, most or tokens)))
-        for tokens, share in zip(job.longest, pairs, strict=True)
+        max(1, round(share * min(each, most or each)))
+        for each, share in zip(tokens, pairs, strict=True)
     )
     return low, likely, high
 
 
-def _batch_tokens(longest: int, job: HomeJob, budget: int) -> int:
+def _batch_tokens(job: HomeJob, budget: int) -> tuple[int, int, int]:
+    """Tokens of the largest micro-batch: as many examples as a step has, or as the budget holds.
+
+    At least examples of the mean length, of which what all begin with is computed once; at most
+    all as long as the longest.
+    """
     step = min(job.settings.batch_size or _BATCH, job.rows)
-    at_once = job.settings.micro_batch_size or max(1, budget // longest)
-    return longest * min(at_once, step)
+    count = min(job.settings.micro_batch_size or step, step)
+    longest, mean = _rows(job, job.longest), _rows(job, (job.mean,) * 3)
+    shared = 1.0 if count == 1 else _SHARED
+    totals = shared * count * mean[0], count * (mean[1] + longest[1]) / 2, count * longest[2]
+    low, likely, high = sorted(
+        max(one, min(round(total), budget)) for one, total in zip(longest, totals, strict=True)
+    )
+    return low, likely, high
 
 
-def _basis(job: HomeJob, batches: list[int], cards: Cards) -> tuple[Assumption, ...]:
+def _basis(job: HomeJob, batches: tuple[int, int, int], cards: Cards) -> tuple[Assumption, ...]:
     said = Assumption(
         name="tokens in one forward pass",
         value=" to ".join(dict.fromkeys(f"{tokens:,}" for tokens in (min(batches), max(batches)))),

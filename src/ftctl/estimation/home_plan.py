@@ -139,4 +139,4 @@ def _reach(decoder: Decoder, cards: Cards, like: Setting, tuning: Tuning, least:
 def _choose(decoder: Decoder, setting: Setting | None) -> str:
     if setting is None:
         return f"{decoder.name} can't be tuned on these cards: a smaller model, or a larger card"
-    return f"{setting}, {setting.tokens:,} tokens a micro-batch"
+    return f"{setting}, up to {setting.tokens:,} tokens a micro-batch"
