@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_runs import run_of, settings, steps_of, watch
 
 from ftctl.datasets.render import load_tokenizer
+from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.data import Batch, collate, load_examples
 from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import Trainable, add_adapter, load_base, merged
+from ftctl.local_backend.train import train
 
 pytestmark = [
     pytest.mark.medium,
@@ -129,3 +132,32 @@ def test_merged_onto_the_rounded_base_it_is_the_same_and_onto_the_exact_one_it_i
             apart[name] = float((trained.exp() * (trained - said)).sum(-1).mean())
     assert abs(apart["rounded"]) < 1e-5  # nats a token
     assert apart["exact"] > 1e-3
+
+
+@pytest.mark.slow
+def test_a_real_model_learns_in_four_bits(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SmolLM2-135M: most of the loss is gone soon, and PEFT loads the adapter on either base."""
+    import torch
+    from peft import AutoPeftModelForCausalLM, PeftModel
+
+    single = (torch.float32, "fp32: so that every machine does the same")
+    monkeypatch.setattr("ftctl.local_backend.plan.pick_dtype", lambda *_: single)
+    asked = settings(max_steps=5, batch_size=4, learning_rate=1e-3, checkpoint_steps=5)
+    run, config = run_of(tmp_path, Path("smollm2-135m-instruct"), data, asked, tuning="qlora")
+    train(config, run, watch())
+    seen = [row["loss"] for row in steps_of(run)]
+    assert seen[-1] < seen[0] / 3
+    assert min(row["grad_norm"] for row in steps_of(run)) > 0
+
+    base = find_base(config.model, config.home)
+    batch = batch_of(Path(base), data)
+    with torch.no_grad():
+        packed = load_base(base, torch.float32, "cpu", four_bits=True)
+        trained = PeftModel.from_pretrained(packed, run.output).eval()
+        said = token_losses(trained, batch, plain=True).mean().item()
+        whole = AutoPeftModelForCausalLM.from_pretrained(run.output, dtype=torch.float32).eval()
+        exact = token_losses(whole, batch, plain=True).mean().item()
+    assert said < seen[0] / 3
+    assert exact == pytest.approx(said, abs=0.1)  # what leaving four bits costs this task
