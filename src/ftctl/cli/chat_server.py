@@ -101,6 +101,8 @@ class ChatServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, port: int) -> None:
+        self.turn = threading.Lock()  # one answer at a time
+        self.closing = threading.Event()
         try:
             super().__init__((_HOST, port), _Handler)
         except OSError as error:
@@ -113,8 +115,6 @@ class ChatServer(ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
         self.url = f"http://{_HOST}:{self.server_port}/{self.token}/"
         self.link = f"http://{_HOST}:{self.server_port}/{self.once}"
-        self.turn = threading.Lock()  # one answer at a time
-        self.closing = threading.Event()
         self.model: AnsweringModel
         self.about: About
 
