@@ -11,7 +11,7 @@ from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters, Tuning
 from ftctl.local_backend.base_models import check_folder, quiet_transformers
 from ftctl.local_backend.run_options import RunOptions
-from ftctl.local_backend.sharding import gathered, is_split, put, whole
+from ftctl.local_backend.shards import gathered, is_split, put, whole
 
 if TYPE_CHECKING:
     import torch

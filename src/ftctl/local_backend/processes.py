@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ftctl.errors import Unsupported, UsageError
+from ftctl.job import Tuning
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.local_backend.run_options import RunOptions
 
@@ -31,6 +32,7 @@ _Value = TypeVar("_Value")
 OUT_OF_MEMORY = 69
 _ENDS_WITHIN_S = 30.0
 _NOTICED_WITHIN_S = 10.0
+_BURIED_WITHIN_S = 5.0
 
 
 class Onlooker(RunFolder):
@@ -85,9 +87,12 @@ class _Others:
 
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
+    missed: Lost | None = None  # before they were ended
 
     def lost(self) -> Lost | None:
-        """The first that has ended with anything but success."""
+        """The first that has ended with anything but success, by itself."""
+        if self.missed is not None or self.over.is_set():
+            return self.missed
         for index, process in enumerate(self.processes, start=1):
             if process.poll() not in (None, 0):
                 return Lost(index, len(self.processes) + 1, process.returncode)
@@ -135,11 +140,11 @@ class Team:
         return said[0]
 
 
-def require_processes(options: RunOptions) -> None:
+def require_processes(options: RunOptions, tuning: Tuning) -> None:
     """Refuse what can't run here before a job is made.
 
     Raises:
-        UsageError: the numbers don't go together.
+        UsageError: the settings don't go together.
         Unsupported: there are fewer GPUs, or DeepSpeed isn't installed.
     """
     from importlib.util import find_spec
@@ -149,6 +154,11 @@ def require_processes(options: RunOptions) -> None:
         raise UsageError(
             f"sharding={sharding} splits a model between processes, and there is one",
             hint="--set processes=2 or more, or leave sharding out",
+        )
+    if sharding != "ddp" and tuning == "qlora":
+        raise UsageError(
+            f"sharding={sharding} splits weights, and those in four bits can't be split",
+            hint="leave sharding out: each process then holds the whole base in four bits",
         )
     if sharding == "hybrid_shard" and (count < 4 or count % 2):
         raise UsageError(
@@ -250,6 +260,9 @@ def led() -> Iterator[None]:
     try:
         yield
         done = True
+    except RuntimeError:  # what torch says when another doesn't answer
+        _others.missed = _wait_for_lost()
+        raise
     finally:
         _others.over.set()
         give_up = time.monotonic() + (_ENDS_WITHIN_S if done else 0.0)
@@ -260,9 +273,14 @@ def led() -> Iterator[None]:
             process.wait()
 
 
-def find_lost(wait_s: float = 5.0) -> Lost | None:
-    """Which of the others ended too early, by which this one may have failed."""
-    give_up = time.monotonic() + (wait_s if _others.processes else 0.0)
+def find_lost() -> Lost | None:
+    """Which of the others had ended too early, by which this one may have failed."""
+    return _others.lost()
+
+
+def _wait_for_lost() -> Lost | None:
+    """The same, given a moment in which it is buried."""
+    give_up = time.monotonic() + (_BURIED_WITHIN_S if _others.processes else 0.0)
     while (lost := _others.lost()) is None and time.monotonic() < give_up:
         time.sleep(0.1)
     return lost

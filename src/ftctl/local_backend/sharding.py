@@ -9,12 +9,13 @@ passes as the others, and nothing can be put right in the middle of one.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ftctl.local_backend.processes import Team
 from ftctl.local_backend.run_options import RunOptions
+from ftctl.local_backend.shards import SplitState, ZeroState, whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,9 +26,9 @@ Model = Any  # a PeftModel, or a whole model
 MakeOptimizer = Callable[[Sequence["nn.Parameter"]], "Optimizer"]
 
 _MAX_NORM = 1.0
-# What is sharded as one where it is chosen by size, as a share of all weights: small enough that
-# little is whole at a time, large enough that gathering isn't all that is done.
-_UNIT_SHARE = 1 / 256
+# What is gathered as one where it is chosen by size, as a share of a block: small enough that less
+# is whole at a time than a block, large enough that gathering isn't all that is done.
+_UNIT_SHARE = 1 / 8
 
 
 class Whole:
@@ -157,7 +158,7 @@ class Fsdp(Whole):
     def prepare(self, scorer: Scorer, make: MakeOptimizer) -> tuple[Scorer, "Optimizer"]:
         """As `Whole.prepare`; the optimiser's state can be read whole and given whole."""
         prepared, optimizer = super().prepare(scorer, make)
-        return prepared, _SplitState(optimizer, self._weights)  # type: ignore[return-value]
+        return prepared, SplitState(optimizer, self._weights)  # type: ignore[return-value]
 
     def _sum_gradients(self) -> None:
         """FSDP has."""
@@ -171,8 +172,7 @@ class Fsdp(Whole):
         settings: dict[str, Any] = {"mesh": mesh[dims], "reshard_after_forward": self._reshard}
         if self._plugin.mixed_precision_policy is not None:
             settings["mp_policy"] = self._plugin.mixed_precision_policy
-        least = int(_UNIT_SHARE * sum(weight.numel() for weight in scorer.parameters()))
-        for module in units_of_size(scorer, least):
+        for module in units_of_size(scorer, _UNIT_SHARE):
             fully_shard(module, **settings)
 
 
@@ -227,9 +227,11 @@ class Zero(Whole):
         zero = self.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
         zero["stage3_param_persistence_threshold"] = 10 * width
         # Its masters are its own, so that ours would be one copy too many.
-        plain = AdamW(self._weights, **make([nn.Parameter(torch.zeros(1))]).defaults)
+        asked = make([nn.Parameter(torch.zeros(1))]).defaults
+        kept = {name: asked[name] for name in ("lr", "betas", "eps", "weight_decay")}
+        plain = AdamW(self._weights, **kept)
         self._engine, self._optimizer = self.accelerator.prepare(scorer, plain)
-        state = _ZeroState(self._engine.optimizer, self._weights)
+        state = ZeroState(self._engine.optimizer, self._weights)
         return self._engine, state  # type: ignore[return-value]
 
     def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:  # noqa: ARG002 - as Whole's
@@ -270,139 +272,6 @@ def layout_of(team: Team, device: str, options: RunOptions, *, half: bool) -> La
     return Fsdp(team, device, options, half=half)
 
 
-class _SplitState:
-    """An optimiser over split weights, whose state is read and given whole."""
-
-    def __init__(self, optimizer: "Optimizer", weights: Sequence["nn.Parameter"]) -> None:
-        self._optimizer, self._weights = optimizer, weights
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The optimiser's own."""
-        groups: list[dict[str, Any]] = self._optimizer.param_groups
-        return groups
-
-    def state_dict(self) -> dict[str, Any]:
-        """As the optimiser's, with whole tensors; every process has to ask."""
-        held = self._optimizer.state_dict()
-        rows = {
-            index: {name: whole(value) for name, value in row.items()}
-            for index, row in held["state"].items()
-        }
-        return {**held, "state": rows}
-
-    def load_state_dict(self, held: dict[str, Any]) -> None:
-        """Take each process's part of it."""
-        rows = {
-            index: {name: part_like(value, self._weights[index]) for name, value in row.items()}
-            for index, row in held["state"].items()
-        }
-        self._optimizer.load_state_dict({**held, "state": rows})
-
-
-class _ZeroState(_SplitState):
-    """The same of DeepSpeed's optimiser, which keeps one flat tensor of what a process holds."""
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """As one group over the weights that are trained, though the engine's hold flat ones."""
-        inner: list[dict[str, Any]] = self._optimizer.optimizer.param_groups
-        return inner
-
-    def state_dict(self) -> dict[str, Any]:
-        """As torch's AdamW says it of whole weights; every process has to ask."""
-        from deepspeed.utils import safe_get_full_optimizer_state
-
-        inner = self._optimizer.optimizer
-        steps = [row["step"] for row in inner.state.values() if "step" in row]
-        rows = {}
-        if steps:
-            for index, weight in enumerate(self._weights):
-                moments = {
-                    name: safe_get_full_optimizer_state(weight, name)
-                    for name in ("exp_avg", "exp_avg_sq")
-                }
-                rows[index] = {"step": steps[0], **moments}
-        return {"state": rows, "param_groups": self.param_groups}
-
-    def load_state_dict(self, held: dict[str, Any]) -> None:
-        """Make room for the moments, as the first step would, and fill it."""
-        import torch
-        from deepspeed.utils import safe_set_full_optimizer_state
-
-        inner = self._optimizer.optimizer
-        for group in inner.param_groups:
-            for flat in group["params"]:
-                inner.state[flat] = {
-                    "step": held["state"][0]["step"].clone(),
-                    "exp_avg": torch.zeros_like(flat),
-                    "exp_avg_sq": torch.zeros_like(flat),
-                }
-        link = getattr(self._optimizer, "_link_all_hp_params", None)  # of stage 2
-        if link is not None:
-            link()
-            self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001 - no other way
-        for index, row in held["state"].items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                safe_set_full_optimizer_state(self._weights[index], row[name], name)
-
-
-def whole(tensor: Any) -> Any:  # noqa: ANN401 - a tensor, split or not
-    """A tensor with what other processes hold of it; all of them have to ask."""
-    gather = getattr(tensor, "full_tensor", None)
-    return tensor if gather is None else gather()
-
-
-def part_like(value: "Tensor", weight: "nn.Parameter") -> "Tensor":
-    """What a process holds of a whole tensor, split as a weight is; a count of steps stays."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    if not isinstance(weight, DTensor) or value.shape != weight.shape:
-        return value
-    # Every process has read the same file: none needs to send.
-    return distribute_tensor(
-        value.to(weight.device), weight.device_mesh, weight.placements, src_data_rank=None
-    )
-
-
-def put(weight: "nn.Parameter", value: "Tensor") -> None:
-    """Let a weight be a value, whole or split."""
-    import torch
-
-    with torch.no_grad():
-        if hasattr(weight, "_hp_mapping") or hasattr(weight, "ds_id"):
-            _put_into_zero(weight, value)
-        else:
-            weight.copy_(part_like(value, weight))
-
-
-def _put_into_zero(weight: "nn.Parameter", value: "Tensor") -> None:
-    from deepspeed.utils import safe_set_full_fp32_param
-    from deepspeed.zero import GatheredParameters
-
-    with GatheredParameters([weight], modifier_rank=0, enabled=hasattr(weight, "ds_id")):
-        weight.data.copy_(value)
-    safe_set_full_fp32_param(weight, value.to(weight.device))
-
-
-def is_split(model: Model) -> bool:
-    """Whether other processes hold a part of what is trained."""
-    marks = ("full_tensor", "ds_id", "_hp_mapping")
-    trained = (weight for weight in model.parameters() if weight.requires_grad)
-    return any(hasattr(weight, mark) for weight in trained for mark in marks)
-
-
-def gathered(model: Model) -> AbstractContextManager[Any]:
-    """While what ZeRO 3 has split of what is trained is whole; nothing of the kind otherwise."""
-    split = [w for w in model.parameters() if w.requires_grad and hasattr(w, "ds_id")]
-    if not split:
-        return nullcontext()
-    from deepspeed.zero import GatheredParameters
-
-    together: AbstractContextManager[Any] = GatheredParameters(split)
-    return together
-
-
 def model_of(scorer: Scorer) -> Model:
     """The model in a scorer, whatever was put around that."""
     return getattr(scorer, "module", scorer).model
@@ -413,23 +282,25 @@ def block_names(scorer: Scorer) -> set[str]:
     return {type(layer).__name__ for layer in _blocks(scorer)}
 
 
-def units_of_size(scorer: Scorer, least: int) -> "Iterator[nn.Module]":
+def units_of_size(scorer: Scorer, share: float) -> "Iterator[nn.Module]":
     """The smallest modules of the blocks that hold so many weights which no unit below them holds.
 
     Embedding and head stay outside: they may be one and the same.
 
     Args:
         scorer: Whose.
-        least: How many weights.
+        share: How many weights, as a share of a block's.
     """
     from torch import nn
 
+    blocks = _blocks(scorer)
+    least = share * _size(blocks.parameters()) / len(blocks)
     taken: set[nn.Parameter] = set()
-    for module in reversed([*_blocks(scorer).modules()][1:]):
+    for module in reversed([*blocks.modules()][1:]):
         if isinstance(module, nn.ModuleList | nn.ModuleDict):
             continue  # nobody calls it
         own = set(module.parameters()) - taken
-        if sum(weight.numel() for weight in own) >= least:
+        if _size(own) >= least:
             taken |= own
             yield module
 
@@ -439,7 +310,11 @@ def _blocks(scorer: Scorer) -> "nn.ModuleList":
     from torch import nn
 
     lists = (module for module in scorer.modules() if isinstance(module, nn.ModuleList))
-    return max(lists, key=lambda layers: sum(weight.numel() for weight in layers.parameters()))
+    return max(lists, key=lambda layers: _size(layers.parameters()))
+
+
+def _size(weights: "Iterable[nn.Parameter]") -> int:
+    return sum(weight.numel() for weight in weights)
 
 
 def _gradient_dtype(weight: "nn.Parameter") -> Any:  # noqa: ANN401 - a torch.dtype

@@ -224,11 +224,11 @@ def _blame(
     layout: Layout, scorer: Scorer, objective: Objective[Any], examples: Sequence[Item]
 ) -> str:
     """From which lines of a step it comes that its loss or gradient is no number."""
-    lines = _lines_without_loss(scorer, objective, examples)
+    lines = sorted(_lines_without_loss(scorer, objective, examples))
     if lines:
         return f"which comes from the loss of lines {_named(lines)}"
     if not layout.is_split:
-        lines = _lines_without_gradient(layout, scorer, objective, examples)
+        lines = sorted(_lines_without_gradient(layout, scorer, objective, examples))
     if lines:
         return f"which comes from the gradient of lines {_named(lines)}"
     return f"on the examples of lines {_named([example.line for example in examples])}"

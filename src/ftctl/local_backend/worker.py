@@ -18,6 +18,7 @@ from ftctl.errors import FtctlError
 from ftctl.local_backend.checkpoint import Progress, newest_progress
 from ftctl.local_backend.executors.process import describe_self
 from ftctl.local_backend.hardware import peak_memory_gib
+from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.processes import (
     OUT_OF_MEMORY,
     Onlooker,
@@ -33,7 +34,7 @@ from ftctl.local_backend.run_folder import (
     WorkerConfig,
     WorkerStatus,
 )
-from ftctl.local_backend.step import is_out_of_memory
+from ftctl.local_backend.step import OutOfMemory, is_out_of_memory
 
 _HEARTBEAT_S = 2.0
 Outcome = Literal["succeeded", "failed", "cancelled", "interrupted", "paused"]
@@ -175,7 +176,7 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
         return _Ending("interrupted", message, resume, "interrupted", at)
     if isinstance(error, FtctlError):
         return _Ending("failed", error.message, error.hint, error.kind, at)
-    if (outside := _from_outside(error, resume, at)) is not None:
+    if (outside := _from_outside(error, run, config, at)) is not None:
         return outside
     _log("".join(traceback.format_exception(error)))
     if _is_of_the_disk(error):
@@ -185,18 +186,50 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
     return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug", at)
 
 
-def _from_outside(error: BaseException, resume: str, at: Progress) -> _Ending | None:
+def _from_outside(
+    error: BaseException, run: RunFolder, config: WorkerConfig, at: Progress
+) -> _Ending | None:
     """What memory did, or another of the processes that train together."""
     lost = None if is_out_of_memory(error) else find_lost()
+    resume = f"ftctl resume {config.job_id}"
     if is_out_of_memory(error) or (lost is not None and lost.out_of_memory):
-        return _Ending("failed", f"out of memory: {lost or error}", _SMALLER, "out_of_memory", at)
+        message = f"out of memory: {lost or error}"
+        return _short_of_memory(message, run, config, at, once=isinstance(error, OutOfMemory))
     if lost is not None and lost.status < 0:
         hint = f"{resume} goes on from the last checkpoint"
         return _Ending("failed", str(lost), hint, "killed", at)
     return None
 
 
-_SMALLER = "submit again with --set micro_batch_size=1, or a smaller model"
+def _short_of_memory(
+    message: str, run: RunFolder, config: WorkerConfig, at: Progress, *, once: bool
+) -> _Ending:
+    """With less at once a resumed run may fit; where one example is too much, what else there is.
+
+    Args:
+        message: What happened.
+        run: Whose plan says how many go at once.
+        config: The model and the data, for the planner.
+        at: How far it is.
+        once: Whether one example at a time was tried.
+    """
+    plan = run.read(run.plan_file, Plan)
+    if plan is not None and plan.micro_batch_size > 1 and not once:
+        smaller = plan.micro_batch_size // 2
+        run.write(run.plan_file, plan.model_copy(update={"micro_batch_size": smaller}))
+        hint = (
+            f"ftctl resume {config.job_id} goes on from the last checkpoint with {smaller} "
+            f"examples at once instead of {plan.micro_batch_size}, and as many to a step"
+        )
+        return _Ending("failed", message, hint, "out_of_memory", at)
+    planned = "" if plan is None or not plan.budget_reason else f" ({plan.budget_reason})"
+    words = f"{message}, with one example at a time{planned}"
+    estimate = f"ftctl estimate --provider local --model {config.model} --data {config.data}"
+    hint = (
+        f"{estimate} says what takes how much; a smaller max_length, --set recompute=all, "
+        "--tuning qlora or a smaller model take less"
+    )
+    return _Ending("failed", words, hint, "out_of_memory", at)
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

@@ -1,0 +1,147 @@
+"""Weights and optimiser states that are split between processes, read whole and given whole.
+
+So that a checkpoint is the same file whoever wrote it, and any number of processes goes on from it.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+Model = Any  # a PeftModel, or a whole model
+
+
+def whole(tensor: Any) -> Any:  # noqa: ANN401 - a tensor, split or not
+    """A tensor with what other processes hold of it; all of them have to ask."""
+    gather = getattr(tensor, "full_tensor", None)
+    return tensor if gather is None else gather()
+
+
+def part_like(value: "Tensor", weight: "nn.Parameter") -> "Tensor":
+    """What a process holds of a whole tensor, split as a weight is; a count of steps stays."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(weight, DTensor) or value.shape != weight.shape:
+        return value
+    # Every process has read the same file: none needs to send.
+    return distribute_tensor(
+        value.to(weight.device), weight.device_mesh, weight.placements, src_data_rank=None
+    )
+
+
+def put(weight: "nn.Parameter", value: "Tensor") -> None:
+    """Let a weight be a value, whole or split."""
+    import torch
+
+    with torch.no_grad():
+        if hasattr(weight, "_hp_mapping") or hasattr(weight, "ds_id"):
+            _put_into_zero(weight, value)
+        else:
+            weight.copy_(part_like(value, weight))
+
+
+def _put_into_zero(weight: "nn.Parameter", value: "Tensor") -> None:
+    from deepspeed.utils import safe_set_full_fp32_param
+    from deepspeed.zero import GatheredParameters
+
+    with GatheredParameters([weight], modifier_rank=0, enabled=hasattr(weight, "ds_id")):
+        weight.data.copy_(value)
+    safe_set_full_fp32_param(weight, value.to(weight.device))
+
+
+def is_split(model: Model) -> bool:
+    """Whether other processes hold a part of what is trained."""
+    marks = ("full_tensor", "ds_id", "_hp_mapping")
+    trained = (weight for weight in model.parameters() if weight.requires_grad)
+    return any(hasattr(weight, mark) for weight in trained for mark in marks)
+
+
+def gathered(model: Model) -> AbstractContextManager[Any]:
+    """While what ZeRO 3 has split of what is trained is whole; nothing of the kind otherwise."""
+    split = [w for w in model.parameters() if w.requires_grad and hasattr(w, "ds_id")]
+    if not split:
+        return nullcontext()
+    from deepspeed.zero import GatheredParameters
+
+    together: AbstractContextManager[Any] = GatheredParameters(split)
+    return together
+
+
+class SplitState:
+    """An optimiser over split weights, whose state is read and given whole."""
+
+    def __init__(self, optimizer: "Optimizer", weights: Sequence["nn.Parameter"]) -> None:
+        self._optimizer, self._weights = optimizer, weights
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The optimiser's own."""
+        groups: list[dict[str, Any]] = self._optimizer.param_groups
+        return groups
+
+    def state_dict(self) -> dict[str, Any]:
+        """As the optimiser's, with whole tensors; every process has to ask."""
+        held = self._optimizer.state_dict()
+        rows = {
+            index: {name: whole(value) for name, value in row.items()}
+            for index, row in held["state"].items()
+        }
+        return {**held, "state": rows}
+
+    def load_state_dict(self, held: dict[str, Any]) -> None:
+        """Take each process's part of it."""
+        rows = {
+            index: {name: part_like(value, self._weights[index]) for name, value in row.items()}
+            for index, row in held["state"].items()
+        }
+        self._optimizer.load_state_dict({**held, "state": rows})
+
+
+class ZeroState(SplitState):
+    """The same of DeepSpeed's optimiser, which keeps one flat tensor of what a process holds."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """As one group over the weights that are trained, though the engine's hold flat ones."""
+        inner: list[dict[str, Any]] = self._optimizer.optimizer.param_groups
+        return inner
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's AdamW says it of whole weights; every process has to ask."""
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        inner = self._optimizer.optimizer
+        steps = [row["step"] for row in inner.state.values() if "step" in row]
+        rows = {}
+        if steps:
+            for index, weight in enumerate(self._weights):
+                moments = {
+                    name: safe_get_full_optimizer_state(weight, name)
+                    for name in ("exp_avg", "exp_avg_sq")
+                }
+                rows[index] = {"step": steps[0].clone(), **moments}
+        return {"state": rows, "param_groups": self.param_groups}
+
+    def load_state_dict(self, held: dict[str, Any]) -> None:
+        """Make room for the moments, as the first step would, and fill it."""
+        import torch
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        inner = self._optimizer.optimizer
+        for group in inner.param_groups:
+            for flat in group["params"]:
+                inner.state[flat] = {
+                    "step": held["state"][0]["step"].clone(),
+                    "exp_avg": torch.zeros_like(flat),
+                    "exp_avg_sq": torch.zeros_like(flat),
+                }
+        link = getattr(self._optimizer, "_link_all_hp_params", None)  # of stage 2
+        if link is not None:
+            link()
+            self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001 - no other way
+        for index, row in held["state"].items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                safe_set_full_optimizer_state(self._weights[index], row[name], name)
