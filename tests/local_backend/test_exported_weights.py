@@ -1,21 +1,16 @@
 """`ftctl export` to a merged model, a GGUF file and Ollama: the same model, or nothing is kept."""
 
 import json
-import os
 import resource
-import site
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import Cli, Ran
-from finished_jobs import finished_job, tuned, unfinished_job
+from finished_jobs import finished_job, unfinished_job
 from gguf_models import CHATML, TEXTS, write_family, write_rows
-from own_environment import python_with
-from tool_sessions import run
 
 from ftctl.local_backend.chat import load_model
 from ftctl.local_backend.output import is_whole
@@ -207,50 +202,18 @@ def test_what_is_put_wrongly(cli: Cli, job: str, words: tuple[str, ...], said: s
     refused(cli("export", job, *words), 2, said)
 
 
-_MERGE = """
-import json, sys
-from pathlib import Path
-from ftctl.local_backend.exports.merge import Merging, merge
-
-adapter, base, data, out = map(Path, sys.argv[1:])
-asked = Merging(
-    name="q", adapter=adapter, base=base, base_name="base", origin="x", data=data,
-    data_name="rows", quantised=True, key=None, tell=lambda _: None,
-)
-print(merge(asked, out).model_dump_json())
-"""
-
-
-def merged_from_four_bits(python: Path, tmp_path: Path, *words: Path) -> Any:
-    (tmp_path / "merge.py").write_text(_MERGE, "utf-8")
-    source = Path(__file__).resolve().parents[2] / "src"
-    paths = os.pathsep.join([str(source), *site.getsitepackages()])
-    ran = run([python, "merge.py", *words], tmp_path, PYTHONPATH=paths)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout.splitlines()[-1])
-
-
-@pytest.mark.slow
-@pytest.mark.real
-@pytest.mark.timeout(900)
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes isn't installed")
 def test_what_four_bits_cost_is_measured_and_the_better_kept(
-    base: Path, rows: Path, tmp_path: Path
+    cli: Cli, base: Path, rows: Path, tmp_path: Path
 ) -> None:
-    python = python_with(tmp_path, "--no-deps", "bitsandbytes==0.50.2")
-    adapter = tuned(base, tmp_path / "adapter")
-    found = merged_from_four_bits(python, tmp_path, adapter, base, rows, tmp_path / "out")
+    job = finished_job(base, rows, tuning="qlora")
+    ran = cli("export", job, "--to", "merged", "-o", tmp_path / "out", "--json")
+    assert ran.returncode == 0, ran.stderr
+    for into in ("original", "dequantised"):
+        assert f"into the {into} base: " in ran.stderr
+    found = ran.json()["verified"]
     costs = {into: row["kl"] for into, row in found["candidates"].items()}
     assert found["into"] == "dequantised"
     # Into the base as it was, the adapter meets other weights than it was trained on.
     assert costs["original"] > 10 * costs["dequantised"]
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("out")) == ["out"]
-
-
-@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="it is measured instead")
-def test_without_bitsandbytes_four_bits_can_not_be_measured(
-    cli: Cli, base: Path, rows: Path, tmp_path: Path
-) -> None:
-    job = finished_job(base, rows, tuning="qlora")
-    ran = cli("export", job, "--to", "merged", "-o", tmp_path / "out")
-    refused(ran, 3, "only with bitsandbytes", "pip install bitsandbytes")
-    assert left_over(tmp_path) == []
+    assert left_over(tmp_path) == ["out"]

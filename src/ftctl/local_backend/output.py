@@ -115,8 +115,19 @@ def write_output(  # noqa: PLR0913 - what a run has in hand at its end
         | {"ftctl": __version__, "python": platform.python_version()},
     }
     (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    text = _CARD.format(
-        base=public_name(config.model, base),
+    text = _card(
+        config, plan, at, said, _kind_words(model, config, public_name(config.model, base))
+    )
+    (part / "README.md").write_text(text, encoding="utf-8")
+    write_manifest(part)
+    shutil.rmtree(run.output, ignore_errors=True)
+    part.rename(run.output)
+
+
+def _card(
+    config: WorkerConfig, plan: Plan, at: Progress, said: "SystemPrompts", kind: dict[str, str]
+) -> str:
+    return _CARD.format(
         name=config.name,
         version=__version__,
         model=config.model,
@@ -131,12 +142,8 @@ def write_output(  # noqa: PLR0913 - what a run has in hand at its end
         device=plan.device_name,
         dtype=plan.dtype,
         system=said.in_words(),
-        **_kind_words(model, config, public_name(config.model, base)),
+        **kind,
     )
-    (part / "README.md").write_text(text, encoding="utf-8")
-    write_manifest(part)
-    shutil.rmtree(run.output, ignore_errors=True)
-    part.rename(run.output)
 
 
 def _kind_words(
@@ -147,6 +154,7 @@ def _kind_words(
     """What the card says of an adapter, or of a whole model."""
     if not hasattr(model, "peft_config"):
         return {
+            "base": base,
             "what": "A whole model with all its weights tuned, no adapter",
             "library": "transformers",
             "loader": "AutoModelForCausalLM",
@@ -158,6 +166,7 @@ def _kind_words(
     module = shlex.quote(re.sub(r"\s+", "-", config.name.strip()) + "=.")
     more = f" --max-lora-rank {wide}" if rank > 16 else ""
     return {
+        "base": base,
         "what": "A LoRA adapter",
         "library": "peft",
         "loader": "AutoPeftModelForCausalLM",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from ftctl.datasets.render import Tokenizer, load_tokenizer
-from ftctl.errors import JobFailed, Unsupported
+from ftctl.errors import JobFailed
+from ftctl.job import Hyperparameters
 from ftctl.local_backend.base_models import quiet_transformers
 from ftctl.local_backend.exports.compared import (
     TOLERANCE,
@@ -28,6 +29,7 @@ from ftctl.local_backend.exports.place import require_space
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
 from ftctl.local_backend.model import load_base
 from ftctl.local_backend.output import write_manifest
+from ftctl.local_backend.tunings import require_tuning
 
 if TYPE_CHECKING:
     import torch
@@ -120,8 +122,10 @@ def merge(asked: Merging, folder: Path) -> MergeRecord:
 
     Raises:
         JobFailed: the merged model is further from the adapter than the tolerance.
-        Unsupported: the base was quantised, and nothing here can do that again.
+        ExtraMissing: the base was in four bits, and nothing here can keep it so.
     """
+    if asked.quantised:
+        require_tuning("qlora", Hyperparameters(), {})
     tokenizer = load_tokenizer(asked.adapter)
     prompts = prompts_of(asked.data, tokenizer)
     work = _Work(asked, tokenizer, prompts, find_device())
@@ -217,13 +221,12 @@ class _Work:
         """The reference of QLoRA: the adapter on the base in four bits, as it was trained."""
         from peft import PeftModel
 
-        _require_bitsandbytes()
         asked = self._asked
         asked.tell(f"loading {asked.base_name} in four bits, and answering with the adapter")
+        dtype = _computed(_stored(asked.base, asked.key), self._device)
         with quiet_transformers():
-            base = _in_four_bits(asked.base, self._device, asked.key)
-            model = PeftModel.from_pretrained(base, str(asked.adapter)).eval()
-            return self._measure(model)
+            base = load_base(asked.base, dtype, self._device, key=asked.key, four_bits=True)
+            return self._measure(PeftModel.from_pretrained(base, str(asked.adapter)).eval())
 
     def _measure(self, model: Model, of: Measured | None = None) -> Measured:
         return measure(model, self._prompts, stop_ids_of(model, self._tokenizer), of)
@@ -237,38 +240,12 @@ def _computed(stored: "torch.dtype", device: str) -> "torch.dtype":
     return stored if quick else torch.float32
 
 
-def _require_bitsandbytes() -> None:
-    from importlib.util import find_spec
+def _stored(base: Path | str, key: str | None) -> "torch.dtype":
+    """The format that a model's configuration names."""
+    import torch
+    from transformers import AutoConfig
 
-    if find_spec("bitsandbytes") is None:
-        raise Unsupported(
-            "the adapter was trained on a base in four bits; what merging costs can be measured "
-            "only with bitsandbytes, which isn't installed",
-            hint="pip install bitsandbytes, or --to peft for the adapter alone",
-        )
-
-
-def _in_four_bits(base: Path | str, device: str, key: str | None) -> Model:
-    """The base as QLoRA loads it: NF4, its scales quantised once more."""
-    from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
-
-    stored = AutoConfig.from_pretrained(str(base), token=key).dtype
-    dtype = _computed(stored, device)
-    settings = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
-    return AutoModelForCausalLM.from_pretrained(
-        str(base),
-        quantization_config=settings,
-        dtype=dtype,
-        device_map={"": device},
-        use_safetensors=True,
-        trust_remote_code=False,
-        token=key,
-    )
+    return AutoConfig.from_pretrained(str(base), token=key).dtype or torch.bfloat16
 
 
 def _round_to_four_bits(model: Model) -> None:
