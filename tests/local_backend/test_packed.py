@@ -9,7 +9,7 @@ import pytest
 from ftctl.datasets.render import Rendered
 from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters
-from ftctl.local_backend.attention import Packed
+from ftctl.local_backend.attention import Way
 from ftctl.local_backend.data import Batch, Example, Pack, collate, collate_pack, shared_prefix
 from ftctl.local_backend.losses import summed_by_row, token_losses
 from ftctl.local_backend.model import add_adapter
@@ -109,7 +109,7 @@ def separate(model: Any, examples: list[Example]) -> tuple[Any, Any]:
     return seen(model, losses)
 
 
-def together(model: Any, batch: Batch | Pack, packed: Packed = "documents") -> tuple[Any, Any]:
+def together(model: Any, batch: Batch | Pack, packed: Way = "documents") -> tuple[Any, Any]:
     return seen(
         model,
         lambda: [summed_by_row(token_losses(model, batch, plain=False, packed=packed), batch)],
@@ -126,7 +126,7 @@ def assert_equal(found: tuple[Any, Any], expected: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("way", ["documents", "masked"])
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_packed_is_separate_in_loss_and_gradient(kind: str, way: Packed) -> None:
+def test_packed_is_separate_in_loss_and_gradient(kind: str, way: Way) -> None:
     examples, model = examples_of(), adapted(kind)
     expected = separate(model, examples)
     prefix = shared_prefix(examples)

@@ -91,7 +91,7 @@ def test_too_much_that_is_too_long_is_refused_unless_allowed(
 def test_it_stops_early_when_validation_gets_no_better(
     tmp_path: Path, tiny_model: Path, data: Path
 ) -> None:
-    chosen = settings(learning_rate=0.5, max_steps=40, checkpoint_steps=1)
+    chosen = settings(learning_rate=1e-30, max_steps=40, checkpoint_steps=1)
     run, config = run_of(tmp_path, tiny_model, data, chosen)
     update = {"validation": data, "validation_sha256": config.data_sha256}
     config = config.model_copy(update={**update, "options": {"early_stopping": "3"}})

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Model = Any  # a PreTrainedModel
-Packed = Literal["varlen", "flex", "documents", "masked"]
 Way = Literal["varlen", "flex", "documents", "masked", "padded"]
 
 _NAME = "ftctl_documents"  # under which transformers knows it
@@ -75,7 +74,7 @@ def use_documents(model: Model) -> None:
         raise ValueError("its attention can't be replaced")
 
 
-def attention_of(way: Packed, layout: Layout, device: "str | torch.device") -> dict[str, Any]:
+def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict[str, Any]:
     """What a decoder is called with, so that the documents of a row don't see each other.
 
     Built once for all layers. A mask of four dimensions is passed on by transformers as it is;
@@ -86,7 +85,7 @@ def attention_of(way: Packed, layout: Layout, device: "str | torch.device") -> d
     if way == "masked":
         return {"attention_mask": _mask_of(layout, device)[None, None]}
     nothing = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-    makers: dict[str, Callable[[Layout, Any], _Documents]] = {
+    makers: dict[Way, Callable[[Layout, Any], _Documents]] = {
         "varlen": _Varlen,
         "flex": _Flex,
         "documents": _OneByOne,

@@ -183,6 +183,11 @@ def sequences_of(items: Sequence[Item]) -> list[Example]:
     return [sequence for item in items for sequence in item.sequences]
 
 
+def count_tokens(sequences: Sequence[Example]) -> int:
+    """All their tokens, padding not counted."""
+    return sum(sequence.length for sequence in sequences)
+
+
 def shared_prefix(examples: Sequence[Example]) -> int:
     """How many first tokens all examples share, none of them trained on.
 

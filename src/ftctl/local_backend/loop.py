@@ -112,8 +112,7 @@ def _step(
         group["lr"] = rate
     weight = loop.objective.weight(examples)
     total, means = 0.0, dict[str, float]()
-    for start in range(0, len(examples), plan.micro_batch_size):
-        part = examples[start : start + plan.micro_batch_size]
+    for part in loop.objective.parts(examples):
         measured = loop.objective.measure(loop.scorer, part)
         loss = measured.loss / weight
         loop.accelerator.backward(loss)

@@ -10,7 +10,7 @@ real batch shows that they give the same loss.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.attention import Packed, attention_of, use_documents
+from ftctl.local_backend.attention import Way, attention_of, use_documents
 from ftctl.local_backend.data import Batch, Pack
 from ftctl.local_backend.head import head_losses, tokens_at_once
 from ftctl.local_backend.kv_cache import cache_argument, key_values
@@ -23,7 +23,7 @@ Model = Any
 Score = Callable[[Batch | Pack], "Tensor"]
 
 
-def make_scorer(model: Model, *, plain: bool, packed: Packed = "documents") -> "nn.Module":
+def make_scorer(model: Model, *, plain: bool, packed: Way = "documents") -> "nn.Module":
     """The model as the recipe sees it: a batch in, the loss of each trained token out.
 
     One module around all that a loss takes, so that whatever shards or replicates a model sees
@@ -48,7 +48,7 @@ def make_scorer(model: Model, *, plain: bool, packed: Packed = "documents") -> "
 
 
 def token_losses(
-    model: Model, batch: Batch | Pack, *, plain: bool, packed: Packed = "documents"
+    model: Model, batch: Batch | Pack, *, plain: bool, packed: Way = "documents"
 ) -> "Tensor":
     """Loss of each trained token, in nats, example by example: [N].
 
@@ -95,7 +95,7 @@ def _plain_losses(model: Model, batch: Batch) -> "Tensor":
     return losses
 
 
-def _packed_hidden(base: Model, pack: Pack, packed: Packed) -> "Tensor":
+def _packed_hidden(base: Model, pack: Pack, packed: Way) -> "Tensor":
     """Last hidden states of the tokens that predict a trained one, [N, d]."""
     use_documents(base)
     output = base.get_decoder()(

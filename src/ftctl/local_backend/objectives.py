@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ftctl.local_backend.data import Example, Item, collate, sequences_of
+from ftctl.local_backend.data import Example, Item, sequences_of
 from ftctl.local_backend.losses import summed_by_row
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Scorer = Any  # a batch in, the loss of each trained token out; as `make_scorer` builds it
-_Seen = TypeVar("_Seen", bound=Item, contravariant=True)
+_Seen = TypeVar("_Seen", bound=Item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,9 @@ class Objective(Protocol[_Seen]):
 
     def weight(self, items: Sequence[_Seen]) -> int:
         """What sums over these lines are divided by, so that no micro-batch weighs too much."""
+
+    def parts(self, items: Sequence[_Seen], most: int | None = None) -> list[list[_Seen]]:
+        """The micro-batches of some lines, the heaviest first, of at most so many lines each."""
 
     def measure(self, scorer: Scorer, items: Sequence[_Seen]) -> Measured:
         """The loss and the rest, summed over the lines."""
@@ -52,10 +55,13 @@ class Imitation:
         """The trained tokens."""
         return trained_tokens(items)
 
+    def parts(self, items: Sequence[Example], most: int | None = None) -> list[list[Example]]:
+        """The micro-batches, the heaviest first."""
+        return self._plan.micro_batches(items, self._prefix, most)
+
     def measure(self, scorer: Scorer, items: Sequence[Example]) -> Measured:
         """The loss summed over the trained tokens."""
-        batch = collate(items, self._pad_id, self._prefix, self._plan.device)
-        return Measured(scorer(batch).sum())
+        return Measured(scorer(self._plan.batch_of(items, self._pad_id, self._prefix)).sum())
 
 
 class Preference:
@@ -76,12 +82,15 @@ class Preference:
         """The pairs."""
         return len(items)
 
+    def parts(self, items: Sequence[Pair], most: int | None = None) -> list[list[Pair]]:
+        """The micro-batches, the heaviest first."""
+        return self._plan.micro_batches(items, self._prefix, most)
+
     def measure(self, scorer: Scorer, items: Sequence[Pair]) -> Measured:
         """The loss and the rewards, summed over the pairs."""
-        device = self._plan.device
-        batch = collate(sequences_of(items), self._pad_id, self._prefix, device)
+        batch = self._plan.batch_of(sequences_of(items), self._pad_id, self._prefix)
         policy = -summed_by_row(scorer(batch), batch)  # [2N]
-        base = self._reference.of(items, device)
+        base = self._reference.of(items, self._plan.device)
         assert self._plan.beta is not None  # noqa: S101 - every plan of dpo has one
         loss, margins = preference_loss(policy.reshape(-1, 2), base, self._plan.beta)
         ahead = (margins > 0).sum().item()

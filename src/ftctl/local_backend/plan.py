@@ -1,39 +1,60 @@
 """What a run settles on before its first step, kept so that every later attempt does the same."""
 
 import math
-import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ftctl.estimation.setting import Format, Recompute
 from ftctl.job import Hyperparameters, Tuning, default_learning_rate
+from ftctl.local_backend.attention import Way
+from ftctl.local_backend.budget import find_budget
 from ftctl.local_backend.data import (
     Batch,
+    Example,
     Item,
-    collate,
+    Pack,
+    Row,
+    count_tokens,
+    iter_step_batches,
     sequences_of,
     shared_prefix,
     steps_per_epoch,
 )
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
-from ftctl.local_backend.losses import token_losses
+from ftctl.local_backend.losses import make_scorer
 from ftctl.local_backend.model import Trainable
+from ftctl.local_backend.packing import packs, runs
+from ftctl.local_backend.probe import Probe, batch_of
+from ftctl.local_backend.recompute import set_recompute
 from ftctl.local_backend.run_options import RunOptions
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Model = Any  # as `Trainable` loads it
 
-# Tokens in one forward pass that any machine is taken to hold for a small model.
-_MICRO_BATCH_TOKENS = 16_384
 _FEWEST_STEPS = 20
+_BATCHES_SEEN = 64  # of which the middle one, by tokens, stands for all of them
+_TOKENS_PROBED = 2_048  # enough to keep a machine busy, few enough to be done in seconds
 
 
 class Plan(BaseModel):
-    """The choices of a run, with the reason for each that was measured."""
+    """The choices of a run, with the reason for each that was measured.
+
+    Attributes:
+        loss: `plain` asks the model for all logits; else the head is for trained tokens alone.
+        micro_batch_size: The most examples that go through the model at once.
+        token_budget: The most tokens, padding included; by number alone in runs begun before
+            there were budgets.
+        attention: How the examples of a micro-batch are kept apart: in padded rows, or packed.
+        recompute: Which layers are computed again in the backward pass.
+        head: How much of the head is computed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +76,12 @@ class Plan(BaseModel):
     checkpoint_steps: int
     seed: int
     seconds_per_step: float
+    token_budget: int | None = None
+    budget_reason: str = ""
+    attention: Way = "padded"
+    packing: str = "off"
+    recompute: Recompute = "off"
+    head: str = ""
     keep_checkpoints: int = 2  # the last ones; the best one stays besides
     early_stopping: int | None = None  # validations without a better one
 
@@ -69,6 +96,36 @@ class Plan(BaseModel):
         if self.early_stopping is None or not best_step:
             return False
         return step - best_step >= self.early_stopping * self.checkpoint_steps
+
+    def micro_batches(
+        self, items: Sequence[Row], prefix: int, most: int | None = None
+    ) -> list[list[Row]]:
+        """What goes through the model at once, the heaviest first.
+
+        Args:
+            items: Of one step, or of a validation.
+            prefix: How many first tokens all their sequences share.
+            most: The most of them at once, where memory is shorter than planned.
+        """
+        size = min(self.micro_batch_size, most or self.micro_batch_size)
+        if self.token_budget is None:
+            return [list(items[start : start + size]) for start in range(0, len(items), size)]
+        if self.attention == "padded":
+            sizes = [(item.length - prefix) * len(item.sequences) for item in items]
+            parts = runs(sizes, self.token_budget - prefix, size)
+        else:
+            sizes = [sum(one.length - prefix for one in item.sequences) for item in items]
+            parts = packs(sizes, self.token_budget - prefix, size)
+        return [[items[place] for place in part] for part in parts]
+
+    def batch_of(self, sequences: Sequence[Example], pad_id: int, prefix: int) -> Batch | Pack:
+        """A micro-batch as the model takes it: padded rows, or one packed row."""
+        return batch_of(self.attention, sequences, pad_id, prefix, self.device)
+
+    def scorer(self, model: Model) -> "nn.Module":
+        """What gives the loss of each trained token of a batch, computed as planned."""
+        set_recompute(model, self.recompute)
+        return make_scorer(model, plain=self.loss == "plain", packed=self.attention)
 
     def torch_dtype(self) -> "torch.dtype":
         """The number format as torch names it."""
@@ -97,33 +154,35 @@ def make_plan(
     """
     device = find_device()
     batch_size = min(settings.batch_size or 16, len(examples))
-    longest = max(example.length for example in examples) * len(examples[0].sequences)
-    micro = settings.micro_batch_size or max(1, min(batch_size, _MICRO_BATCH_TOKENS // longest))
-    micro = min(micro, batch_size)
-    # A middle-sized batch stands for all of them when it is timed.
-    middle = sorted(examples, key=lambda example: example.length)[len(examples) // 2 :][:micro]
-    prefix = shared_prefix(sequences_of(examples))
-    # Of pairs, too: where their loss is equal either way, so are their log-probabilities.
-    batch = collate(sequences_of(middle), pad_id, prefix, device)
-    probe = _Probe(base, Trainable(tuning, settings, options), batch, device)
+    trainable = Trainable(tuning, settings, options)
+    probed, share = _sample(examples, batch_size, settings)
+    probe = Probe(base, trainable, probed, pad_id, device)
     dtype, dtype_reason = pick_dtype(device, probe.run)
-    agrees, loss_reason = probe.losses_agree(dtype)
-    seconds = probe.time(dtype, plain=not agrees)
-    seconds_per_step = seconds * batch_size / micro
+    words: Format = "bf16" if "bfloat16" in str(dtype) else "fp32"
+    budget = find_budget(base, trainable, words, device, examples)
+    recompute = probe.recomputes(dtype, budget.recompute)
+    found = probe.choose(dtype, shared_prefix(sequences_of(examples)), recompute)
+    seconds_per_step = probe.seconds(dtype, found) / share
     total, steps_reason = _total_steps(settings, len(examples), batch_size, seconds_per_step)
     warmup = settings.warmup_fraction if settings.warmup_fraction is not None else 0.04
     return Plan(
         device=device,
         device_name=describe_device(device),
-        dtype="bf16" if "bfloat16" in str(dtype) else "fp32",
+        dtype=words,
         dtype_reason=dtype_reason,
-        loss="shared prefix" if agrees else "plain",
-        loss_reason=loss_reason,
-        prefix_tokens=batch.prefix if agrees else 0,
+        loss="plain" if found.plain else "shared prefix" if found.prefix else "trained tokens",
+        loss_reason=found.reason,
+        prefix_tokens=found.prefix,
         total_steps=total,
         steps_reason=steps_reason,
         batch_size=batch_size,
-        micro_batch_size=micro,
+        micro_batch_size=min(settings.micro_batch_size or batch_size, batch_size),
+        token_budget=budget.tokens,
+        budget_reason=budget.reason,
+        attention=found.way,
+        packing="off" if found.way == "padded" else "best fit decreasing",
+        recompute=recompute,
+        head="all logits" if found.plain else "trained tokens alone, in chunks",
         learning_rate=settings.learning_rate
         or default_learning_rate("sft" if options.beta is None else "dpo", tuning),
         beta=options.beta,
@@ -135,6 +194,26 @@ def make_plan(
         keep_checkpoints=options.keep_checkpoints,
         early_stopping=options.early_stopping,
     )
+
+
+def _sample(
+    examples: Sequence[Item], batch_size: int, settings: Hyperparameters
+) -> tuple[list[Example], float]:
+    """Sequences to try things on, and of how much of a step they are, by tokens.
+
+    They are of a step that as many have fewer tokens as have more; enough to keep a machine busy,
+    and at least two where there are.
+    """
+    known = steps_per_epoch(len(examples), batch_size)
+    steps = iter_step_batches(examples, batch_size, settings.seed or 0, 0, known)
+    seen = sorted(map(sequences_of, islice(steps, _BATCHES_SEEN)), key=count_tokens)
+    step = seen[len(seen) // 2]
+    found: list[Example] = []
+    for sequence in step[: settings.micro_batch_size]:
+        if len(found) > 1 and count_tokens([*found, sequence]) > _TOKENS_PROBED:
+            break
+        found.append(sequence)
+    return found, count_tokens(found) / count_tokens(step)
 
 
 def _total_steps(
@@ -151,55 +230,3 @@ def _total_steps(
             total = fits
             reason = f"{settings.max_minutes:g} minutes at {seconds_per_step:.2f} s a step"
     return total, reason
-
-
-class _Probe:
-    """Runs one real batch with models of either format, loading each at most once."""
-
-    def __init__(self, base: Path | str, trainable: Trainable, batch: Batch, device: str) -> None:
-        self._base, self._trainable, self._batch, self._device = base, trainable, batch, device
-        self._models: dict[torch.dtype, Model] = {}
-
-    def run(self, dtype: "torch.dtype") -> None:
-        """Forward and backward."""
-        token_losses(self._model(dtype), self._batch, plain=True).sum().backward()
-
-    def time(self, dtype: "torch.dtype", *, plain: bool) -> float:
-        """Seconds that forward and backward take, warm."""
-        model = self._model(dtype)
-        token_losses(model, self._batch, plain=plain).sum().backward()
-        start = time.perf_counter()
-        token_losses(model, self._batch, plain=plain).sum().backward()
-        self._synchronize()
-        return time.perf_counter() - start
-
-    def losses_agree(self, dtype: "torch.dtype") -> tuple[bool, str]:
-        """Whether the fast loss is the plain one on this model, checked on the real batch."""
-        import torch
-
-        if self._trainable.settings.lora_dropout:
-            return False, "plain: dropout would differ between the shared prefix and its copies"
-        model = self._model(dtype)
-        with torch.no_grad():
-            plain = token_losses(model, self._batch, plain=True).sum().item()
-            try:
-                fast = token_losses(model, self._batch, plain=False).sum().item()
-            except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-                return False, f"plain: this architecture can't share a prefix ({error})"
-        tolerance = 1e-4 if dtype == torch.float32 else 2e-2
-        words = f"{fast:.4f} shared, {plain:.4f} plain, on one real batch"
-        if abs(fast - plain) <= tolerance * max(1.0, abs(plain)):
-            return True, f"shared prefix of {self._batch.prefix} tokens: {words}"
-        return False, f"plain: the shared prefix changes the loss here ({words})"
-
-    def _model(self, dtype: "torch.dtype") -> Model:
-        if dtype not in self._models:
-            model = self._trainable.load(self._base, dtype, self._device)
-            self._models[dtype] = model.train()
-        return self._models[dtype]
-
-    def _synchronize(self) -> None:
-        import torch
-
-        if self._device == "cuda":
-            torch.cuda.synchronize()

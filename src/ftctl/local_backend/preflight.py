@@ -49,7 +49,7 @@ def check_examples(
 
 
 def check_step(
-    scorer: Scorer, objective: Objective[Any], examples: Sequence[Item], micro_batch: int
+    scorer: Scorer, objective: Objective[Any], examples: Sequence[Item], batch_size: int
 ) -> str:
     """Take the heaviest micro-batch forward and backward, and see that a gradient comes of it.
 
@@ -64,7 +64,8 @@ def check_step(
     """
     import torch
 
-    heaviest = sorted(examples, key=lambda example: -example.length)[:micro_batch]
+    longest = sorted(examples, key=lambda example: -example.length)[:batch_size]
+    heaviest = objective.parts(longest)[0]
     chance = torch.get_rng_state()
     scorer.train()
     loss = objective.measure(scorer, heaviest).loss / objective.weight(heaviest)

@@ -1,12 +1,12 @@
 """Activation checkpointing: layers that keep their input alone, and are computed again."""
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from ftctl.errors import UsageError
+from ftctl.estimation.setting import Recompute
 
 Model = Any  # a PreTrainedModel or a PeftModel around one
-Recompute = Literal["off", "all"] | int
 
 
 def set_recompute(model: Model, every: Recompute) -> int:

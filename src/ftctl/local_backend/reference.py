@@ -7,7 +7,7 @@ the numbers are read back as they were written, so that a resumed run is the one
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.data import collate, sequences_of
+from ftctl.local_backend.data import sequences_of
 from ftctl.local_backend.losses import summed_by_row
 from ftctl.local_backend.model import as_base
 from ftctl.local_backend.pairs import Pair
@@ -50,12 +50,10 @@ class Reference:
         import torch
 
         longest_first = sorted(self._pairs, key=lambda pair: -pair.length)
-        size = plan.micro_batch_size
-        for start in range(0, len(longest_first), size):
-            part = longest_first[start : start + size]
+        for part in plan.micro_batches(longest_first, prefix):
             if all(pair.line in self._known for pair in part):
                 continue
-            batch = collate(sequences_of(part), pad_id, prefix, plan.device)
+            batch = plan.batch_of(sequences_of(part), pad_id, prefix)
             was_training = scorer.training
             with torch.no_grad(), as_base(scorer.model):
                 found = -summed_by_row(scorer.eval()(batch), batch)  # [2N]

@@ -23,7 +23,6 @@ from ftctl.local_backend.data import (
 )
 from ftctl.local_backend.generate import stop_ids_of
 from ftctl.local_backend.loop import Interrupted, Loop, Watch, run_steps
-from ftctl.local_backend.losses import make_scorer
 from ftctl.local_backend.model import Trainable, load_tuned_weights, weights_file
 from ftctl.local_backend.objectives import Imitation, Objective, Preference
 from ftctl.local_backend.optimizer import make_optimizer
@@ -127,7 +126,7 @@ def _make(opened: _Opened, run: RunFolder, watch: Watch) -> Loop:
     model = trained.load(opened.base, plan.torch_dtype(), plan.device)
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = make_optimizer(trainable, plan.weight_decay)
-    scorer = make_scorer(model, plain=plan.loss == "plain")
+    scorer = plan.scorer(model)
     scorer, optimizer = accelerator.prepare(scorer, optimizer)
     setting = _Setting(config, run, watch, scorer, plan, opened.pad_id, opened.tokenizer)
     objective = setting.objective(opened.examples, config.data_sha256, plan.prefix_tokens)
@@ -140,7 +139,7 @@ def _preflight(opened: _Opened, made: Loop, run: RunFolder, watch: Watch) -> Non
     watch.report("loading", "checking examples, then the heaviest of them")
     stops = stop_ids_of(made.model, opened.tokenizer)
     found = check_examples(opened.examples, opened.tokenizer, stops)
-    size = opened.plan.micro_batch_size
+    size = opened.plan.batch_size
     heaviest = check_step(made.scorer, made.objective, opened.examples, size)
     _tell(run, f"checked: {'; '.join([*found, heaviest])}")
 
@@ -210,10 +209,9 @@ class _Setting:
         shared = self.plan.loss == "shared prefix"
         prefix = shared_prefix(sequences_of(examples)) if shared else 0
         objective = self.objective(examples, config.validation_sha256, prefix)
-        size = self.plan.micro_batch_size
         if config.method == "sft":
-            return Validation(Answers(examples, objective, size, self.tokenizer), len(examples))
-        return Validation(Preferences(examples, objective, size), len(examples))
+            return Validation(Answers(examples, objective, self.tokenizer), len(examples))
+        return Validation(Preferences(examples, objective), len(examples))
 
 
 def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder) -> Loaded[Any]:

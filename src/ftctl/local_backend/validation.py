@@ -76,12 +76,12 @@ class Validation:
 
 
 def mean_of(
-    scorer: Scorer, objective: Objective[Row], items: Sequence[Row], size: int
+    scorer: Scorer, objective: Objective[Row], items: Sequence[Row]
 ) -> tuple[float, dict[str, float]]:
-    """Loss and the other numbers of an objective over some lines, `size` of them at a time."""
+    """Loss and the other numbers of an objective over some lines."""
     total, sums = 0.0, dict[str, float]()
-    for start in range(0, len(items), size):
-        part = objective.measure(scorer, items[start : start + size])
+    for chosen in objective.parts(items):
+        part = objective.measure(scorer, chosen)
         total += part.loss.item()
         sums = {name: sums.get(name, 0.0) + value for name, value in part.sums.items()}
     weight = objective.weight(items)
@@ -94,15 +94,14 @@ class Preferences:
     Args:
         pairs: Of the validation file.
         objective: DPO's.
-        size: How many pairs go through the model at once.
     """
 
-    def __init__(self, pairs: Sequence[Row], objective: Objective[Row], size: int) -> None:
-        self._pairs, self._objective, self._size = pairs, objective, size
+    def __init__(self, pairs: Sequence[Row], objective: Objective[Row]) -> None:
+        self._pairs, self._objective = pairs, objective
 
     def __call__(self, scorer: Scorer) -> Score:
         """The share of right preferences, the margin and the loss."""
-        loss, means = mean_of(scorer, self._objective, self._pairs, self._size)
+        loss, means = mean_of(scorer, self._objective, self._pairs)
         return Score(means["reward_accuracy"], "preferences right", loss, {**means})
 
 
@@ -112,7 +111,6 @@ class Answers:
     Args:
         examples: Of the validation file.
         objective: SFT's.
-        size: How many examples go through the model at once.
         tokenizer: The model's.
     """
 
@@ -120,15 +118,14 @@ class Answers:
         self,
         examples: Sequence[Example],
         objective: Objective[Example],
-        size: int,
         tokenizer: Tokenizer,
     ) -> None:
-        self._examples, self._objective, self._size = examples, objective, size
+        self._examples, self._objective = examples, objective
         self._tokenizer = tokenizer
 
     def __call__(self, scorer: Scorer) -> Score:
         """The share of exact answers, and the loss."""
-        loss, _ = mean_of(scorer, self._objective, self._examples, self._size)
+        loss, _ = mean_of(scorer, self._objective, self._examples)
         matches = self._exact_match(scorer)
         return Score(matches, "answers exact", loss, {"exact_match": matches})
 
