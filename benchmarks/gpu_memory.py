@@ -71,7 +71,7 @@ class Peak(NamedTuple):
     beside: float  # on the device, but not reserved by torch: its context, and others
 
 
-class Live(TorchDispatchMode):
+class Live(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
     """Counts the storages that are alive, and the most that ever were at once."""
 
     def __init__(self, known: list[Any]) -> None:
@@ -297,7 +297,7 @@ def count(row: Row, model: Model, optimizer: Optimizer) -> float:
     known += [value for value in states if isinstance(value, torch.Tensor)]
     with Live(known) as live:
         step(row, model, optimizer)
-    return live.peak
+    return float(live.peak)
 
 
 def shown(row: Row, said: float, peak: Peak | None) -> str:
