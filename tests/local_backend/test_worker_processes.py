@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from ftctl.datasets.digest import file_sha256
 from ftctl.errors import IllegalMove, NotFound, StoreError, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
+from ftctl.local_backend import checkpoint
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.run_folder import Fenced, RunFolder, WorkerProcess
 from ftctl.providers.local import LocalProvider
@@ -32,7 +34,7 @@ def provider(tmp_path: Path) -> LocalProvider:
 def start(provider: LocalProvider, tiny_model: Path, data: Path) -> Start:
     """Start a job on the tiny model; returns its id."""
 
-    def go(marker: str = "job-aaaaaaaaaa", steps: int = 4000) -> str:
+    def go(marker: str = "job-aaaaaaaaaa", steps: int = 4000, **options: str) -> str:
         sha = file_sha256(data)
         spec = JobSpec(
             provider="local",
@@ -40,6 +42,7 @@ def start(provider: LocalProvider, tiny_model: Path, data: Path) -> Start:
             data=data,
             data_sha256=sha,
             name="tiny",
+            options=options,
             hyperparameters=Hyperparameters(
                 max_steps=steps, batch_size=8, checkpoint_steps=20, learning_rate=1e-3
             ),
@@ -68,6 +71,10 @@ def wait_for(question: Callable[[], object], seconds: float = 240) -> None:
     while not question():
         assert time.monotonic() < give_up, "it never came"
         time.sleep(0.1)
+
+
+def losses(run: RunFolder) -> list[float]:
+    return [row["loss"] for row in run.rows(run.metrics_file)]
 
 
 def steps(run: RunFolder) -> int:
@@ -163,6 +170,54 @@ def test_killed_it_is_failed_with_the_reason_and_resume_goes_on(
     told = [row["message"] for row in run.rows(run.events_file)]
     (gone_on,) = (message for message in told if message.startswith("goes on from step"))
     assert int(gone_on.split()[4]) % 20 == 0
+
+
+def test_cancel_ends_every_process_that_trains(
+    tmp_path: Path, provider: LocalProvider, start: Start
+) -> None:
+    job = start(processes="2")
+    run = run_of(tmp_path, job)
+    wait_for(lambda: steps(run) >= 3)
+    group = group_of(run).process_group
+    assert len(living(group)) == 2
+    provider.cancel(job)
+    assert state(provider, job) is JobState.CANCELLED
+    assert checkpoint.whole_steps(run)[-1] == steps(run)  # all had agreed to stop after it
+    wait_for(lambda: not living(group), seconds=20)
+
+
+def test_whichever_process_is_killed_ends_the_attempt_and_resume_goes_on(
+    tmp_path: Path, provider: LocalProvider, start: Start
+) -> None:
+    job = start(steps=120, processes="2", sharding="full_shard")
+    run = run_of(tmp_path, job)
+    wait_for(lambda: steps(run) >= 25)
+    leader = group_of(run)
+    (follower,) = set(living(leader.process_group)) - {leader.pid}
+    os.kill(follower, signal.SIGKILL)
+    wait_for(lambda: not living(leader.process_group), seconds=60)
+    snapshot = provider.poll(job)
+    assert snapshot.state is JobState.FAILED
+    assert "process 1 of 2 was killed from outside (SIGKILL)" in snapshot.message
+    provider.resume(job, attempt=2)
+    before = steps(run)
+    wait_for(lambda: steps(run) >= max(before, 45))
+    leader = group_of(run)
+    os.kill(leader.pid, signal.SIGKILL)
+    wait_for(lambda: not living(leader.process_group), seconds=20)
+    assert provider.poll(job).provider_status == "died"
+    provider.resume(job, attempt=3)
+    wait_for(lambda: ended(provider, job))
+    assert state(provider, job) is JobState.SUCCEEDED
+    assert [row["step"] for row in run.rows(run.metrics_file)] == list(range(1, 121))
+    other = run_of(tmp_path, "job-bbbbbbbbbb")
+    other.path.mkdir()
+    shutil.copy(run.plan_file, other.plan_file)  # what was timed may come out otherwise
+    whole = start(other.path.name, steps=120, processes="2", sharding="full_shard")
+    wait_for(lambda: ended(provider, whole))
+    assert losses(run) == losses(other)
+    name = "adapter_model.safetensors"
+    assert (run.output / name).read_bytes() == (other.output / name).read_bytes()
 
 
 def test_stopped_by_the_system_it_leaves_a_checkpoint(

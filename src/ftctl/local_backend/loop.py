@@ -1,22 +1,19 @@
 """The loop: optimiser steps from a checkpoint to the end, with checkpoints in between."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ftctl.errors import JobFailed
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import Item, iter_step_batches, sequences_of
 from ftctl.local_backend.objectives import Objective, trained_tokens
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.sharding import Layout
+from ftctl.local_backend.step import Stepped, take_step
 from ftctl.local_backend.validation import Validation
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 
 class Interrupted(Exception):
@@ -40,10 +37,10 @@ class Watch:
 class Loop:
     """What the loop works with; none of it changes while it runs, but for the weights."""
 
-    accelerator: "Accelerator"
-    scorer: Any  # accelerate's wrapper around what `make_scorer` builds
+    layout: Layout
+    scorer: Any  # what `make_scorer` builds, as the layout prepared it
     model: Any  # what `Trainable` loaded, in it
-    optimizer: Any  # accelerate's wrapper around AdamW
+    optimizer: Any  # AdamW, or what reads and sets its state where that is split
     plan: Plan
     objective: Objective[Any]
     validation: Validation | None
@@ -53,14 +50,14 @@ def run_steps(
     loop: Loop, examples: Sequence[Item], at: Progress, run: RunFolder, watch: Watch
 ) -> Progress:
     """Optimiser steps from `at.step` to the end, with checkpoints in between."""
-    plan = loop.plan
+    plan, team = loop.plan, loop.layout.team
     batches = iter_step_batches(examples, plan.batch_size, plan.seed, at.step, plan.total_steps)
     loop.scorer.train()
     for chosen in batches:
         if plan.gives_up_at(at.step, at.best_step):
             break
         started = time.perf_counter()
-        loss, grad_norm, means = _step(loop, chosen, plan.learning_rate_at(at.step))
+        stepped, plan = _step(loop, plan, chosen, at.step, run)
         seconds = time.perf_counter() - started
         seen = sum(sequence.length for sequence in sequences_of(chosen))
         at = replace(
@@ -71,11 +68,12 @@ def run_steps(
             seconds=at.seconds + seconds,
         )
         speed = seen / seconds
-        row = {"kind": "step", "step": at.step, "loss": loss, **means, "grad_norm": grad_norm}
+        told = {"step": at.step, "loss": stepped.loss, **stepped.means}
+        row = {"kind": "step", **told, "grad_norm": stepped.grad_norm}
         row |= {"learning_rate": plan.learning_rate_at(at.step - 1), "tokens_per_s": speed}
         run.append(run.metrics_file, row | {"trained_tokens": at.trained_tokens})
         left = plan.total_steps - at.step
-        where = {"step": at.step, "total_steps": plan.total_steps, "loss": loss, **means}
+        where = told | {"total_steps": plan.total_steps}
         watch.report(
             "training",
             f"step {at.step} of {plan.total_steps}",
@@ -83,51 +81,44 @@ def run_steps(
             tokens_per_s=speed,
             eta_s=left * at.seconds / at.step,
         )
-        stop = watch.stopping() and left > 0
+        stop = team.told(watch.stopping()) and left > 0
         if stop or left == 0 or at.step % plan.checkpoint_steps == 0:
             if loop.validation is not None and not stop:
                 watch.report("validating", f"validating step {at.step}", **where)
-                at = loop.validation.score(loop.scorer, at, run)
-            kept = plan.keep_checkpoints
-            checkpoint.save(run, loop.model, loop.optimizer.optimizer, at, keep=kept)
+                at = team.told(loop.validation.score(loop.scorer, at, run))
+            checkpoint.save(run, loop.model, loop.optimizer, at, keep=plan.keep_checkpoints)
         if stop:
             raise Interrupted
     return at
 
 
 def _step(
-    loop: Loop, examples: Sequence[Item], rate: float
-) -> tuple[float, float, dict[str, float]]:
-    """One optimiser step over micro-batches that weigh as much as they hold.
+    loop: Loop, plan: Plan, examples: Sequence[Item], step: int, run: RunFolder
+) -> tuple[Stepped, Plan]:
+    """Take a step; where memory ran out in it, the plan that it went well with is kept.
 
-    Every micro-batch's summed loss is divided by the trained tokens, or pairs, of the whole step,
-    so the gradient is that of one big batch whatever the micro-batch size.
-
-    Returns:
-        Mean loss in nats per trained token or pair, gradient norm before clipping, and the means
-        of what else the objective measures.
+    Raises:
+        JobFailed: loss or gradient is no number.
+        OutOfMemory: not even one line fits.
     """
-    plan = loop.plan
     for group in loop.optimizer.param_groups:
-        group["lr"] = rate
-    weight = loop.objective.weight(examples)
-    total, means = 0.0, dict[str, float]()
-    for part in loop.objective.parts(examples):
-        measured = loop.objective.measure(loop.scorer, part)
-        loss = measured.loss / weight
-        loop.accelerator.backward(loss)
-        total += loss.item()
-        for name, value in measured.sums.items():
-            means[name] = means.get(name, 0.0) + value / weight
-    norm = float(loop.accelerator.clip_grad_norm_(loop.model.parameters(), 1.0))
-    if not (math.isfinite(total) and math.isfinite(norm)):
-        lines = ", ".join(str(example.line) for example in examples)
-        raise JobFailed(
-            f"the loss is no longer a number (loss {total}, gradient norm {norm}) "
-            f"on the examples of lines {lines}",
-            hint="look at these lines, or submit again with a lower rate: "
-            f"--set learning_rate={plan.learning_rate / 4:g}",
-        )
-    loop.optimizer.step()
-    loop.optimizer.zero_grad()
-    return total, norm, means
+        group["lr"] = plan.learning_rate_at(step)
+    stepped = take_step(
+        loop.layout,
+        loop.scorer,
+        loop.objective,
+        examples,
+        micro_batch=plan.micro_batch_size,
+        seed=plan.seed + step,
+        learning_rate=plan.learning_rate,
+    )
+    if stepped.micro_batch == plan.micro_batch_size:
+        return stepped, plan
+    smaller = plan.model_copy(update={"micro_batch_size": stepped.micro_batch})
+    run.write(run.plan_file, smaller)
+    message = (
+        f"memory ran out in step {step + 1}: it was taken again with {stepped.micro_batch} at once "
+        f"instead of {plan.micro_batch_size}; a step is still {plan.batch_size} examples"
+    )
+    run.append(run.events_file, {"level": "warning", "message": message})
+    return stepped, smaller

@@ -27,7 +27,8 @@ def make_scorer(model: Model, *, plain: bool, packed: Way = "documents") -> "nn.
     """The model as the recipe sees it: a batch in, the loss of each trained token out.
 
     One module around all that a loss takes, so that whatever shards or replicates a model sees
-    its whole forward pass.
+    its whole forward pass. Anything else that needs the whole model goes the same way: a function
+    of it instead of a batch.
 
     Args:
         model: A causal language model, which stands under `.model`.
@@ -41,7 +42,9 @@ def make_scorer(model: Model, *, plain: bool, packed: Way = "documents") -> "nn.
             super().__init__()
             self.model = model
 
-        def forward(self, batch: Batch | Pack) -> "Tensor":
+        def forward(self, batch: Batch | Pack | Callable[[Model], Any]) -> Any:  # noqa: ANN401
+            if callable(batch):
+                return batch(self.model)
             return token_losses(self.model, batch, plain=plain, packed=packed)
 
     return Scorer()

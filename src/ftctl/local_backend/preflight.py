@@ -7,6 +7,8 @@ from ftctl.datasets.render import Tokenizer, prompt_text
 from ftctl.errors import DataInvalid, JobFailed
 from ftctl.local_backend.data import Example, Item, sequences_of
 from ftctl.local_backend.objectives import Objective
+from ftctl.local_backend.sharding import Layout
+from ftctl.local_backend.shards import whole
 
 Scorer = Any  # as `make_scorer` builds it
 _COMPARED = 16  # examples whose text is compared with what serving would ask
@@ -48,13 +50,29 @@ def check_examples(
     ]
 
 
+def heaviest_of(examples: Sequence[Item], count: int) -> list[Item]:
+    """The longest of some examples."""
+    return sorted(examples, key=lambda example: -example.length)[:count]
+
+
 def check_step(
-    scorer: Scorer, objective: Objective[Any], examples: Sequence[Item], batch_size: int
+    layout: Layout,
+    scorer: Scorer,
+    objective: Objective[Any],
+    examples: Sequence[Item],
+    micro_batch: int,
 ) -> str:
     """Take the heaviest micro-batch forward and backward, and see that a gradient comes of it.
 
     What doesn't fit fails now, not in hour three. Random generators are put back, and gradients
-    taken away: the run is the one that it would have been.
+    taken away: the run is the one that it would have been. Every process does the same.
+
+    Args:
+        layout: How the model lies across processes.
+        scorer: The model.
+        objective: What its loss is.
+        examples: The longest ones.
+        micro_batch: How many may go through at once.
 
     Returns:
         What was found, in words.
@@ -64,16 +82,16 @@ def check_step(
     """
     import torch
 
-    longest = sorted(examples, key=lambda example: -example.length)[:batch_size]
-    heaviest = objective.parts(longest)[0]
+    heaviest = objective.parts(examples, micro_batch)[0]
     chance = torch.get_rng_state()
     scorer.train()
-    loss = objective.measure(scorer, heaviest).loss / objective.weight(heaviest)
-    loss.backward()
+    with layout.adding_up(scorer):
+        loss = objective.measure(scorer, heaviest).loss / objective.weight(heaviest)
+        layout.backward(loss, last=True)
     gradients = [w.grad for w in scorer.parameters() if w.requires_grad and w.grad is not None]
-    norm = float(torch.stack([g.float().norm() for g in gradients]).norm()) if gradients else 0.0
-    for weight in scorer.parameters():
-        weight.grad = None
+    norms = [whole(gradient.float().norm()) for gradient in gradients]
+    norm = float(torch.stack(norms).norm()) if norms else 0.0
+    layout.forget()
     torch.set_rng_state(chance)
     lines = ", ".join(str(example.line) for example in heaviest[:10])
     if not norm > 0 or norm == float("inf"):  # not a number, too

@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import override
 
 from ftctl.errors import Unsupported, UsageError
 from ftctl.job import Tuning
@@ -40,17 +42,21 @@ class Onlooker(RunFolder):
 
     writes = False
 
+    @override
     def write(self, file: Path, value: "BaseModel | dict[str, Any]") -> None:
         """Nothing: the leader writes."""
 
+    @override
     def append(self, file: Path, row: dict[str, Any]) -> None:
         """Nothing: the leader writes."""
 
+    @override
     def check_fence(self) -> None:
         """Nothing: the leader is stopped, and with it all."""
 
 
-class Lost(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lost:
     """A process that ended before its time.
 
     Attributes:
@@ -68,6 +74,7 @@ class Lost(NamedTuple):
         """Whether it said so."""
         return self.status == OUT_OF_MEMORY
 
+    @override
     def __str__(self) -> str:
         who = f"process {self.index} of {self.count}"
         if self.out_of_memory:

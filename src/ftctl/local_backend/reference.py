@@ -13,6 +13,7 @@ from ftctl.local_backend.model import as_base
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.sharding import model_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ class Reference:
                 continue
             batch = plan.batch_of(sequences_of(part), pad_id, prefix)
             was_training = scorer.training
-            with torch.no_grad(), as_base(scorer.model):
+            with torch.no_grad(), as_base(model_of(scorer)):
                 found = -summed_by_row(scorer.eval()(batch), batch)  # [2N]
             scorer.train(was_training)
             row = {

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from ftctl.local_backend.processes import Team
 from ftctl.local_backend.run_options import RunOptions
 from ftctl.local_backend.shards import SplitState, ZeroState, whole
@@ -133,10 +135,12 @@ class Fsdp(Whole):
         self.accelerator = Accelerator(fsdp_plugin=plugin, parallelism_config=mesh)
         self._plugin = plugin
 
-    def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:  # noqa: ARG002 - as Whole's
+    @override
+    def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:
         """Gradients stay split while they are added up: kept whole, they would take the memory."""
         return nullcontext()
 
+    @override
     def _prepared(self, scorer: Scorer) -> Scorer:
         import torch
         from accelerate.utils.fsdp_utils import fsdp2_prepare_model
@@ -155,11 +159,13 @@ class Fsdp(Whole):
             self._plugin.transformer_cls_names_to_wrap = sorted(block_names(scorer))
         return fsdp2_prepare_model(self.accelerator, scorer)
 
+    @override
     def prepare(self, scorer: Scorer, make: MakeOptimizer) -> tuple[Scorer, "Optimizer"]:
         """As `Whole.prepare`; the optimiser's state can be read whole and given whole."""
         prepared, optimizer = super().prepare(scorer, make)
-        return prepared, SplitState(optimizer, self._weights)  # type: ignore[return-value]
+        return prepared, SplitState(optimizer, self._weights)
 
+    @override
     def _sum_gradients(self) -> None:
         """FSDP has."""
 
@@ -215,6 +221,7 @@ class Zero(Whole):
         )
         self._engine: Any = None
 
+    @override
     def prepare(self, scorer: Scorer, make: MakeOptimizer) -> tuple[Scorer, "Optimizer"]:
         """The engine, and an optimiser whose state can be read whole and given whole."""
         import torch
@@ -232,22 +239,26 @@ class Zero(Whole):
         plain = AdamW(self._weights, **kept)
         self._engine, self._optimizer = self.accelerator.prepare(scorer, plain)
         state = ZeroState(self._engine.optimizer, self._weights)
-        return self._engine, state  # type: ignore[return-value]
+        return self._engine, state
 
-    def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:  # noqa: ARG002 - as Whole's
+    @override
+    def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:
         """The engine is told with every loss."""
         return nullcontext()
 
+    @override
     def backward(self, loss: "Tensor", *, last: bool) -> None:
         """Add the gradient of a loss."""
         self._engine.set_gradient_accumulation_boundary(is_boundary=last)
         self._engine.backward(loss)
 
+    @override
     def update(self) -> float:
         """Take the step; the engine clips."""
         self._engine.step()
         return float(self._engine.get_global_grad_norm())
 
+    @override
     def forget(self) -> None:
         """Drop the gradients of a step that isn't taken."""
         self._engine.optimizer.zero_grad()
@@ -274,7 +285,8 @@ def layout_of(team: Team, device: str, options: RunOptions, *, half: bool) -> La
 
 def model_of(scorer: Scorer) -> Model:
     """The model in a scorer, whatever was put around that."""
-    return getattr(scorer, "module", scorer).model
+    inner: Scorer = getattr(scorer, "module", scorer)
+    return inner.model
 
 
 def block_names(scorer: Scorer) -> set[str]:

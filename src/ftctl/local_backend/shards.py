@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -44,8 +46,8 @@ def put(weight: "nn.Parameter", value: "Tensor") -> None:
 
 
 def _put_into_zero(weight: "nn.Parameter", value: "Tensor") -> None:
+    from deepspeed.runtime.zero import GatheredParameters
     from deepspeed.utils import safe_set_full_fp32_param
-    from deepspeed.zero import GatheredParameters
 
     with GatheredParameters([weight], modifier_rank=0, enabled=hasattr(weight, "ds_id")):
         weight.data.copy_(value)
@@ -64,7 +66,7 @@ def gathered(model: Model) -> AbstractContextManager[Any]:
     split = [w for w in model.parameters() if w.requires_grad and hasattr(w, "ds_id")]
     if not split:
         return nullcontext()
-    from deepspeed.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters
 
     together: AbstractContextManager[Any] = GatheredParameters(split)
     return together
@@ -104,11 +106,13 @@ class ZeroState(SplitState):
     """The same of DeepSpeed's optimiser, which keeps one flat tensor of what a process holds."""
 
     @property
+    @override
     def param_groups(self) -> list[dict[str, Any]]:
         """As one group over the weights that are trained, though the engine's hold flat ones."""
         inner: list[dict[str, Any]] = self._optimizer.optimizer.param_groups
         return inner
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         """As torch's AdamW says it of whole weights; every process has to ask."""
         from deepspeed.utils import safe_get_full_optimizer_state
@@ -125,6 +129,7 @@ class ZeroState(SplitState):
                 rows[index] = {"step": steps[0].clone(), **moments}
         return {"state": rows, "param_groups": self.param_groups}
 
+    @override
     def load_state_dict(self, held: dict[str, Any]) -> None:
         """Make room for the moments, as the first step would, and fill it."""
         import torch

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ from ftctl.local_backend.optimizer import make_optimizer
 from ftctl.local_backend.output import write_output
 from ftctl.local_backend.pairs import load_pairs
 from ftctl.local_backend.plan import Plan, make_plan
-from ftctl.local_backend.preflight import check_examples, check_step
+from ftctl.local_backend.preflight import check_examples, check_step, heaviest_of
+from ftctl.local_backend.processes import join
 from ftctl.local_backend.reference import Reference
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 from ftctl.local_backend.run_options import RunOptions, options_of
+from ftctl.local_backend.sharding import layout_of
+from ftctl.local_backend.step import until_it_fits
 from ftctl.local_backend.trackers import Trackers, trackers_of
 from ftctl.local_backend.validation import Answers, Preferences, Validation, held_out
 
@@ -52,14 +56,17 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     opened = _open(config, run, watch)
     plan, options, examples = opened.plan, opened.options, opened.examples
     made = _make(opened, run, watch)
-    at = checkpoint.restore(run, made.model, made.optimizer.optimizer)
+    at = checkpoint.restore(run, made.model, made.optimizer)
     checkpoint.drop_rows_after(run, at.step)
     if at.step:
         _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
     else:
-        _preflight(opened, made, run, watch)
-    names = trackers_of(options.track)
-    told = plan.model_dump(exclude_none=True) | {"model": config.model, "method": config.method}
+        made = _preflight(opened, made, run, watch)
+    names = trackers_of(options.track) if run.writes else ()
+    told = plan.model_dump(exclude_none=True) | {
+        "model": Path(config.model).name,  # where it lies here is nobody's business
+        "method": config.method,
+    }
     trackers = Trackers(run, names, config.name, told, lambda said: _tell(run, said))
 
     def report(*said: str, **fields: object) -> None:
@@ -69,7 +76,8 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     at = run_steps(made, examples, at, run, replace(watch, report=report))
     trackers.follow()
     trackers.close()
-    _save(opened, made, at, run, watch)
+    if run.writes:
+        _save(opened, made, at, run, watch)
     return at
 
 
@@ -83,6 +91,11 @@ class _Opened:
     options: RunOptions
     examples: Sequence[Item]
     plan: Plan
+
+    @property
+    def trainable(self) -> Trainable:
+        """What of the base is trained."""
+        return Trainable(self.config.tuning, self.config.hyperparameters, self.options)
 
     @property
     def pad_id(self) -> int:
@@ -117,31 +130,40 @@ def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
 
 def _make(opened: _Opened, run: RunFolder, watch: Watch) -> Loop:
     """Model, optimiser, objective and validation, ready for the first step."""
-    from accelerate import Accelerator
-
     config, plan = opened.config, opened.plan
+    team = join(run, opened.options.processes, plan.device)
+    layout = layout_of(team, plan.device, opened.options, half=plan.dtype == "bf16")
     _seed_everything(plan.seed)
-    accelerator = Accelerator(cpu=plan.device == "cpu")
-    trained = Trainable(config.tuning, config.hyperparameters, opened.options)
-    model = trained.load(opened.base, plan.torch_dtype(), plan.device)
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = make_optimizer(trainable, plan.weight_decay)
-    scorer = plan.scorer(model)
-    scorer, optimizer = accelerator.prepare(scorer, optimizer)
+    model = opened.trainable.load(opened.base, plan.torch_dtype(), plan.device)
+    make = partial(make_optimizer, weight_decay=plan.weight_decay)
+    scorer, optimizer = layout.prepare(plan.scorer(model), make)
     setting = _Setting(config, run, watch, scorer, plan, opened.pad_id, opened.tokenizer)
     objective = setting.objective(opened.examples, config.data_sha256, plan.prefix_tokens)
     validation = setting.validation()
-    return Loop(accelerator, scorer, model, optimizer, plan, objective, validation)
+    return Loop(layout, scorer, model, optimizer, plan, objective, validation)
 
 
-def _preflight(opened: _Opened, made: Loop, run: RunFolder, watch: Watch) -> None:
-    """What would cost a run if it came to light later."""
+def _preflight(opened: _Opened, made: Loop, run: RunFolder, watch: Watch) -> Loop:
+    """What would cost a run if it came to light later; with less at once where memory is short."""
     watch.report("loading", "checking examples, then the heaviest of them")
+    plan, layout, objective = opened.plan, made.layout, made.objective
     stops = stop_ids_of(made.model, opened.tokenizer)
     found = check_examples(opened.examples, opened.tokenizer, stops)
-    size = opened.plan.batch_size
-    heaviest = check_step(made.scorer, made.objective, opened.examples, size)
-    _tell(run, f"checked: {'; '.join([*found, heaviest])}")
+    if layout.steps_alone:
+        heaviest = heaviest_of(opened.examples, plan.batch_size)
+        said, size = until_it_fits(
+            layout,
+            plan.micro_batch_size,
+            lambda size: check_step(layout, made.scorer, objective, heaviest, size),
+            lambda size: len(objective.parts(heaviest, size)[0]),
+        )
+        found.append(said[0])
+        if size != plan.micro_batch_size:
+            found.append(f"memory is short: {size} examples at once, as many to a step as before")
+            plan = plan.model_copy(update={"micro_batch_size": size})
+            run.write(run.plan_file, plan)
+    _tell(run, f"checked: {'; '.join(found)}")
+    return replace(made, plan=plan)
 
 
 def _save(opened: _Opened, made: Loop, at: Progress, run: RunFolder, watch: Watch) -> None:
@@ -149,14 +171,15 @@ def _save(opened: _Opened, made: Loop, at: Progress, run: RunFolder, watch: Watc
     watch.report("saving", "writing what was tuned", step=at.step, total_steps=plan.total_steps)
     if plan.gives_up_at(at.step, at.best_step) and at.step < plan.total_steps:
         _tell(run, f"stopped at step {at.step}: no validation since step {at.best_step} was better")
-    if at.best_step and at.best_step != at.step:
-        best = checkpoint.folder_of(run, at.best_step) / weights_file(made.model)
-        load_tuned_weights(made.model, best)
-        _tell(run, f"keeps step {at.best_step}, the best on the validation data")
+    kept, model = at.best_step or at.step, made.model
+    if made.layout.is_split:  # a part of it is here: put the kept weights on a whole one
+        model = opened.trainable.load(opened.base, plan.torch_dtype(), "cpu")
+    if made.layout.is_split or kept != at.step:
+        load_tuned_weights(model, checkpoint.folder_of(run, kept) / weights_file(model))
+    if kept != at.step:
+        _tell(run, f"keeps step {kept}, the best on the validation data")
     asked = [_system_prompt(example.sequences[0]) for example in opened.examples]
-    write_output(
-        run, config, plan, at, made.model, opened.tokenizer, opened.base, system_prompts=asked
-    )
+    write_output(run, config, plan, at, model, opened.tokenizer, opened.base, system_prompts=asked)
 
 
 def _require_unchanged(file: Path, sha256: str) -> None:

@@ -1,7 +1,9 @@
 """Score checkpoints on validation examples by what they answer or prefer, not by loss alone."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ftctl.datasets.render import Tokenizer, prompt_text
@@ -11,6 +13,8 @@ from ftctl.local_backend.generate import generate
 from ftctl.local_backend.model import merged
 from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.sharding import model_of
+from ftctl.local_backend.shards import is_split
 
 Scorer = Any  # as `make_scorer` builds it
 _MOST_EXAMPLES = 48
@@ -60,7 +64,8 @@ class Validation:
         import torch
 
         scorer.eval()
-        with torch.no_grad(), merged(scorer.model):
+        model = model_of(scorer)
+        with torch.no_grad(), nullcontext() if is_split(model) else merged(model):
             found = self._judge(scorer)
         scorer.train()
         row = {"kind": "validation", "step": at.step, "loss": found.loss} | found.numbers
@@ -135,11 +140,13 @@ class Answers:
         if longest > _LONGEST_ANSWER_TOKENS:
             return None
         stop = self._tokenizer.eos_token_id
-        answers = generate(
-            scorer.model,
-            [self._ids(prompt) for prompt, _ in pairs],
-            stop_ids=frozenset() if stop is None else frozenset({stop}),
-            max_new_tokens=longest + 2,
+        answers = scorer(
+            partial(
+                generate,
+                prompts=[self._ids(prompt) for prompt, _ in pairs],
+                stop_ids=frozenset() if stop is None else frozenset({stop}),
+                max_new_tokens=longest + 2,
+            )
         )
         told = [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
         right = [a.strip() == b.strip() for a, (_, b) in zip(told, pairs, strict=True)]

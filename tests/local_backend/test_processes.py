@@ -1,0 +1,112 @@
+"""Several processes train as one does, whatever they split."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from own_environment import python_beside
+from tiny_model import write_data, write_model
+from training_runs import run_of, settings, steps_of, watch
+
+from ftctl.local_backend.executors.process import worker_environment
+from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.train import train
+
+# Half a minute each on an idle machine; a busy one must not fail them.
+pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(900)]
+
+# Sums over processes are rounded in another order than sums over one, and Adam passes that on:
+# its first steps go by the sign of a gradient, however small that is.
+_LOSS, _WEIGHT = 2e-3, 2e-3
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """What one process does."""
+    folder = tmp_path_factory.mktemp("alone")
+    model, data = write_model(folder / "tiny"), write_data(folder / "train.jsonl")
+    run, config = run_of(folder, model, data, settings(micro_batch_size=3))
+    held_out = {"validation": data, "validation_sha256": config.data_sha256}
+    config = config.model_copy(update=held_out)
+    run.write(run.config_file, config)
+    with pytest.MonkeyPatch.context() as patch:
+        # Where a CPU has fast bf16 the choice is timed; runs that are compared must share it.
+        patch.setattr("ftctl.local_backend.hardware._FAST_BF16_FLAGS", ())
+        train(config, run, watch())
+    return run
+
+
+def together(
+    alone: RunFolder, folder: Path, options: Mapping[str, str], python: Path = Path(sys.executable)
+) -> RunFolder:
+    """The same run by a worker that has such options; its plan is the one's, untimed."""
+    run = RunFolder(folder / "run", attempt=1)
+    run.path.mkdir()
+    run.write(run.config_file, alone.config().model_copy(update={"options": dict(options)}))
+    plan = alone.read(alone.plan_file, Plan)
+    assert plan is not None
+    run.write(run.plan_file, plan)
+    command = [str(python), "-m", "ftctl.local_backend.worker", str(run.path)]
+    environment = worker_environment(os.environ)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    record = run.exit_record(1)
+    assert record is not None, ran.stderr
+    assert record.outcome == "succeeded", (record, ran.stderr)
+    return run
+
+
+def require_same(alone: RunFolder, run: RunFolder) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    ours, theirs = steps_of(run), steps_of(alone)
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    for key in ("loss", "grad_norm", "trained_tokens"):
+        assert [row[key] for row in ours] == pytest.approx([r[key] for r in theirs], rel=_LOSS)
+    judged, judged_alone = (
+        [row["loss"] for row in folder.rows(folder.metrics_file) if row["kind"] == "validation"]
+        for folder in (run, alone)
+    )
+    assert judged == pytest.approx(judged_alone, rel=_LOSS)
+    weights = load_file(run.output / "adapter_model.safetensors")
+    for name, weight in load_file(alone.output / "adapter_model.safetensors").items():
+        torch.testing.assert_close(weights[name], weight, rtol=0, atol=_WEIGHT, msg=name)
+    settings_of = [
+        json.loads((folder.output / "adapter_config.json").read_bytes()) for folder in (run, alone)
+    ]
+    assert settings_of[0] == settings_of[1]
+
+
+@pytest.mark.parametrize(
+    ("sharding", "count", "wrap"),
+    [
+        ("ddp", 2, "transformer"),
+        ("full_shard", 2, "transformer"),
+        ("shard_grad_op", 2, "size"),
+        ("hybrid_shard", 4, "transformer"),
+    ],
+)
+def test_processes_train_what_one_does(
+    alone: RunFolder, tmp_path: Path, sharding: str, count: int, wrap: str
+) -> None:
+    options = {"processes": str(count), "sharding": sharding, "wrap": wrap}
+    require_same(alone, together(alone, tmp_path, options))
+
+
+@pytest.fixture(scope="module")
+def with_deepspeed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs = ("einops", "hjson", "msgpack", "ninja", "py-cpuinfo")  # and what stands here already
+    return python_beside(tmp_path_factory.mktemp("env"), "deepspeed==0.19.8", *needs)
+
+
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_deepspeed_trains_what_one_process_does(
+    alone: RunFolder, tmp_path: Path, with_deepspeed: Path, stage: str
+) -> None:
+    options = {"processes": "2", "sharding": stage}
+    require_same(alone, together(alone, tmp_path, options, with_deepspeed))
