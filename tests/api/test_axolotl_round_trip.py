@@ -15,6 +15,7 @@ from ftctl.api.axolotl_spec import translate
 from ftctl.job import Hyperparameters, Method, Tuning
 from ftctl.local_backend.engines.axolotl_config import Wanted, config_of, not_carried, written
 from ftctl.local_backend.run_options import RunOptions
+from ftctl.providers.local import LocalProvider
 
 _share = st.floats(0, 0.5, allow_nan=False).map(lambda x: round(x, 6))
 
@@ -43,7 +44,7 @@ def _settings(draw: st.DrawFn) -> Hyperparameters:
     settings=_settings(),
     method=st.sampled_from(["sft", "dpo"]),
     tuning=st.sampled_from(["lora", "qlora", "full"]),
-    packing=st.sampled_from(["on", "off"]),
+    packing=st.sampled_from(["on", "off", "auto"]),
     beta=st.floats(0.01, 2),
     rslora=st.booleans(),
 )
@@ -66,7 +67,7 @@ def test_what_is_written_is_read_back(
     wanted = Wanted("team/base", method, tuning, asked, options, rows, rows)
     assert not not_carried(wanted)
     found = translate(
-        yaml.safe_load(written(config_of(wanted))), "f", options=RunOptions.model_fields
+        yaml.safe_load(written(config_of(wanted))), "f", able=LocalProvider.capabilities
     )
     assert (found.lost, found.unknown) == ([], [])
     assert found.fields == {"model": "team/base", "method": method, "tuning": tuning}
@@ -85,7 +86,7 @@ def test_the_last_layers_are_the_same_ones(tmp_path: Path) -> None:
     wanted = Wanted(str(tmp_path), "sft", "lora", asked, {}, rows)
     config = config_of(wanted)
     assert config["peft_layers_to_transform"] == [3, 4]
-    assert translate(config, "f", options=RunOptions.model_fields).settings["last_layers"] == 2
+    assert translate(config, "f", able=LocalProvider.capabilities).settings["last_layers"] == 2
     elsewhere = Wanted("team/base", "sft", "lora", asked, {"attention": "flex"}, rows)
     assert not_carried(elsewhere) == ["attention", "last_layers"]
 

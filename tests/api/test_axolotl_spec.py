@@ -1,6 +1,7 @@
 """What becomes of an Axolotl file's keys: carried, told, lost or unknown; nothing of it is run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ftctl.api.spec_file import SpecFile, spec_from_file
 from ftctl.config import load_settings
 from ftctl.errors import DataInvalid, FtctlError, Unsupported, UsageError
 from ftctl.job import JobSpec
-from ftctl.local_backend.run_options import OPTIONS
+from ftctl.providers.local import LocalProvider
 
 
 @pytest.fixture
@@ -136,11 +137,16 @@ def test_how_it_runs_is_told_and_an_unknown_key_listed(tmp_path: Path, rows: Pat
 def test_options_of_the_local_provider_are_for_it_alone(rows: Path) -> None:
     config = minimal(rows, sample_packing=True, peft_use_rslora=True, use_wandb=True, rl="dpo")
     config |= {"rl_beta": 0.3, "gradient_checkpointing": True, "save_total_limit": 3}
-    here = translate(config, "f", options=OPTIONS).settings
+    here = translate(config, "f", able=LocalProvider.capabilities).settings
     options = {"packing": "on", "rslora": "true", "track": "wandb", "recompute": "all"}
     assert here.items() >= {**options, "keep_checkpoints": 3, "beta": 0.3}.items()
-    away = translate(config, "f", options={"beta"}).settings
-    assert not away.keys() & {*options, "keep_checkpoints"}
+    able = replace(
+        LocalProvider.capabilities, options={"beta": ""}, hyperparameters=frozenset({"epochs"})
+    )
+    away = translate(config, "f", able=able).settings
+    # What the file says is asked for, and refused where it can't be; Axolotl's defaults aren't.
+    asked = {"lora_r", "lora_alpha", "learning_rate", "batch_size", "epochs", "beta"}
+    assert set(away) == asked
     assert away["beta"] == 0.3
 
 

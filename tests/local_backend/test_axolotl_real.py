@@ -27,8 +27,8 @@ PACKAGES = """
     huggingface-hub==1.17.0 tokenizers==0.23.1 pydantic==2.12.5 pydantic-core==2.41.5
     mistral-common==1.11.5 posthog==6.7.11 bitsandbytes==0.50.2 triton==3.7.1 schedulefree==1.4.1
     kernels==0.16.2 kernels-data==0.16.2 numba==0.68.1 llvmlite==0.50.0 addict fire termcolor
-    colorama einops art python-dotenv backoff fastcore evaluate dill multiprocess xxhash pandas pyarrow
-    httpx httpcore hf-xet typer six distro
+    colorama einops art python-dotenv backoff fastcore evaluate dill multiprocess xxhash pandas
+    pyarrow httpx httpcore hf-xet typer six distro
     """
 
 

@@ -43,7 +43,7 @@ def axolotl_job(
     """
     provider = wins.get("provider", "local")
     able = get_provider(provider, settings, wins.get("base_url")).capabilities
-    found = translate(config, where, options=able.options, own_rows="data" in wins)
+    found = translate(config, where, able=able, own_rows="data" in wins)
     if found.lost and not ignore_unknown:
         raise Unsupported(
             f"{where}: {len(found.lost)} keys change what is learnt and can't be carried: "

@@ -3,7 +3,7 @@
 Nothing of it is run: no plugin, no remote code, no custom class. Values are text and numbers.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ftctl.api import axolotl_keys as keys
@@ -12,19 +12,20 @@ from ftctl.api.axolotl_translation import Translation, shown
 from ftctl.errors import UsageError
 from ftctl.local_backend.engines.axolotl_config import layers_of
 from ftctl.local_backend.run_options import OPTIONS
+from ftctl.providers.base import Capabilities
 
 _TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 def translate(
-    config: Mapping[str, Any], where: str, *, options: Container[str], own_rows: bool = False
+    config: Mapping[str, Any], where: str, *, able: Capabilities, own_rows: bool = False
 ) -> Translation:
     """Translate a configuration.
 
     Args:
         config: Keys and values, as YAML gave them.
         where: What messages call the file.
-        options: Settings that the job's provider has besides hyperparameters.
+        able: What the job's provider takes.
         own_rows: Whether other rows are given, so that the file's aren't looked at.
 
     Raises:
@@ -46,9 +47,9 @@ def translate(
             _OTHERS[key](found, key, value, given, where)
         elif key not in _SEEN_TO:
             _of_the_rest(found, key, value)
-    _of_what_is_left_out(found, given)
-    for name in OPTIONS.keys() & found.settings.keys():
-        if name not in options:
+    _of_what_is_left_out(found, given, able)
+    for name in {*OPTIONS, "micro_batch_size"} & found.settings.keys():
+        if name not in {*able.options, *able.hyperparameters}:
             found.told(
                 f"({name})", found.settings.pop(name), "", "this provider has no such setting"
             )
@@ -116,8 +117,9 @@ def _of_the_rest(found: Translation, key: str, value: object) -> None:
         found.unknown.append(key)
 
 
-def _of_what_is_left_out(found: Translation, given: Mapping[str, Any]) -> None:
-    for key, default in keys.LEFT_OUT.items():
+def _of_what_is_left_out(found: Translation, given: Mapping[str, Any], able: Capabilities) -> None:
+    ours = {key: name for key, name in keys.CARRIED.items() if name in able.hyperparameters}
+    for key, default in ((key, keys.LEFT_OUT[key]) for key in keys.LEFT_OUT if key in ours):
         said = key in given or (key == "warmup_ratio" and "warmup_steps" in given)
         if not said and not (key == "num_epochs" and "max_steps" in given):
             found.settings[keys.CARRIED[key]] = default

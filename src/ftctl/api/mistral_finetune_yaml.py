@@ -110,7 +110,7 @@ def _config(asked: Exporting, rows: Path, held_out: Path | None) -> dict[str, An
         "num_microbatches": packs,
         "max_steps": given.max_steps or max(1, steps),
         "optim": {
-            "lr": given.learning_rate or default_learning_rate("sft"),
+            "lr": given.learning_rate or default_learning_rate("sft", spec.tuning),
             "weight_decay": given.weight_decay or 0.0,
             "pct_start": _WARMUP if given.warmup_fraction is None else given.warmup_fraction,
         },

@@ -57,6 +57,7 @@ def config_of(wanted: Wanted) -> dict[str, Any]:
     """The configuration, by Axolotl's keys in the order in which a person reads them."""
     given, options = wanted.settings, wanted.options
     keep = options.get("keep_checkpoints")
+    rate = given.learning_rate or default_learning_rate(wanted.method, wanted.tuning)
     batch = given.batch_size or _BATCH
     micro = given.micro_batch_size or min(_MICRO, batch)
     while batch % micro:  # there is no remainder in Axolotl's product
@@ -73,12 +74,12 @@ def config_of(wanted: Wanted) -> dict[str, Any]:
     config |= {
         "chat_template": "tokenizer_default",
         "sequence_len": given.max_length or DEFAULT_MAX_LENGTH,
-        "sample_packing": options.get("packing") == "on",
+        "sample_packing": {"on": True, "off": False}.get(options.get("packing", "auto")),
         "micro_batch_size": micro,
         "gradient_accumulation_steps": batch // micro,
         "num_epochs": given.epochs or _EPOCHS,
         "max_steps": given.max_steps,
-        "learning_rate": given.learning_rate or default_learning_rate(wanted.method),
+        "learning_rate": rate,
         "warmup_ratio": _WARMUP if given.warmup_fraction is None else given.warmup_fraction,
         "weight_decay": given.weight_decay or 0.0,
         **FIXED,
