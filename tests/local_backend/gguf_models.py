@@ -55,8 +55,47 @@ TEXTS = (
 )
 
 
+def write_sentencepiece(folder: Path, template: str, kind: str, **special: str) -> Any:
+    """SentencePiece as Llama 2 (`always`), Mistral (`first`) and Gemma keep it in tokenizer.json."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+    from transformers.tokenization_utils_base import generate_merges
+
+    spaces = normalizers.Replace(" ", "▁")
+    learnt = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    learnt.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), spaces])
+    learnt.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    marks = ["<unk>", *_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=marks, show_progress=False)
+    learnt.train_from_iterator([*TEXTS, "user system assistant model " * 3] * 3, trainer)
+    order = learnt.get_vocab()
+    merges = generate_merges(order, {token: -float(i) for token, i in order.items()})
+    model = models.BPE(
+        vocab=order, merges=merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"
+    )
+    bare = Tokenizer(model)
+    if kind == "always":
+        bare.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), spaces])
+    elif kind == "gemma":
+        bare.normalizer = spaces
+    else:
+        bare.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    bare.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    names = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"} | special
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bare, additional_special_tokens=list(_SPECIAL), **names
+    )
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
 def write_tokenizer(folder: Path, template: str, split: str = "gpt-2", **special: str) -> Any:
     """A byte-level BPE tokenizer with some hundred merges and one family's way to split text."""
+    if split in ("always", "first", "gemma"):
+        return write_sentencepiece(folder, template, split, **special)
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -28,10 +28,11 @@ _ANSWER_TOKENS = 32
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages up to an answer, and the tools that stand in their template."""
+    """Messages up to an answer, the tools that stand in their template, and what it renders."""
 
     messages: list[Message]
     tools: list[Any] | None
+    text: str
     ids: list[int]
 
 
@@ -93,7 +94,9 @@ def prompts_of(file: Path, tokenizer: Tokenizer) -> list[Conversation]:
                 text = prompt_text(tokenizer, asked[0], asked[1])
             except (ValueError, KeyError, TypeError, AttributeError, DataInvalid):
                 continue
-            found.append(Conversation(*asked, tokenizer(text, add_special_tokens=False).input_ids))
+            found.append(
+                Conversation(*asked, text, tokenizer(text, add_special_tokens=False)["input_ids"])
+            )
     if not found:
         raise DataInvalid(
             f"{file}: no conversation in it to compare models with", hint=f"ftctl data check {file}"

@@ -117,9 +117,7 @@ def _require_same_tokens(file: Path, tokenizer: Tokenizer, prompts: list[Convers
         if getattr(own, part) is not None:
             setattr(read.backend_tokenizer, part, getattr(own, part))
     for prompt in prompts:
-        text = tokenizer.decode(prompt.ids)
-        same = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if read(text, add_special_tokens=False)["input_ids"] != same:
+        if read(prompt.text, add_special_tokens=False)["input_ids"] != prompt.ids:
             raise JobFailed(
                 f"{file.name} makes other tokens of a prompt than the model's own tokenizer",
                 hint="report this; --to merged gives the model without GGUF",

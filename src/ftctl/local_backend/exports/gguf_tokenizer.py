@@ -6,6 +6,11 @@ from typing import Any
 
 from ftctl.datasets.render import Tokenizer, prompt_text, render
 from ftctl.errors import Unsupported
+from ftctl.local_backend.exports.gguf_sentencepiece import (
+    puts_space_first,
+    scores_of,
+    write_sentencepiece,
+)
 
 # How a text is split before merges apply: the pattern in tokenizer.json, and llama.cpp's name for
 # it with whether a whole word in the vocabulary is taken without merging. Source: Llama 3's, Qwen
@@ -20,6 +25,9 @@ _SPLITS = {
     rf"[^\r\n\p{{L}}\p{{N}}]?{_LETTERS}*{_SMALL}+|[^\r\n\p{{L}}\p{{N}}]?{_LETTERS}+{_SMALL}*|\p{{N}}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+": ("tekken", True),
 }
+
+
+SENTENCEPIECE = "sentencepiece"  # not one of llama.cpp's names: it splits nothing
 
 
 def write_tokenizer(writer: Any, folder: Path, tokenizer: Tokenizer, size: int) -> None:  # noqa: ANN401
@@ -44,11 +52,17 @@ def write_tokenizer(writer: Any, folder: Path, tokenizer: Tokenizer, size: int) 
     for row in known["added_tokens"]:
         kind = TokenType.CONTROL if row["special"] else TokenType.USER_DEFINED
         tokens[row["id"]], types[row["id"]] = row["content"], int(kind)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(name)
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    writer.add_token_merges(SpecialVocab(folder, load_merges=True).merges)
+    if name == SENTENCEPIECE:
+        scheme = (known["pre_tokenizer"] or {}).get("prepend_scheme")
+        if scheme == "first" and not begins_with_bos(tokenizer):
+            raise _unsupported("a space before conversations alone")
+        write_sentencepiece(writer, known, tokens, types)
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(name)
+        writer.add_token_list(tokens)
+        writer.add_token_types(types)
+        writer.add_token_merges(SpecialVocab(folder, load_merges=True).merges)
     for special in ("bos", "eos", "unk", "pad"):
         number = getattr(tokenizer, f"{special}_token_id", None)
         if number is not None:
@@ -62,7 +76,7 @@ def write_tokenizer(writer: Any, folder: Path, tokenizer: Tokenizer, size: int) 
 
 
 def require_known(folder: Path) -> tuple[dict[str, Any], str]:
-    """A folder's tokenizer.json, and llama.cpp's name for how it splits text.
+    """A folder's tokenizer.json, and llama.cpp's name for how it splits text, or `sentencepiece`.
 
     Raises:
         Unsupported: llama.cpp has none.
@@ -73,7 +87,11 @@ def require_known(folder: Path) -> tuple[dict[str, Any], str]:
         raise _unsupported("a tokenizer without tokenizer.json") from None
     if known["model"]["type"] != "BPE" or not known["model"]["merges"]:
         raise _unsupported(f"a {known['model']['type']} vocabulary without merges")
-    return known, _split_of(known)
+    if not known["model"].get("byte_fallback"):
+        return known, _split_of(known)
+    if puts_space_first(known) is None or scores_of(known["model"]) is None:
+        raise _unsupported("a SentencePiece vocabulary whose merges don't follow its scores")
+    return known, SENTENCEPIECE
 
 
 def _split_of(known: dict[str, Any]) -> str:
@@ -103,7 +121,7 @@ def _split_of(known: dict[str, Any]) -> str:
 def _unsupported(what: str) -> Unsupported:
     return Unsupported(
         f"{what} can't be written as GGUF here; byte-level BPE as of Llama 3, Qwen, SmolLM, GPT-2 "
-        "and Mistral's Tekken can",
+        "and Mistral's Tekken can, and SentencePiece BPE as of Llama 2, Mistral and Gemma",
         hint="--to merged, then llama.cpp's own converter",
     )
 
