@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 _SCRIPT = r"""
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 import yaml
 from safetensors.numpy import save_file
 import numpy as np
@@ -21,6 +21,7 @@ with (here / "calls").open("a") as calls:
     calls.write(json.dumps([command, *more]) + "\n")
 keys = yaml.safe_load(open(config))
 out = pathlib.Path(keys["output_dir"])
+(here / "pid").write_text(str(os.getpid()))
 print("[2026-11-29 09:51:29,160] [INFO] [axolotl.cli] config:\n{\n  \"base_model\": \"x\"\n}")
 if command == "preprocess":
     pathlib.Path(keys["dataset_prepared_path"]).mkdir()

@@ -1,6 +1,10 @@
 """Axolotl as the engine, by a stand-in that speaks as it was measured; the real one is `slow`."""
 
 import json
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ from command_line import Cli
 from tiny_model import write_data, write_model
 from training_runs import run_of, settings, steps_of, watch
 
-from ftctl.api.job_handle import get_job
+from ftctl.api.job_handle import Job, get_job
+from ftctl.config import load_settings
 from ftctl.errors import JobFailed, StoreError
 from ftctl.job import Method
 from ftctl.local_backend.checkpoint import newest_progress
@@ -149,11 +154,8 @@ def test_figures_are_only_numbers() -> None:
         assert figures_in(other) == {}
 
 
-def test_a_job_runs_is_cancelled_and_resumed(
-    cli: Cli, tmp_path: Path, model: Path, axolotl: Path
-) -> None:
-    import time
-
+def at_step_four(cli: Cli, tmp_path: Path, model: Path, axolotl: Path) -> Job:
+    """A job whose Axolotl does nothing any more after step 4."""
     (axolotl / "behaviour").write_text("slow")
     data = write_data(tmp_path / "rows.jsonl")
     ran = cli(
@@ -165,10 +167,33 @@ def test_a_job_runs_is_cancelled_and_resumed(
     while job.refresh().record.progress.get("step", 0) < 4:
         assert not job.state.terminal, job.record.message
         time.sleep(0.1)
+    (axolotl / "behaviour").write_text("")
+    return job
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it next prints")
+def test_axolotl_dies_with_its_worker(cli: Cli, tmp_path: Path, model: Path, axolotl: Path) -> None:
+    job = at_step_four(cli, tmp_path, model, axolotl)
+    run = RunFolder(load_settings().home / "runs" / job.record.marker)
+    worker = json.loads(run.process_file.read_bytes())["pid"]
+    os.kill(worker, signal.SIGKILL)
+    child = Path("/proc") / (axolotl / "pid").read_text()
+    while child.exists() and "Z" not in (child / "stat").read_text().split(")")[-1]:
+        time.sleep(0.05)
+    while job.refresh().state == "running":
+        time.sleep(0.05)
+    assert job.state == "failed", job.record.message
+    assert cli("resume", job.id).returncode == 0
+    assert cli("watch", job.id).returncode == 0
+
+
+def test_a_job_runs_is_cancelled_and_resumed(
+    cli: Cli, tmp_path: Path, model: Path, axolotl: Path
+) -> None:
+    job = at_step_four(cli, tmp_path, model, axolotl)
     assert cli("cancel", job.id).returncode == 0
     assert job.refresh().state == "cancelled"
     assert "step 4" in job.record.message
-    (axolotl / "behaviour").write_text("")
     assert cli("resume", job.id).returncode == 0
     assert cli("watch", job.id).returncode == 0
     assert cli("fetch", job.id, "-o", tmp_path / "out").returncode == 0

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ _ON_CPU: dict[str, Any] = {"bf16": False, "fp16": False, "tf32": False} | dict.f
     ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel"), False
 )
 _NO_MEMORY = ("out of memory", "outofmemoryerror")
+
+# Axolotl must not train on when its worker was killed: a resumed one would write where it writes.
+_DIES_WITH_US = """
+import ctypes, os, signal, sys
+try:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; kept by the program that follows
+except (AttributeError, OSError):  # not Linux: it ends when it next prints into the broken pipe
+    pass
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def find_axolotl() -> Path:
@@ -176,16 +186,18 @@ class _Work:
             self._tell(f"goes on from Axolotl's checkpoint of step {begun.step}")
         self.watch.report("loading", f"Axolotl loads {self.config.model}", step=begun.step)
         figures, started = Figures(begun), time.monotonic()
+        command = self.lines("train", str(yaml), "--launcher", "python")
         try:
-            for line in self.lines("train", str(yaml), "--launcher", "python"):
-                row = figures.read(line)
-                if row is not None:
-                    spent = time.monotonic() - started
-                    figures.at = replace(figures.at, seconds=begun.seconds + spent)
-                    self.seen[figures.at.step] = figures.at
-                    self.run.append(self.run.metrics_file, row)
-                    self._report(row, figures, spent / max(1, figures.at.step - begun.step))
-                    self._note_checkpoint(made)
+            with contextlib.closing(command) as lines:  # whatever happens here, it ends too
+                for line in lines:
+                    row = figures.read(line)
+                    if row is not None:
+                        spent = time.monotonic() - started
+                        figures.at = replace(figures.at, seconds=begun.seconds + spent)
+                        self.seen[figures.at.step] = figures.at
+                        self.run.append(self.run.metrics_file, row)
+                        self._report(row, figures, spent / max(1, figures.at.step - begun.step))
+                        self._note_checkpoint(made)
         finally:
             self._note_checkpoint(made)
         return figures.at
@@ -246,7 +258,9 @@ class _Work:
         answer = " ".join(_answer_in(said, question).split())
         self._tell(f"Axolotl's inference answers the first example: {answer[:200]!r}")
 
-    def lines(self, *words: str, said: str = "", limit_s: float | None = None) -> Iterator[str]:
+    def lines(
+        self, *words: str, said: str = "", limit_s: float | None = None
+    ) -> Generator[str, None, None]:
         """Run a command of Axolotl's to its end, line by line, each step of a bar as one.
 
         Args:
@@ -260,7 +274,7 @@ class _Work:
             MemoryError: it ran out of memory.
         """
         child = subprocess.Popen(  # noqa: S603 - the user's own installation
-            [str(self.command), *words],
+            [sys.executable, "-I", "-S", "-c", _DIES_WITH_US, str(self.command), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
