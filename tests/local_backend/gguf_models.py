@@ -56,7 +56,7 @@ TEXTS = (
 
 
 def write_sentencepiece(folder: Path, template: str, kind: str, **special: str) -> Any:
-    """SentencePiece as Llama 2 (`always`), Mistral (`first`) and Gemma keep it in tokenizer.json."""
+    """SentencePiece as Llama 2 (`always`), Mistral (`first`) and Gemma keep it in their files."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
     from transformers.tokenization_utils_base import generate_merges
