@@ -227,6 +227,7 @@ class Zero(Whole):
         import torch
         from torch import nn
         from torch.optim import AdamW
+        from transformers.integrations import unset_hf_deepspeed_config
 
         self._weights = [w for w in scorer.parameters() if w.requires_grad]
         # Smaller weights stay whole: to gather them takes longer than to compute with them.
@@ -238,6 +239,7 @@ class Zero(Whole):
         kept = {name: asked[name] for name in ("lr", "betas", "eps", "weight_decay")}
         plain = AdamW(self._weights, **kept)
         self._engine, self._optimizer = self.accelerator.prepare(scorer, plain)
+        unset_hf_deepspeed_config()  # or the next model that is loaded here would be split, too
         state = ZeroState(self._engine.optimizer, self._weights)
         return self._engine, state
 
