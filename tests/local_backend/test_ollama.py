@@ -171,7 +171,7 @@ def test_go_renders_what_jinja_renders(tmp_path: Path) -> None:
             cases.append({"Template": turns.in_go(), "Messages": chat})
             wanted.append(prompt_text(tokenizer, chat))
     (tmp_path / "cases.json").write_text(json.dumps(cases), "utf-8")
-    go = [python.parent / "go", "run", "main.go"]
+    go: list[str | Path] = [python.parent / "go", "run", "main.go"]
     ran = run(go, tmp_path, GOCACHE=str(tmp_path / "go-cache"), GOTOOLCHAIN="local")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == wanted

@@ -90,4 +90,4 @@ def _stops(tokenizer: Tokenizer, source: Path) -> list[str]:
     ids = [tokenizer.eos_token_id, end_of_turn(tokenizer)]
     ids += named if isinstance(named, list) else [named]
     special = set(getattr(tokenizer, "all_special_ids", ()))  # others could hold any sign
-    return list(dict.fromkeys(tokenizer.decode([i]) for i in ids if i in special))
+    return list(dict.fromkeys(tokenizer.decode([i]) for i in ids if i is not None and i in special))
