@@ -26,7 +26,8 @@ def said_by(stdout: str) -> Any:
 def test_each_holds_what_stands_in_the_metrics_and_no_row(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     wanted = ("tensorboard", "mlflow-skinny", "wandb", "trackio")
-    pip = [find_uv(), "pip", "install", "-q", "--target", packages, "--python", sys.executable]
+    pip: list[str | Path] = [find_uv(), "pip", "install", "-q", "--target", packages]
+    pip += ["--python", sys.executable]
     ran = run([*pip, *wanted], tmp_path)
     if ran.returncode and any(word in ran.stderr.lower() for word in _UNREACHED):
         pytest.skip(f"no package index: {ran.stderr.strip().splitlines()[-1]}")
@@ -44,7 +45,8 @@ def test_each_holds_what_stands_in_the_metrics_and_no_row(tmp_path: Path) -> Non
     home = tmp_path / "home"
     home.mkdir()
     script = TESTS / "local_backend" / "tracked_run.py"
-    command = [sys.executable, script, home, model, data, packages, ",".join(NAMES)]
+    command: list[str | Path] = [sys.executable, script, home, model, data, packages]
+    command.append(",".join(NAMES))
     done = subprocess.run(
         command, cwd=tmp_path, env=MACHINE | there, capture_output=True, text=True, check=False
     )

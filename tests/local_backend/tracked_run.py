@@ -23,7 +23,10 @@ def main(home: Path, model: Path, data: Path, packages: str, track: str) -> None
     run, config = run_of(home, model, data, settings(max_steps=3, checkpoint_steps=3))
     held_out = {"validation": data, "validation_sha256": config.data_sha256}
     train(config.model_copy(update={**held_out, "options": {"track": track}}), run, watch())
-    found = {"metrics": list(run.rows(run.metrics_file)), "events": list(run.rows(run.events_file))}
+    found: dict[str, object] = {
+        "metrics": list(run.rows(run.metrics_file)),
+        "events": list(run.rows(run.events_file)),
+    }
     for name in track.split(","):
         found[name] = {
             "tensorboard": in_tensorboard,
@@ -70,4 +73,5 @@ def in_trackio(run: Path) -> object:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), *sys.argv[4:])
+    where, base, rows = map(Path, sys.argv[1:4])
+    main(where, base, rows, *sys.argv[4:])

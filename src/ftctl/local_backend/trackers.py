@@ -7,6 +7,7 @@ else: numbers, never a row of the data.
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -73,7 +74,7 @@ class Trackers:
         self._live: dict[str, Any] = {}
         os.environ.update(_QUIET)
         for tracker in names:
-            self._try(tracker, lambda tracker=tracker: self._start(tracker, name, settings))
+            self._try(tracker, partial(self._start, tracker, name, settings))
 
     def follow(self) -> None:
         """Pass on the rows that were written since the last call."""
@@ -93,7 +94,7 @@ class Trackers:
                 if isinstance(value, int | float)
             }
             for name, tracker in list(self._live.items()):
-                self._try(name, lambda t=tracker, f=found, s=step: t.log(f, step=s))
+                self._try(name, partial(tracker.log, found, step=step))
 
     def close(self) -> None:
         """Write out what they still hold."""
