@@ -84,6 +84,8 @@ def test_two_sources_of_a_job_are_one_too_many(cli: Cli, tmp_path: Path) -> None
     ran = cli("submit", "--spec", tmp_path / "a", "--from", "job-1")
     assert ran.returncode == 2
     assert "--spec and --from" in ran.stderr
+    ran = cli("submit", "--ignore-unknown", "--provider", "fake")
+    assert (ran.returncode, "about an Axolotl file" in ran.stderr) == (2, True)
 
 
 AXOLOTL = """

@@ -115,6 +115,8 @@ def command(
         if earlier is not None:
             raise UsageError("--spec and --from both name a job", hint="give one of them")
         whole = read_spec(out, home, spec_file, given, ignore_unknown=ignore_unknown)
+    elif ignore_unknown:
+        raise UsageError("--ignore-unknown is about an Axolotl file", hint="--spec FILE names it")
     else:
         whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
     consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
