@@ -4,6 +4,7 @@ import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from specimens import worker_config
@@ -11,7 +12,9 @@ from specimens import worker_config
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.loop import Interrupted
+from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
+from ftctl.local_backend.step import OutOfMemory
 from ftctl.local_backend.worker import _ending_of
 
 
@@ -27,6 +30,29 @@ def config(tmp_path: Path) -> WorkerConfig:
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run", attempt=1)
+
+
+def plan_of(**values: Any) -> Plan:
+    known: dict[str, Any] = {
+        "device": "cpu",
+        "device_name": "cpu",
+        "dtype": "fp32",
+        "dtype_reason": "",
+        "loss": "plain",
+        "loss_reason": "",
+        "prefix_tokens": 0,
+        "total_steps": 40,
+        "steps_reason": "",
+        "batch_size": 8,
+        "micro_batch_size": 8,
+        "learning_rate": 1e-3,
+        "warmup_steps": 1,
+        "weight_decay": 0.0,
+        "checkpoint_steps": 20,
+        "seed": 0,
+        "seconds_per_step": 1.0,
+    }
+    return Plan(**known | values)
 
 
 def reach(run: RunFolder, step: int) -> Progress:
@@ -70,3 +96,30 @@ def test_a_cancelled_job_speaks_of_a_checkpoint_only_when_there_is_one(
     ending = _ending_of(Interrupted(), run, config)
     assert ending.message == "cancelled, at the checkpoint of step 20"
     assert ending.progress.trained_tokens == 200
+
+
+def test_a_split_model_that_ran_out_of_memory_goes_on_with_half_as_much_at_once(
+    run: RunFolder, config: WorkerConfig
+) -> None:
+    reach(run, 20)
+    run.write(run.plan_file, plan_of(micro_batch_size=6))
+    ending = _ending_of(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), run, config)
+    assert (ending.kind, ending.progress.step) == ("out_of_memory", 20)
+    assert ending.hint.startswith("ftctl resume job-test goes on from the last checkpoint with 3 ")
+    kept = run.read(run.plan_file, Plan)
+    assert kept == plan_of(micro_batch_size=3)
+
+
+def test_where_one_example_is_too_much_the_plan_is_quoted(
+    run: RunFolder, config: WorkerConfig
+) -> None:
+    run.path.mkdir()
+    plan = plan_of(micro_batch_size=6, budget_reason="tight: by the plan it doesn't fit")
+    run.write(run.plan_file, plan)
+    ending = _ending_of(OutOfMemory("can't allocate"), run, config)
+    assert ending.message == (
+        "out of memory: can't allocate, with one example at a time "
+        "(tight: by the plan it doesn't fit)"
+    )
+    assert f"ftctl estimate --provider local --model {config.model}" in ending.hint
+    assert run.read(run.plan_file, Plan) == plan
