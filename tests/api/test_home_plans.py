@@ -56,9 +56,9 @@ def test_a_smaller_card_recomputes_and_then_packs_and_then_says_no() -> None:
 
 def test_two_cards_share_what_one_cannot_hold() -> None:
     assert plan(gpu="l4", model="qwen3-32b").recommended is None
-    two = plan(gpu="l4", gpu_count=2, model="qwen3-32b").recommended
-    assert two is not None
-    assert (two.tuning, two.processes, two.sharding == "ddp") == ("qlora", 2, False)
+    four = plan(gpu="l4", gpu_count=4, model="qwen3-32b").recommended
+    assert four is not None
+    assert (four.tuning, four.processes, four.sharding) == ("lora", 4, "full_shard")
     full = plan(gpu="h100", gpu_count=8, tuning="full", model="qwen3-32b")
     assert (full.setting.sharding, full.verdict) == ("full_shard", "tight")
 

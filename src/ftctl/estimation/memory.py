@@ -80,10 +80,13 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
     weights = packed * _NF4_BYTES + (decoder.parameters - packed) * each
     largest = max(decoder.ffn, decoder.queries) * decoder.hidden
 
-    shared, gathered = setting.processes if setting.sharding == "full_shard" else 1, 0.0
-    if shared > 1:
-        # The layer that is computed, and the next one, which is fetched meanwhile.
-        gathered = 2 * weights / layers
+    n, gathered = setting.processes, 0.0
+    if n > 1 and setting.sharding == "full_shard":
+        weights /= n
+        gathered = 2 * weights * n / layers  # the layer that is computed, and the next one
+    elif n > 1 and setting.sharding == "shard_grad_op":
+        # From the forward pass on whole, beside their shards; a full fine-tuning's are its masters.
+        gathered = 0.0 if full and not wide else weights / n
     kept = setting.layers_kept(layers)
     again = setting.layers_recomputed(layers)
     layer, around = saved_bytes(decoder, setting)
@@ -95,7 +98,7 @@ def memory_parts(decoder: Decoder, setting: Setting) -> Parts:
     head = 12 * decoder.vocab * chunk
     head += 0 if setting.whole_head else 2 * each * decoder.hidden * trained
     return Parts(
-        weights=weights / shared,
+        weights=weights,
         trainable=_state(decoder.parameters if full else _adapters(decoder, setting), setting),
         unpacked=2 * largest if packed else 0,
         gathered=gathered,
@@ -140,10 +143,8 @@ def _state(trainable: float, setting: Setting) -> float:
     wide = setting.weights == "fp32" or (setting.adapters == "fp32" and not full)
     copy = 0 if full or wide else 2
     state = 12 if full and wide else 16
-    if n == 1:
+    if n == 1 or setting.sharding == "ddp":
         return trainable * (copy + state)
-    if setting.sharding == "ddp":
-        return trainable * (copy + state + (4 if wide else 2))  # and gradients to be exchanged
     whole = 4 if wide and not full and setting.sharding == "shard_grad_op" else 0
     return trainable * (copy + whole + (state - whole) / n)
 
@@ -179,7 +180,8 @@ def memory_need(decoder: Decoder, setting: Setting) -> Need:
 def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
     kept, again = setting.layers_kept(decoder.layers), setting.layers_recomputed(decoder.layers)
     packed = "4 bits in the blocks, " if setting.tuning == "qlora" else ""
-    shared = f", over {setting.processes} cards" if parts.gathered else ""
+    split = setting.processes > 1 and setting.sharding == "full_shard"
+    shared = f", over {setting.processes} cards" if split else ""
     says = f"{decoder.parameters:,}, {packed}{setting.weights}{shared}"
     yield _term("weights", parts.weights, says)
     if setting.tuning == "full":
@@ -205,7 +207,8 @@ def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
     if parts.unpacked:
         yield _term("one layer unpacked", parts.unpacked, "its largest weight in bf16")
     if parts.gathered:
-        yield _term("layers brought together", parts.gathered, "the one in use and the next")
+        says = "the layer in use and the next" if split else "they stay beside the whole"
+        yield _term("brought together" if split else "shards", parts.gathered, says)
     yield Term(name="context", gib=_CONTEXT_GIB[1], says="libraries and workspaces: 0.5 to 1.0 GiB")
     yield _term("slack", parts.sure * _SLACK[1], "what the allocator rounds up: 2 to 6 %")
 

@@ -50,15 +50,16 @@ def _settings(
     decoder: Decoder, cards: Cards, like: Setting, tunings: Sequence[Tuning], ways: Ways
 ) -> Iterator[Setting]:
     """From the plainest and fastest to what takes least memory."""
-    alone: tuple[Sharding, ...] = ("ddp",)
-    shared: tuple[Sharding, ...] = ("ddp", "shard_grad_op", "full_shard")
-    shardings = (ways.sharding,) if ways.sharding else shared if cards.count > 1 else alone
+    every: tuple[Sharding, ...] = ("ddp", "shard_grad_op", "full_shard")
+    shardings = (ways.sharding,) if ways.sharding else every if cards.count > 1 else every[:1]
     layers = like.layers_kept(decoder.layers)
     recomputes = [ways.recompute] if ways.recompute else list(_recomputes(layers))
     for sharding in shardings:
         for tuning in tunings:
-            if tuning == "qlora" and cards.kind != "gpu":
-                continue
+            if tuning == "qlora" and (cards.kind != "gpu" or sharding != "ddp"):
+                continue  # four bits take a GPU, and can't be split
+            if tuning == "lora" and sharding == "shard_grad_op" and not ways.sharding:
+                continue  # an adapter's states are little, and shards come beside the whole base
             for recompute in recomputes:
                 yield like.model_copy(
                     update={
