@@ -236,14 +236,19 @@ def _place(index: int, count: int, port: int) -> dict[str, str]:
 
 def _start_others(run: RunFolder, count: int, port: int) -> None:
     command = [sys.executable, "-m", "ftctl.local_backend.worker", str(run.path)]
-    for index in range(1, count):
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
-            command,
-            # Never written to: it breaks when this process dies, however it dies.
-            stdin=subprocess.PIPE,
-            env=os.environ | _place(index, count, port),
-        )
-        _others.processes.append(process)
+    # Who is told to stop is the group; the others begin, and stay, deaf to it: the leader decides.
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        for index in range(1, count):
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
+                command,
+                # Never written to: it breaks when this process dies, however it dies.
+                stdin=subprocess.PIPE,
+                env=os.environ | _place(index, count, port),
+            )
+            _others.processes.append(process)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     threading.Thread(target=_watch, daemon=True).start()
 
 
@@ -298,19 +303,17 @@ def is_follower() -> bool:
     return int(os.environ.get("RANK", "0")) > 0
 
 
-def follow_to_the_end() -> None:
-    """Die with the leader; of what is sent to the whole group, it alone decides."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+def die_with_leader() -> None:
+    """Die with the leader, of whatever it dies."""
     if sys.platform == "linux":
         import ctypes
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    threading.Thread(target=_die_with_leader, daemon=True).start()
+    threading.Thread(target=_wait_for_its_end, daemon=True).start()
 
 
-def _die_with_leader() -> None:
+def _wait_for_its_end() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)

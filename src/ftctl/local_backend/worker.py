@@ -22,8 +22,8 @@ from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.processes import (
     OUT_OF_MEMORY,
     Onlooker,
+    die_with_leader,
     find_lost,
-    follow_to_the_end,
     is_follower,
     led,
 )
@@ -268,7 +268,7 @@ def follow(run_path: Path) -> int:
     from ftctl.local_backend.loop import Interrupted, Watch
     from ftctl.local_backend.train import train
 
-    follow_to_the_end()
+    die_with_leader()
     run = Onlooker(run_path)
     try:
         train(run.config(), run, Watch(lambda *_, **__: None, lambda: False))
