@@ -133,6 +133,8 @@ def _make(opened: _Opened, run: RunFolder, watch: Watch) -> Loop:
     config, plan = opened.config, opened.plan
     team = join(run, opened.options.processes, plan.device)
     layout = layout_of(team, plan.device, opened.options, half=plan.dtype == "bf16")
+    if team.count > 1:
+        _tell(run, f"{team.count} processes, {opened.options.sharding}: they share every step")
     _seed_everything(plan.seed)
     model = opened.trainable.load(opened.base, plan.torch_dtype(), plan.device)
     make = partial(make_optimizer, weight_decay=plan.weight_decay)
