@@ -119,6 +119,21 @@ def test_the_answer_is_that_days() -> None:
     assert not any("since 2027-01-06" in line.reason for line in today.rejected)
 
 
+def test_what_was_not_announced_yet_closes_nothing() -> None:
+    """GPT-4o mini's end in January 2027 was told in October 2026: before, nobody reckoned with it.
+
+    OpenAI still took everybody's jobs in April.
+    """
+    april, october = ask(date(2026, 4, 1), **MISSED), ask(date(2026, 10, 20), **MISSED)
+    assert (april.provider, april.model) == ("openai", "gpt-4o-mini")
+    assert not any("2027-01-14" in line.reason for line in april.rejected)
+    assert october.provider == "together"
+    customer: dict[str, Any] = {"openai": {"since": "2025-01-01", "last_used": "2026-10-01"}}
+    for day, told in ((date(2026, 10, 13), False), (date(2026, 10, 14), True)):
+        rejected = ask(day, **MISSED, accounts=customer).rejected
+        assert any("shuts down on 2027-01-14" in line.reason for line in rejected) is told
+
+
 @pytest.mark.parametrize(
     ("day", "own", "hosted"),
     [

@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ftctl.advisor.advise import advise
+from ftctl.advisor.bases import first_day, licence_forbids
 from ftctl.advisor.decide import SURE, Verdict, decide
-from ftctl.advisor.gates import sift
+from ftctl.advisor.gates import MIN_ROWS, sift
 from ftctl.advisor.rank import Ranking
 from ftctl.advisor.situation import settle
 from ftctl.advisor.types import Facts, Label
 from ftctl.catalog.load import Catalog, load_catalog
+from ftctl.policy import availability, privacy_allows
 
 pytestmark = pytest.mark.medium
 
@@ -151,7 +153,7 @@ def more_budget_never_removes_a_route(facts: Facts) -> None:
     seen: set[Label] = set()
     for budget in (0.0, 30.0, 300.0, 3000.0, 6000.0, 30_000.0, None):
         case = facts.model_copy(update={"budget_usd_per_month": budget})
-        routes, _ = sift(settle(case, None, CATALOG, TODAY))
+        routes, _ = sift(settle(case, None, CATALOG, TODAY), explain=False)
         now = {route.label for route in routes}
         assert seen <= now
         seen = now
@@ -160,7 +162,8 @@ def more_budget_never_removes_a_route(facts: Facts) -> None:
 def more_rows_never_remove_a_route(facts: Facts) -> None:
     seen: set[tuple[Label, str, str]] = set()
     for rows in (0, 20, 60, 5000):
-        routes, _ = sift(settle(changed(facts, data_rows=rows), None, CATALOG, TODAY))
+        case = settle(changed(facts, data_rows=rows), None, CATALOG, TODAY)
+        routes, _ = sift(case, explain=False)
         now = {(route.label, route.provider.name, route.model.name) for route in routes}
         if facts.budget_usd_per_month is None:  # more rows cost more to train on
             assert seen <= now
@@ -340,7 +343,34 @@ def a_target_below_the_weight_read_rules_own_gpus_out(facts: Facts) -> None:
             assert "the target is 0.0001 s" in line.reason
 
 
+def no_hard_constraint_is_ever_broken(facts: Facts) -> None:
+    """Of all that is ranked, and so of what leads, on days before, between and after closings."""
+    for day in DAYS:
+        situation = settle(facts, None, CATALOG, day)
+        found = decide(situation, explain=False)
+        for route in (entry.route for entry in found.ranked):
+            assert privacy_allows(route.provider.name, facts.privacy, catalog=CATALOG).allowed
+            assert facts.privacy != "stays_inside" or route.hosting == "own"
+            assert route.ends is None or route.ends >= situation.until
+            assert route.model.context is None or situation.longest_tokens <= route.model.context
+            if route.tuned:
+                assert situation.rows is None or situation.rows >= MIN_ROWS
+                assert first_day(route.model, route.tunable) <= day
+            if route.hosting == "own":
+                assert licence_forbids(route.model) is None
+            if route.label == "hosted":
+                assert route.tunable is not None
+                open_to = availability(route.provider.name, as_of=day, catalog=CATALOG)
+                assert open_to.open_to_you is True
+                assert route.tunable.until is None or day < route.tunable.until
+        if facts.budget_usd_per_month is not None:
+            for entry in found.ranked:
+                assert entry.cost.interval().low <= facts.budget_usd_per_month
+
+
+DAYS = (date(2023, 10, 1), date(2024, 6, 1), date(2026, 6, 1), TODAY, date(2027, 2, 1))
 LAWS: list[Law] = [
+    no_hard_constraint_is_ever_broken,
     rows_that_must_stay_inside_go_to_no_vendor,
     less_volume_never_moves_toward_own_gpus,
     more_budget_never_removes_a_route,
@@ -375,6 +405,7 @@ def test_law(law: Law) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_law_over_thousands(law: Law) -> None:
     examples = FEWER if law.__name__ == SLOW_LAW else MANY

@@ -126,7 +126,8 @@ def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
         ends = (now / reach, now * reach)
         return _Input(fact, now, ends, step, says, _told(asked, fact), known)
 
-    volume = situation.requests or math.sqrt(math.prod(VOLUME_RANGE))
+    middle = math.sqrt(math.prod(VOLUME_RANGE))
+    volume = middle if situation.requests is None else situation.requests
     says = "{0} about {1} requests a month"
     known = situation.requests is not None
     yield number("requests_per_month", volume, 1000, 10, says, known=known)
@@ -143,7 +144,8 @@ def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
         ends = (price / 10, price * 10)
         yield _Input("gpu_usd_per_hour", price, ends, 2.5, says, _priced(asked, price))
     if asked.features is None:
-        rows = situation.rows or math.sqrt(math.prod(ROWS_RANGE))
+        middle = math.sqrt(math.prod(ROWS_RANGE))
+        rows = middle if situation.rows is None else situation.rows
         known = situation.rows is not None
         yield number("data_rows", rows, 100, 4, "with {0} {1} examples", known=known)
         for name in ("input_tokens", "output_tokens"):

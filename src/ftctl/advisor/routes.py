@@ -1,7 +1,7 @@
 """The routes there could be: every place and model of the catalog that adapts or tunes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from ftctl.advisor.bases import shortlist
@@ -14,7 +14,10 @@ from ftctl.estimation.speed import likely_answer_s
 
 @dataclass(frozen=True)
 class Route:
-    """One way to do the task: how to adapt which model, and where it runs."""
+    """One way to do the task: how to adapt which model, and where it runs.
+
+    `ends` is the day from which it no longer answers, if one is known.
+    """
 
     label: Label
     adaptation: tuple[Adaptation, ...]
@@ -24,6 +27,7 @@ class Route:
     gpu: Gpu | None = None
     tunable: Tunable | None = None
     price: InferencePrice | None = None
+    ends: date | None = None
 
     @property
     def resold(self) -> bool:
@@ -35,14 +39,16 @@ class Route:
         """Whether weights are changed."""
         return "tune" in self.adaptation
 
-    @property
-    def ends(self) -> date | None:
-        """The day from which the route no longer answers, if one is known."""
-        if self.hosting == "own":
-            return None
-        if self.tunable is not None and self.tunable.serves_until is not None:
-            return self.tunable.serves_until
-        return self.model.shutdown
+
+def known_end(model: Model, tunable: Tunable | None, day: date) -> date | None:
+    """The day from which a vendor's model no longer answers, if it was announced by a day."""
+    announced = model.shutdown_announced
+    if tunable is None or tunable.serves_until is None:
+        return model.known_shutdown(day)
+    # Its tuned models end with the base: what isn't known of the one isn't of the other.
+    with_the_base = tunable.serves_until == model.shutdown
+    hidden = with_the_base and announced is not None and day < announced
+    return None if hidden else tunable.serves_until
 
 
 def candidates(situation: Situation) -> Iterator[Route]:
@@ -50,9 +56,13 @@ def candidates(situation: Situation) -> Iterator[Route]:
     steps: tuple[Adaptation, ...] = ("rag",) if situation.needs_knowledge else ()
     for price in _prompt_prices(situation):
         model = situation.catalog.get_model(price.model)
+        ends = known_end(model, None, situation.as_of)
         for provider in _sellers(situation, price):
-            yield Route("prompt", ("prompt",), "vendor_api", provider, model, price=price)
-            yield Route("rag", ("rag",), "vendor_api", provider, model, price=price)
+            prompt = Route(
+                "prompt", ("prompt",), "vendor_api", provider, model, price=price, ends=ends
+            )
+            yield prompt
+            yield replace(prompt, label="rag", adaptation=("rag",))
     yield from _hosted_routes(situation, steps)
     local = situation.catalog.get_provider("local")
     for model, gpu in own_places(situation):
@@ -144,5 +154,6 @@ def _hosted_routes(situation: Situation, steps: tuple[Adaptation, ...]) -> Itera
         for model, tunable in tuned.get(provider.name, ()):
             price = catalog.find_inference_price(model.name, provider.name, tuned=True)
             yield Route(
-                "hosted", (*steps, "tune"), "hosted_custom", provider, model, card, tunable, price
-            )
+                "hosted", (*steps, "tune"), "hosted_custom", provider, model, card, tunable, price,
+                known_end(model, tunable, situation.as_of),
+            )  # fmt: skip

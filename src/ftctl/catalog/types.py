@@ -140,6 +140,7 @@ class Model(Fact):
 
     `parameters` counts weights, all experts of a mixture; `context` is in tokens. `package` is the
     package on the index that ships the weights; `generation` the family's, `3.1` of Llama 3.1.
+    `shutdown_announced` is the day before which nobody outside knew the shutdown.
     """
 
     name: str
@@ -155,10 +156,17 @@ class Model(Fact):
     package: str | None = None
     available_from: date | None = None
     shutdown: date | None = None
+    shutdown_announced: date | None = None
     replacement: str | None = None
     shape: Shape | None = None
     tunable: tuple[Tunable, ...] = ()
     outputs_trainable: OutputTerms | None = None
+
+    def known_shutdown(self, day: date) -> date | None:
+        """The day from which it no longer answers, as far as that was announced on a day."""
+        if self.shutdown_announced is not None and day < self.shutdown_announced:
+            return None
+        return self.shutdown
 
     def alive(self, day: date) -> bool:
         """Whether the model answers on that day."""
