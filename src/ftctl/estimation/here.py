@@ -8,7 +8,7 @@ from ftctl.estimation.decoder import Decoder, decoder_named
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.machine import cores_here, find_cards
 from ftctl.estimation.memory import GIB, Need, memory_need, memory_parts
-from ftctl.estimation.recommend import recommend
+from ftctl.estimation.recommend import most_frugal, recommend
 from ftctl.estimation.setting import TOKEN_BUDGET, Cards, Setting, Ways
 from ftctl.estimation.speed import Measured, card_pace, cpu_pace, measured_pace
 from ftctl.job import Hyperparameters, Method, Tuning
@@ -127,7 +127,7 @@ def at_home(
     chosen = recommend(
         decoder, used, like=like, tunings=(job.tuning,), longest=least, ways=job.ways
     )
-    setting = chosen or _most_frugal(like, job.ways, used, least)
+    setting = chosen or most_frugal(like, used, job.tuning, least, job.ways)
     batches = _batch_tokens(job, setting.tokens)
     low, likely, high = (
         setting.model_copy(update={"tokens": tokens, "trained": share})
@@ -186,18 +186,6 @@ def _while_timed(decoder: Decoder, job: HomeJob, setting: Setting) -> tuple[floa
         found.append(held / GIB * heap + libraries)
     low, likely, high = found
     return low, likely, high
-
-
-def _most_frugal(like: Setting, ways: Ways, cards: Cards, tokens: int) -> Setting:
-    """How a job that doesn't fit is told."""
-    return like.model_copy(
-        update={
-            "recompute": ways.recompute or "all",
-            "tokens": tokens,
-            "sharding": ways.sharding or "ddp",
-            "processes": cards.count,
-        }
-    )
 
 
 def cards_used(cards: Cards, ways: Ways) -> Cards:

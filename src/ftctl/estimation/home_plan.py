@@ -13,6 +13,7 @@ from ftctl.estimation.recommend import (
     largest_models,
     largest_tokens,
     longest_sequence,
+    most_frugal,
     recommend,
 )
 from ftctl.estimation.setting import Cards, Setting
@@ -118,15 +119,7 @@ def largest_of(models: Iterable[Model], cards: Cards) -> tuple[LargestModel, ...
 
 def _reach(decoder: Decoder, cards: Cards, like: Setting, tuning: Tuning, least: int) -> Reach:
     found = recommend(decoder, cards, like=like, tunings=(tuning,), longest=least)
-    setting = found or like.model_copy(
-        update={
-            "tuning": tuning,
-            "recompute": "all",
-            "tokens": least,
-            "processes": cards.count,
-            "sharding": "full_shard" if cards.count > 1 else "ddp",
-        }
-    )
+    setting = found or most_frugal(like, cards, tuning, least)
     return Reach(
         tuning=tuning,
         verdict=verdict(memory_need(decoder, setting).peak, cards.memory_gib),

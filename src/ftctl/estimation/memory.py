@@ -192,9 +192,9 @@ def _terms(decoder: Decoder, setting: Setting, parts: Parts) -> Iterator[Term]:
     says += "gradients, fp32 masters and Adam" if masters else "gradients and Adam"
     yield _term(name, parts.trainable, says)
     layer = saved_bytes(decoder, setting).layer
-    says = f"{setting.tokens:,} tokens × {kept - again} layers × {layer:,} bytes"
-    if again:
-        says += f", and the input of {again} that are computed again"
+    says = f"{setting.tokens:,} tokens"
+    says += f" × {kept - again} layers × {layer:,} bytes" if again < kept else ""
+    says += f", the input of {again} layers that are computed again" if again else ""
     yield _term("saved activations", parts.activations, says)
     chunk = "" if setting.whole_head else f", {head_tokens(decoder.vocab):,} at a time"
     less = "; not at once with the larger"

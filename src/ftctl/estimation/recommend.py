@@ -71,6 +71,22 @@ def _settings(
                 )
 
 
+def most_frugal(
+    like: Setting, cards: Cards, tuning: Tuning, tokens: int, ways: Ways | None = None
+) -> Setting:
+    """What takes least memory: how what doesn't fit is told."""
+    ways, split = ways or Ways(), cards.count > 1 and tuning != "qlora"
+    return like.model_copy(
+        update={
+            "tuning": tuning,
+            "recompute": ways.recompute or "all",
+            "tokens": tokens,
+            "sharding": ways.sharding or ("full_shard" if split else "ddp"),
+            "processes": cards.count,
+        }
+    )
+
+
 def _recomputes(layers: int) -> Iterator[Recompute]:
     """Off, then every k-th layer, ever more of them, then all."""
     yield "off"
