@@ -200,6 +200,10 @@ class Zero(Whole):
 
         if device == "cpu":
             os.environ |= {"DS_ACCELERATOR": "cpu", "ACCELERATE_TORCH_DEVICE": "cpu"}
+            import deepspeed.ops
+
+            # It would compile a way through shared memory first, for a minute: gloo does it here.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         from accelerate import Accelerator
         from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
 
