@@ -154,7 +154,7 @@ def test_the_command_shows_verdict_terms_and_choice(
     for said in (
         "on 2 × NVIDIA L4, 24.0 GiB each: ",
         "weights 14.96 8,030,261,248, bf16",
-        "× 184,680 bytes",
+        "the input of 32 layers that are computed again",
         "float32 29.92 GiB 29.92 GiB 59.83 GiB 119.66 GiB 119.66 GiB",
         "choose: LoRA, ",
         "--set processes=2",
