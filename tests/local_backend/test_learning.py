@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import write_data
+from tiny_model import write_data, write_family
 from training_runs import run_of, settings, steps_of, watch
 
 from ftctl.datasets.digest import file_sha256
@@ -47,6 +47,24 @@ def test_the_adapter_computes_in_the_format_asked_for(
     assert model.get_base_model().dtype is getattr(torch, base)
     token_losses(model, batch_of(tiny_model, data), plain=True).sum().backward()
     assert sum(float(w.grad.float().norm()) for w in adapter) > 0
+
+
+def test_dropout_is_the_adapters_alone(tmp_path: Path, data: Path) -> None:
+    import torch
+    from torch import nn
+
+    folder = write_family(tmp_path / "gpt2", "gpt2")  # pretrained with 0.1 everywhere
+    base = load_base(folder, torch.float32, "cpu")
+    assert {m.p for m in base.modules() if isinstance(m, nn.Dropout)} == {0.1}
+    batch = batch_of(folder, data)
+    model = Trainable("full").load(folder, torch.float32, "cpu").train()
+    losses = [token_losses(model, batch, plain=True) for _ in range(2)]
+    assert losses[0].equal(losses[1])
+    asked = Hyperparameters(lora_dropout=0.2)
+    adapted = Trainable("lora", asked).load(folder, torch.float32, "cpu").train()
+    found = {n: m.p for n, m in adapted.named_modules() if isinstance(m, nn.Dropout)}
+    assert {p for name, p in found.items() if "lora_dropout" in name} == {0.2}
+    assert {p for name, p in found.items() if "lora_dropout" not in name} == {0.0}
 
 
 def test_rslora_scales_by_the_root_of_the_rank(

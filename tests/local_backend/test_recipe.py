@@ -18,7 +18,7 @@ from ftctl.local_backend import checkpoint
 from ftctl.local_backend.data import Batch, collate, load_examples, shared_prefix
 from ftctl.local_backend.loop import Interrupted
 from ftctl.local_backend.losses import token_losses
-from ftctl.local_backend.model import adapter_weights, add_adapter, load_base, merged
+from ftctl.local_backend.model import add_adapter, load_base, merged, tuned_weights
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.local_backend.train import train
@@ -228,11 +228,11 @@ def test_a_checkpoint_of_another_shape_changes_nothing(
             | {"rng": torch.get_rng_state()},
             place,
         )
-    before, chance = adapter_weights(model), torch.get_rng_state()
+    before, chance = tuned_weights(model), torch.get_rng_state()
     assert checkpoint.restore(run, model, optimizer).step == 0
     assert not optimizer.state_dict()["state"]
     assert torch.equal(torch.get_rng_state(), chance)
-    for name, weight in adapter_weights(model).items():
+    for name, weight in tuned_weights(model).items():
         assert weight.equal(before[name])
 
 
@@ -308,7 +308,7 @@ def test_only_the_last_layers_are_adapted_when_asked(tiny_model: Path) -> None:
     import torch
 
     model = add_adapter(load_base(tiny_model, torch.float32, "cpu"), Hyperparameters(last_layers=1))
-    names = list(adapter_weights(model))
+    names = list(tuned_weights(model))
     assert names
     assert all(".layers.2." in name for name in names)
     assert len({name.split(".layers.2.")[1] for name in names}) == 14  # 7 linear layers, A and B

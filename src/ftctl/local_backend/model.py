@@ -42,9 +42,24 @@ class Trainable:
             device: Where to put it.
         """
         model = load_base(base, dtype, device, four_bits=self.tuning == "qlora")
+        _switch_off_dropout(model)
         if self.tuning == "full":
             return model
         return add_adapter(model, self.settings, self.options)
+
+
+def _switch_off_dropout(model: Model) -> None:
+    """Take out what a base was pretrained with, as GPT-2 was: an adapter has its own, if any.
+
+    With it no two ways through the model would have the same loss, packed or not.
+    """
+    from torch import nn
+
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
 
 
 def load_base(
@@ -230,9 +245,6 @@ def load_tuned_weights(model: Model, file: Path) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(saved[name])
-
-
-load_adapter_weights, adapter_weights = load_tuned_weights, tuned_weights
 
 
 @contextmanager
