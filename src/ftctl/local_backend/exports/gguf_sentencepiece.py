@@ -52,7 +52,9 @@ def puts_space_first(known: dict[str, Any]) -> bool | None:
         return False
     if kinds == [None] and split.get("type") == "Metaspace" and not split.get("split", True):
         # `first` puts it before the whole text alone, which in a chat begins with a special token.
-        return {"always": True, "never": False, "first": False}.get(split.get("prepend_scheme"))
+        return {"always": True, "never": False, "first": False}.get(
+            str(split.get("prepend_scheme"))
+        )
     return None
 
 
