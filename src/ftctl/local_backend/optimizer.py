@@ -14,21 +14,19 @@ if TYPE_CHECKING:
 _BETAS = (0.9, 0.99)
 
 
-def make_optimizer(
-    weights: Iterable["nn.Parameter"], weight_decay: float, *, wide_gradients: bool = True
-) -> "AdamW":
+def make_optimizer(weights: Iterable["nn.Parameter"], weight_decay: float) -> "AdamW":
     """The optimiser of these weights; its rate is set before every step.
 
     Weights in fp32 get torch's own AdamW. Others get one that holds a master copy of each in fp32
-    and computes on that: after a step the weight is its master, rounded. It is an optimiser like
-    any other to whatever wraps it; its masters stand in its state, so that they are kept with it.
-    What shards weights needs fp32 ones, cast while it gathers them, and so the first kind.
+    and computes on that: after a step the weight is its master, rounded. Their gradients are added
+    up in fp32, which DDP wouldn't exchange in its backward pass: who shares them sums them after
+    it. It is an optimiser like any other to whatever wraps it; its masters stand in its state, so
+    that they are kept with it. What splits weights needs fp32 ones, cast while it gathers them, and
+    so the first kind.
 
     Args:
         weights: What is trained; already on its device.
         weight_decay: AdamW's, relative to the rate.
-        wide_gradients: Whether gradients are added up in fp32 where the weights are not. It must
-            be False where they are exchanged between processes in the weights' own format.
     """
     from torch import float32
     from torch.optim import AdamW
@@ -39,9 +37,8 @@ def make_optimizer(
     settings["fused"] = True if all(weight.is_cuda for weight in chosen) else None
     if all(weight.dtype is float32 for weight in chosen):
         return AdamW(chosen, **settings)
-    if wide_gradients:
-        for weight in chosen:
-            weight.grad_dtype = float32
+    for weight in chosen:
+        weight.grad_dtype = float32
     return _adamw_on(Masters(chosen), settings)
 
 
