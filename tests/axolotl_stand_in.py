@@ -36,6 +36,8 @@ elif command == "train":
         row = {"loss": f"{7 - step / 10:.4g}", "grad_norm": "5.2", "learning_rate": "0.001",
                "tokens/trainable": tokens, "tokens/total": tokens * 9, "epoch": f"{step / 3:.4g}"}
         if keys.get("rl") == "dpo":
+            del row["tokens/trainable"], row["tokens/total"]
+            row |= {"num_tokens": str(tokens * 3)}
             row |= {"rewards/margins": "0.5", "rewards/accuracies": "1"}
         print("\r" + " " * 45 + str(row), flush=True)
         if step == 3 and "fails" in behaviour:

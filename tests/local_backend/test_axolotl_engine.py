@@ -92,7 +92,8 @@ def test_validation_and_preferences_are_told(tmp_path: Path, model: Path, axolot
     config = config.model_copy(
         update={"validation": config.data, "validation_sha256": config.data_sha256}
     )
-    train(config, folder, watch())
+    at = train(config, folder, watch())
+    assert (at.tokens, at.trained_tokens) == (720, 0)
     rows = list(folder.rows(folder.metrics_file))
     watched = [(row["step"], row["loss"]) for row in rows if row["kind"] == "validation"]
     assert watched == [(2, 4.5), (4, 4.5), (6, 4.5)]

@@ -10,7 +10,7 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Figures:
     at: Progress
     total_steps: int = 0
     _bar: tuple[int, int] = (0, 0)
-    _tokens_before: float = 0.0
+    _before: dict[str, float] = field(default_factory=dict)
 
     def read(self, line: str) -> dict[str, Any] | None:
         """A row for `metrics.jsonl`, where the line holds the figures of a step or validation."""
@@ -80,19 +80,24 @@ class Figures:
         if self._bar[0] == step:
             self.total_steps = self._bar[1]
         self.at = replace(
-            self.at, step=step, trained_tokens=self.at.trained_tokens + self._more_tokens(found)
+            self.at,
+            step=step,
+            tokens=self.at.tokens + self._more("num_tokens", found),
+            trained_tokens=self.at.trained_tokens + self._more("tokens/trainable", found),
         )
         row: dict[str, Any] = {"kind": "step", "step": step}
         names = _NAMES | _PAIR_NAMES
         row |= {ours: found[theirs] for theirs, ours in names.items() if theirs in found}
         return row | {"trained_tokens": self.at.trained_tokens}
 
-    def _more_tokens(self, found: Mapping[str, float]) -> int:
-        """Tokens with a loss since the step before; the count begins anew with each process."""
-        now = found.get("tokens/trainable", self._tokens_before)
-        more = now - self._tokens_before if now >= self._tokens_before else now
-        self._tokens_before = now
-        return int(more)
+    def _more(self, name: str, found: Mapping[str, float]) -> int:
+        """Tokens since the step before; the counts begin anew with each process.
+
+        SFT tells those with a loss, DPO all but padding.
+        """
+        before = self._before.get(name, 0.0)
+        now = self._before[name] = found.get(name, before)
+        return int(now - before)
 
 
 def figures_in(line: str) -> dict[str, float]:
@@ -180,7 +185,7 @@ def _card(
         data=config.data.name,
         data_sha256=config.data_sha256,
         steps=steps,
-        tokens=tokens,
+        tokens=tokens or "not told",
         system=said.in_words(),
     )
 
