@@ -45,6 +45,35 @@ def test_parts_are_tuned_scored_and_extrapolated_and_advice_reads_it(
     assert f"The pilot of {base} is of none of the routes here" in said
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_three_bases_are_compared_with_a_third_of_alpha_each(cli: Cli, tmp_path: Path) -> None:
+    bases = [str(write_model(tmp_path / f"tiny-{name}")) for name in "abc"]
+    rows = write_data(tmp_path / "rows.jsonl", count=20)
+    test = write_data(tmp_path / "test.jsonl", count=12)
+    ran = cli(
+        "pilot", "--data", rows, "--test", test, "--models", ",".join(bases), "--shares", "1",
+        "--set", "max_steps=2", "--json",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert [one["model"] for one in found["models"]] == bases
+    assert len(found["comparisons"]) == 2
+    best = max(found["models"], key=lambda one: one["scored"][-1]["score"])
+    for comparison in found["comparisons"]:
+        assert comparison["confidence"] == pytest.approx(1 - 0.05 / 3)
+        assert comparison["reference"] == best["model"]
+        low, high = comparison["interval"]
+        assert low <= comparison["difference"] <= high
+
+    judged = cli("advise", "--calibration", "--json").json()["coverage"]
+    lines = {line["quantity"]: line for line in judged}
+    assert {"time", "memory", "trained_tokens"} <= set(lines)
+    for line in lines.values():
+        assert (line["provider"], line["jobs"]) == ("local", 3)
+        assert line["held"] + line["below"] + line["above"] == 3
+
+
 def test_too_few_rows_are_refused_before_anything_is_trained(cli: Cli, tmp_path: Path) -> None:
     rows = write_data(tmp_path / "rows.jsonl", count=12)
     ran = cli("pilot", "--data", rows, "--test", rows, "--models", "smollm2-135m-instruct")

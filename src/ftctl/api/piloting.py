@@ -69,8 +69,8 @@ class Pilot(BaseModel):
         n: How many of these.
         grader: How answers were judged.
         models: In the order asked for.
-        comparisons: Each model after the best one, both tuned on all rows; α is divided by their
-            number, so that all intervals hold together.
+        comparisons: Each model beside the best one, both tuned on all rows; α is divided by the
+            number of models, so that all intervals hold together although the best was picked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
@@ -199,7 +199,7 @@ def _doubled(scored: Sequence[Scored], n: int) -> Doubled | None:
 def _compared(finals: Sequence[Evaluation]) -> tuple[Comparison, ...]:
     best = max(finals, key=lambda one: one.score)
     others = [one for one in finals if one is not best]
-    confidence = 1 - (1 - CONFIDENCE) / max(1, len(others))
+    confidence = 1 - (1 - CONFIDENCE) / len(finals)
     return tuple(compare(one, best, confidence=confidence) for one in others)
 
 
