@@ -244,8 +244,8 @@ class Zero(Whole):
         plain = AdamW(self._weights, **kept)
         self._engine, self._optimizer = self.accelerator.prepare(scorer, plain)
         unset_hf_deepspeed_config()  # or the next model that is loaded here would be split, too
-        state = ZeroState(self._engine.optimizer, self._weights)
-        return self._engine, state
+        self._state = ZeroState(self._engine.optimizer, self._weights)
+        return self._engine, self._state
 
     @override
     def adding_up(self, scorer: Scorer) -> AbstractContextManager[Any]:
@@ -261,6 +261,7 @@ class Zero(Whole):
     @override
     def update(self) -> float:
         """Take the step; the engine clips."""
+        self._state.pass_rate_on()
         self._engine.step()
         return float(self._engine.get_global_grad_norm())
 

@@ -103,21 +103,37 @@ class SplitState:
 
 
 class ZeroState(SplitState):
-    """The same of DeepSpeed's optimiser, which keeps one flat tensor of what a process holds."""
+    """The same of DeepSpeed's optimiser, which keeps flat tensors of what a process holds."""
+
+    def __init__(self, optimizer: "Optimizer", weights: "Sequence[nn.Parameter]") -> None:
+        import torch
+
+        super().__init__(optimizer, weights)
+        shapes = [getattr(weight, "ds_shape", weight.shape) for weight in weights]
+        stand_ins = [torch.empty(shape, device="meta") for shape in shapes]
+        self._groups = [{**self._inner.param_groups[0], "params": stand_ins}]
+
+    @property
+    def _inner(self) -> Any:  # noqa: ANN401 - torch's AdamW over the flat tensors
+        return self._optimizer.optimizer  # type: ignore[attr-defined]  # DeepSpeed's own
 
     @property
     @override
     def param_groups(self) -> list[dict[str, Any]]:
-        """As one group over the weights that are trained, though the engine's hold flat ones."""
-        inner: list[dict[str, Any]] = self._optimizer.optimizer.param_groups
-        return inner
+        """One group of weights as they are when whole; `pass_rate_on` lets its rate count."""
+        return self._groups
+
+    def pass_rate_on(self) -> None:
+        """Set the rate of the flat tensors."""
+        for group in self._inner.param_groups:
+            group["lr"] = self._groups[0]["lr"]
 
     @override
     def state_dict(self) -> dict[str, Any]:
         """As torch's AdamW says it of whole weights; every process has to ask."""
         from deepspeed.utils import safe_get_full_optimizer_state
 
-        inner = self._optimizer.optimizer
+        inner = self._inner
         steps = [row["step"] for row in inner.state.values() if "step" in row]
         rows = {}
         if steps:
@@ -135,14 +151,15 @@ class ZeroState(SplitState):
         import torch
         from deepspeed.utils import safe_set_full_optimizer_state
 
-        inner = self._optimizer.optimizer
-        for group in inner.param_groups:
-            for flat in group["params"]:
-                inner.state[flat] = {
-                    "step": held["state"][0]["step"].clone(),
-                    "exp_avg": torch.zeros_like(flat),
-                    "exp_avg_sq": torch.zeros_like(flat),
-                }
+        inner = self._inner
+        lent = [flat for group in inner.param_groups for flat in group["params"]]
+        # Stage 3 lends them to the inner optimiser only while it steps.
+        for flat in getattr(self._optimizer, "fp32_partitioned_groups_flat", lent):
+            inner.state[flat] = {
+                "step": held["state"][0]["step"].clone(),
+                "exp_avg": torch.zeros_like(flat),
+                "exp_avg_sq": torch.zeros_like(flat),
+            }
         link = getattr(self._optimizer, "_link_all_hp_params", None)  # of stage 2
         if link is not None:
             link()
