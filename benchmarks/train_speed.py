@@ -13,6 +13,7 @@ packs with flash attention alone, which no CPU has.
 """
 
 import argparse
+import importlib
 import itertools
 import math
 import os
@@ -243,7 +244,8 @@ def run_trl(task: Task, chosen: dict[str, Any]) -> Run:
 def trl_trainer(task: Task, chosen: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped
     """TRL's trainer of the same adapter on our token ids."""
     import torch
-    from datasets import Dataset
+
+    dataset: Any = importlib.import_module("datasets").Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
@@ -269,7 +271,7 @@ def trl_trainer(task: Task, chosen: dict[str, Any]) -> Any:  # noqa: ANN401 - un
     return SFTTrainer(
         model=load_base(task.base, torch.float32, "cpu"),
         args=SFTConfig(**settings | chosen),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=dataset.from_list(rows),
         processing_class=load_tokenizer(task.base),
         peft_config=lora,
     )

@@ -25,6 +25,7 @@ from ftctl.local_backend.data import (
     steps_per_epoch,
 )
 from ftctl.local_backend.hardware import describe_device, find_device, pick_dtype
+from ftctl.local_backend.kernels import Kernels, use_fused_kernels
 from ftctl.local_backend.losses import make_scorer
 from ftctl.local_backend.model import Trainable
 from ftctl.local_backend.packing import packs, runs
@@ -40,7 +41,7 @@ Model = Any  # as `Trainable` loads it
 
 _FEWEST_STEPS = 20
 _BATCHES_SEEN = 64  # of which the middle one, by tokens, stands for all of them
-_TOKENS_PROBED = 2_048  # enough to keep a machine busy, few enough to be done in seconds
+_TOKENS_PROBED = 1_536  # enough to keep a machine busy, few enough to be done in seconds
 
 
 class Plan(BaseModel):
@@ -54,6 +55,7 @@ class Plan(BaseModel):
         attention: How the examples of a micro-batch are kept apart: in padded rows, or packed.
         recompute: Which layers are computed again in the backward pass.
         head: How much of the head is computed.
+        kernels: Whose compute norms, feed-forward blocks and positions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +84,7 @@ class Plan(BaseModel):
     packing: str = "off"
     recompute: Recompute = "off"
     head: str = ""
+    kernels: Kernels = "torch"
     keep_checkpoints: int = 2  # the last ones; the best one stays besides
     early_stopping: int | None = None  # validations without a better one
 
@@ -124,6 +127,8 @@ class Plan(BaseModel):
 
     def scorer(self, model: Model) -> "nn.Module":
         """What gives the loss of each trained token of a batch, computed as planned."""
+        if self.kernels == "liger":
+            use_fused_kernels(model)
         set_recompute(model, self.recompute)
         return make_scorer(model, plain=self.loss == "plain", packed=self.attention)
 
@@ -164,7 +169,6 @@ def make_plan(
     found = probe.choose(dtype, shared_prefix(sequences_of(examples)), recompute)
     seconds_per_step = probe.seconds(dtype, found) / share
     total, steps_reason = _total_steps(settings, len(examples), batch_size, seconds_per_step)
-    warmup = settings.warmup_fraction if settings.warmup_fraction is not None else 0.04
     return Plan(
         device=device,
         device_name=describe_device(device),
@@ -183,10 +187,11 @@ def make_plan(
         packing="off" if found.way == "padded" else "best fit decreasing",
         recompute=recompute,
         head="all logits" if found.plain else "trained tokens alone, in chunks",
+        kernels=found.kernels,
         learning_rate=settings.learning_rate
         or default_learning_rate("sft" if options.beta is None else "dpo", tuning),
         beta=options.beta,
-        warmup_steps=max(1, round(total * warmup)),
+        warmup_steps=_warmup_steps(settings, total),
         weight_decay=settings.weight_decay or 0.0,
         checkpoint_steps=settings.checkpoint_steps or max(10, math.ceil(total / 5)),
         seed=settings.seed or 0,
@@ -214,6 +219,11 @@ def _sample(
             break
         found.append(sequence)
     return found, count_tokens(found) / count_tokens(step)
+
+
+def _warmup_steps(settings: Hyperparameters, total: int) -> int:
+    share = 0.04 if settings.warmup_fraction is None else settings.warmup_fraction
+    return max(1, round(total * share))
 
 
 def _total_steps(

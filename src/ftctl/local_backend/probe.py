@@ -9,6 +9,7 @@ from ftctl.errors import UsageError
 from ftctl.estimation.setting import Recompute
 from ftctl.local_backend.attention import Way, ways_on
 from ftctl.local_backend.data import Batch, Example, Pack, collate, collate_pack
+from ftctl.local_backend.kernels import Kernels, Undo, use_fused_kernels
 from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import Trainable
 from ftctl.local_backend.recompute import set_recompute
@@ -30,12 +31,14 @@ class Found(NamedTuple):
         prefix: How many first tokens they share, computed once.
         plain: Whether the model is asked for all logits.
         reason: What was compared, in words.
+        kernels: Whose compute norms, feed-forward blocks and positions.
     """
 
     way: Way
     prefix: int
     plain: bool
     reason: str
+    kernels: Kernels = "torch"
 
 
 class Probe:
@@ -62,9 +65,11 @@ class Probe:
         self._models: dict[torch.dtype, Model] = {}
 
     def run(self, dtype: "torch.dtype") -> None:
-        """Forward and backward, asking for all logits: what any model can do."""
-        batch = collate(self._sequences, self._pad_id, 0, self._device)
-        token_losses(self._model(dtype), batch, plain=True).sum().backward()
+        """Forward and backward of some examples side by side, which any model can do."""
+        batch = collate(self._sequences[:_COMPARED], self._pad_id, 0, self._device)
+        model = self._model(dtype)
+        token_losses(model, batch, plain=True).sum().backward()
+        model.zero_grad()
 
     def recomputes(self, dtype: "torch.dtype", every: Recompute) -> Recompute:
         """Let layers be computed again, as far as this architecture's can.
@@ -107,16 +112,17 @@ class Probe:
             prefix = 0  # copies of the prefix would be dropped from in other places
         options = self._trainable.options
         ways = _asked(options, self._device)
-        told = []
+        kernels, told = self._kernels(dtype), []
         for way in ways:
             shared = 0 if way == "padded" and recompute != "off" else prefix
             for tried in dict.fromkeys((shared, 0)):
                 same, words = self._compare(dtype, way, tried)
                 if same:
-                    return Found(way, tried, plain=False, reason=words)
+                    return Found(way, tried, plain=False, reason=words, kernels=kernels)
                 told.append(words)
         if "padded" in ways:
-            return Found("padded", 0, plain=True, reason=f"plain: {'; '.join(told)}")
+            words = f"plain: {'; '.join(told)}"
+            return Found("padded", 0, plain=True, reason=words, kernels=kernels)
         known = [way for way in ways_on(self._device) if self._compare(dtype, way, 0)[0]]
         raise UsageError(
             f"packing={options.packing}, attention={options.attention}: not with this model here "
@@ -136,8 +142,7 @@ class Probe:
         name += f" behind a shared prefix of {prefix} tokens" if prefix else ""
         try:
             with torch.no_grad():
-                alone = [collate([one], self._pad_id, 0, self._device) for one in some]
-                apart = sum(token_losses(model, one, plain=True).sum().item() for one in alone)
+                apart = self._apart(model)
                 batch = batch_of(way, some, self._pad_id, prefix, self._device)
                 found = token_losses(model, batch, plain=False, packed=way).sum().item()
         except torch.OutOfMemoryError:
@@ -148,10 +153,32 @@ class Probe:
         finally:
             base.set_attn_implementation(before)
             model.train()
-        tolerance = 1e-4 if dtype == torch.float32 else 2e-2
-        same = abs(found - apart) <= tolerance * max(1.0, abs(apart))
         words = f"loss {found:.4f}, of {len(some)} examples one by one {apart:.4f}"
-        return same, f"{name}: {words}"
+        return _same(found, apart, dtype), f"{name}: {words}"
+
+    def _apart(self, model: Model) -> float:
+        """The loss of some examples, each alone, by the model's own logits."""
+        some = self._sequences[:_COMPARED]
+        alone = [collate([one], self._pad_id, 0, self._device) for one in some]
+        return float(sum(token_losses(model, one, plain=True).sum().item() for one in alone))
+
+    def _kernels(self, dtype: "torch.dtype") -> Kernels:
+        """Liger's, where they are installed and give the same loss."""
+        import torch
+
+        if self._device != "cuda":
+            return "torch"
+        model = self._model(dtype)
+        undo = Undo(model)
+        with torch.no_grad():
+            before = self._apart(model)
+            if not use_fused_kernels(model):
+                return "torch"
+            if _same(self._apart(model), before, dtype):
+                return "liger"
+        undo()
+        del self._models[dtype]
+        return "torch"
 
     def _model(self, dtype: "torch.dtype") -> Model:
         if dtype not in self._models:
@@ -164,6 +191,14 @@ class Probe:
 
         if self._device == "cuda":
             torch.cuda.synchronize()
+
+
+def _same(found: float, apart: float, dtype: "torch.dtype") -> bool:
+    """Whether two losses are one but for rounding: of a sum, relative to it."""
+    import torch
+
+    tolerance = 1e-4 if dtype == torch.float32 else 2e-2
+    return abs(found - apart) <= tolerance * max(1.0, abs(apart))
 
 
 def batch_of(
