@@ -60,7 +60,6 @@ class AtHome(NamedTuple):
         need: The terms of its memory.
         memory: The peak on each card, over all that isn't known before the run.
         pace: Seconds for each token of the file; None where the card's speed isn't known.
-        possible: Whether some way of the asked tuning fits.
     """
 
     decoder: Decoder
@@ -69,7 +68,6 @@ class AtHome(NamedTuple):
     need: Need
     memory: Estimate
     pace: Estimate | None
-    possible: bool
 
 
 def longest_range(tokens: int, *, exact: bool) -> Longest:
@@ -152,7 +150,7 @@ def at_home(
         pace = cpu_pace(decoder, likely, job.mean, cores=cores)
     there = cards.model_copy(update={"count": max(cards.count, used.count)})
     there = there if used.kind == "gpu" else cards
-    return AtHome(decoder, there, likely, need, memory, pace, chosen is not None)
+    return AtHome(decoder, there, likely, need, memory, pace)
 
 
 def _while_timed(decoder: Decoder, job: HomeJob, setting: Setting) -> tuple[float, float, float]:
