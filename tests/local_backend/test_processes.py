@@ -12,6 +12,7 @@ from own_environment import python_beside
 from tiny_model import write_data, write_model
 from training_runs import run_of, settings, steps_of, watch
 
+from ftctl.datasets.digest import file_sha256
 from ftctl.local_backend.executors.process import worker_environment
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
@@ -30,8 +31,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """What one process does."""
     folder = tmp_path_factory.mktemp("alone")
     model, data = write_model(folder / "tiny"), write_data(folder / "train.jsonl")
-    run, config = run_of(folder, model, data, settings(micro_batch_size=3))
-    held_out = {"validation": data, "validation_sha256": config.data_sha256}
+    chosen = settings(micro_batch_size=3, checkpoint_steps=6)
+    run, config = run_of(folder, model, data, chosen)
+    few = write_data(folder / "held_out.jsonl", 4)
+    held_out = {"validation": few, "validation_sha256": file_sha256(few)}
     config = config.model_copy(update=held_out)
     run.write(run.config_file, config)
     with pytest.MonkeyPatch.context() as patch:

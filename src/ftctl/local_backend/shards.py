@@ -115,7 +115,7 @@ class ZeroState(SplitState):
 
     @property
     def _inner(self) -> Any:  # noqa: ANN401 - torch's AdamW over the flat tensors
-        return self._optimizer.optimizer  # type: ignore[attr-defined]  # DeepSpeed's own
+        return self._optimizer.optimizer
 
     @property
     @override
