@@ -1,6 +1,7 @@
 """Ollama's Modelfile: the template's tokens, stops and system prompt; refused where it can't be."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ from ftctl.local_backend.exports.turns import Turns, find_turns
 FAMILIES = {
     "chatml": (CHATML, "own"),
     "llama3": (LLAMA3, "own"),
+    # Llama 3's first one asks for an answer whatever it is told.
+    "llama3-asking": (
+        re.sub("{% if add_gen.*?%}(.*){% endif %}", r"\1", LLAMA3, flags=re.S),
+        "own",
+    ),
     "mistral": (MISTRAL, "last"),
     "gemma": (GEMMA, "first"),
     "no-system": (NO_SYSTEM, "nowhere"),

@@ -122,8 +122,11 @@ def _taken_apart(tokenizer: Tokenizer) -> Turns:
     head, to_answer, to_user, ending = _between(
         prompt_text(tokenizer, [asked, answered, again]), _ASKED, _ANSWERED, _ASKED_AGAIN
     )
-    after_user = _between(whole_text(tokenizer, [asked]), _ASKED)[1]
-    after_answer = _between(whole_text(tokenizer, [asked, answered]), _ASKED, _ANSWERED)[2]
+    # Some templates ask for an answer whatever they are told: only what comes again counts.
+    last_user = _between(whole_text(tokenizer, [asked]), _ASKED)[1]
+    last_answer = _between(whole_text(tokenizer, [asked, answered]), _ASKED, _ANSWERED)[2]
+    after_user = _shared(last_user, to_answer)
+    after_answer = _shared(last_answer, to_user)
     user = (_less(to_user, before=after_answer), after_user)
     turns = Turns(
         start=_less(head, after=user[0]),
@@ -161,6 +164,12 @@ def _between(text: str, *marks: str) -> list[str]:
             raise ValueError("a message isn't there once, as it was given")
         parts.append(part)
     return [*parts, text]
+
+
+def _shared(a: str, b: str) -> str:
+    """What two texts both begin with."""
+    end = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    return min(a, b, key=len) if end is None else a[:end]
 
 
 def _less(text: str, *, before: str = "", after: str = "") -> str:
