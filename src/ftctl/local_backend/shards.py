@@ -160,10 +160,10 @@ class ZeroState(SplitState):
                 "exp_avg": torch.zeros_like(flat),
                 "exp_avg_sq": torch.zeros_like(flat),
             }
-        link = getattr(self._optimizer, "_link_all_hp_params", None)  # of stage 2
-        if link is not None:
-            link()
-            self._optimizer._lazy_init_hp_params_optimizer_state()  # noqa: SLF001 - no other way
+        # Stage 2 ties each weight to its part of them at the first step; it has no other way in.
+        tie = getattr(self._optimizer, "_lazy_init_hp_params_optimizer_state", None)
+        if tie is not None:
+            tie()
         for index, row in held["state"].items():
             for name in ("exp_avg", "exp_avg_sq"):
                 safe_set_full_optimizer_state(self._weights[index], row[name], name)
