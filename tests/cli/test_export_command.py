@@ -150,10 +150,12 @@ def test_no_folder_of_this_machine_is_sent(hub: Hub, cli: Cli, job: str) -> None
     made = hub.repos.by_id["model", order["repo"]]
     config = {"base_model_name_or_path": "/home/me/models/qwen", "peft_type": "LORA"}
     made.files["adapter_config.json"] = json.dumps(config).encode()
+    made.files["README.md"] = b"# A\n\nvllm serve /home/me/models/qwen --enable-lora\n"
     made.files["run.json"] = json.dumps({"config": {"data": "/home/me/secret/a.jsonl"}}).encode()
     assert cli("export", job, "--to", "hub:team/greets").returncode == 0
     repo = sent(hub)
     assert all(b"/home/me" not in content for content in repo.files.values())
+    assert b"vllm serve Qwen/Qwen2.5-0.5B-Instruct --enable-lora" in repo.files["README.md"]
     named = json.loads(repo.files["adapter_config.json"])["base_model_name_or_path"]
     assert named == "Qwen/Qwen2.5-0.5B-Instruct"
     assert json.loads(repo.files["run.json"]) == {"config": {"data": "a.jsonl"}}

@@ -101,7 +101,10 @@ def _files_of(folder: Path, asked: Exporting) -> dict[str, bytes | Path]:
         if file.name in _LEFT_OUT or not file.is_file():
             continue
         if file.name == "README.md":
-            files[file.name] = _card(file.read_text("utf-8"), base).encode()
+            text = _card(file.read_text("utf-8"), base)
+            for here in _folders_of_base(folder, asked):
+                text = text.replace(here, base or Path(here).name)
+            files[file.name] = text.encode()
         elif file.name in ("run.json", "adapter_config.json"):
             document = _without_folders(json.loads(file.read_bytes()))
             if file.name == "adapter_config.json" and base is not None:
@@ -110,6 +113,12 @@ def _files_of(folder: Path, asked: Exporting) -> dict[str, bytes | Path]:
         else:
             files[file.name] = file
     return files
+
+
+def _folders_of_base(folder: Path, asked: Exporting) -> set[str]:
+    """Where the base stood on this machine, as a card may name it."""
+    named = json.loads((folder / "adapter_config.json").read_bytes())["base_model_name_or_path"]
+    return {place for place in (str(named), asked.spec.model) if Path(place).is_absolute()}
 
 
 def _public_base(model: str) -> str | None:
