@@ -21,7 +21,7 @@ from ftctl.errors import JobFailed, StoreError
 from ftctl.job import Method
 from ftctl.local_backend.checkpoint import newest_progress
 from ftctl.local_backend.engines.axolotl import train
-from ftctl.local_backend.engines.axolotl_output import figures_in
+from ftctl.local_backend.engines.axolotl_figures import figures_in
 from ftctl.local_backend.loop import Interrupted
 from ftctl.local_backend.output import is_whole
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig

@@ -41,11 +41,16 @@ class Trainable:
             dtype: What the base computes in.
             device: Where to put it.
         """
-        model = load_base(base, dtype, device, four_bits=self.tuning == "qlora")
-        _switch_off_dropout(model)
+        model = self.load_bare(base, dtype, device)
         if self.tuning == "full":
             return model
         return add_adapter(model, self.settings, self.options)
+
+    def load_bare(self, base: Path | str, dtype: "torch.dtype", device: str) -> Model:
+        """The base alone, as it is trained: for those who put the adapter on it themselves."""
+        model = load_base(base, dtype, device, four_bits=self.tuning == "qlora")
+        _switch_off_dropout(model)
+        return model
 
 
 def _switch_off_dropout(model: Model) -> None:
@@ -138,9 +143,22 @@ def add_adapter(
     Raises:
         UsageError: `last_layers` is larger than the model, or it has no linear layer.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     options = options or RunOptions()
+    config = adapter_config(model, settings, options)
+    with quiet_transformers():
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(_adapter_dtype(model, options))
+    return adapted
+
+
+def adapter_config(model: Model, settings: Hyperparameters, options: RunOptions) -> Any:  # noqa: ANN401 - PEFT's
+    """The LoRA adapter that `add_adapter` puts on a model, in PEFT's words; raises as it does."""
+    from peft import LoraConfig
+
     layers = model.config.get_text_config().num_hidden_layers
     chosen = settings.last_layers or layers
     if chosen > layers:
@@ -155,7 +173,7 @@ def add_adapter(
             hint="--tuning full, or another model",
         )
     rank = settings.lora_r or 16
-    config = LoraConfig(
+    return LoraConfig(
         task_type="CAUSAL_LM",
         r=rank,
         lora_alpha=settings.lora_alpha or 2 * rank,
@@ -164,12 +182,6 @@ def add_adapter(
         target_modules=names,
         layers_to_transform=None if chosen == layers else list(range(layers - chosen, layers)),
     )
-    with quiet_transformers():
-        adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
-    for weight in adapted.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.to(_adapter_dtype(model, options))
-    return adapted
 
 
 def _adapter_dtype(model: Model, options: RunOptions) -> "torch.dtype":

@@ -104,22 +104,15 @@ class _Opened:
 
 
 def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
-    _require_unchanged(config.data, config.data_sha256)
+    require_unchanged(config.data, config.data_sha256)
     if config.validation is not None and config.validation_sha256 is not None:
-        _require_unchanged(config.validation, config.validation_sha256)
+        require_unchanged(config.validation, config.validation_sha256)
     watch.report("loading", f"loading {config.model}")
     base = find_base(config.model, config.home)
     tokenizer = load_tokenizer(base)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     options = options_of(config.method, config.options)
-    loaded = _load(config.data, tokenizer, config, run)
-    if loaded.too_long_share > options.max_left_out:
-        raise DataInvalid(
-            f"{config.data}: {loaded.too_long_share:.1%} of the tokens stand in examples that are "
-            f"too long, more than {options.max_left_out:.1%}: {loaded.remarks[0]}",
-            hint="raise max_length as said, or allow it: "
-            f"--set max_left_out={math.ceil(loaded.too_long_share * 100) / 100:g}",
-        )
+    loaded = load_training(config, tokenizer, options, run)
     settings, examples = config.hyperparameters, loaded.examples
     plan = _plan(
         run, watch, lambda: make_plan(base, settings, examples, pad_id, options, config.tuning)
@@ -184,7 +177,12 @@ def _save(opened: _Opened, made: Loop, at: Progress, run: RunFolder, watch: Watc
     write_output(run, config, plan, at, model, opened.tokenizer, opened.base, system_prompts=asked)
 
 
-def _require_unchanged(file: Path, sha256: str) -> None:
+def require_unchanged(file: Path, sha256: str) -> None:
+    """Refuse data that aren't those that were submitted.
+
+    Raises:
+        StoreError: they were changed, or are gone.
+    """
     try:
         found = file_sha256(file)
     except UsageError as error:
@@ -229,7 +227,7 @@ class _Setting:
         config = self.config
         if config.validation is None or config.validation_sha256 is None:
             return None
-        loaded = _load(config.validation, self.tokenizer, config, self.run)
+        loaded = load_lines(config.validation, self.tokenizer, config, self.run)
         examples: list[Any] = held_out(loaded.examples)
         shared = self.plan.loss == "shared prefix"
         prefix = shared_prefix(sequences_of(examples)) if shared else 0
@@ -239,7 +237,28 @@ class _Setting:
         return Validation(Preferences(examples, objective), len(examples))
 
 
-def _load(file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder) -> Loaded[Any]:
+def load_training(
+    config: WorkerConfig, tokenizer: Tokenizer, options: RunOptions, run: RunFolder
+) -> Loaded[Any]:
+    """The training data, as `load_lines` has them.
+
+    Raises:
+        DataInvalid: too much of them is too long.
+    """
+    loaded = load_lines(config.data, tokenizer, config, run)
+    if loaded.too_long_share > options.max_left_out:
+        raise DataInvalid(
+            f"{config.data}: {loaded.too_long_share:.1%} of the tokens stand in examples that are "
+            f"too long, more than {options.max_left_out:.1%}: {loaded.remarks[0]}",
+            hint="raise max_length as said, or allow it: "
+            f"--set max_left_out={math.ceil(loaded.too_long_share * 100) / 100:g}",
+        )
+    return loaded
+
+
+def load_lines(
+    file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder
+) -> Loaded[Any]:
     """The lines of a file; what was left out of it is told once a run, not every attempt."""
     longest = config.hyperparameters.max_length or DEFAULT_MAX_LENGTH
     load: Callable[[Path, Tokenizer, int], Loaded[Any]] = (

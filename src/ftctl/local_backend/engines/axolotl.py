@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.errors import DataInvalid, JobFailed, StoreError, Unsupported
 from ftctl.job import JobSpec
 from ftctl.local_backend.base_models import find_base
-from ftctl.local_backend.checkpoint import Progress, drop_rows_after, folder_of, read_progress
+from ftctl.local_backend.checkpoint import Progress, drop_rows_after
 from ftctl.local_backend.engines.axolotl_config import Wanted, config_of, not_carried, written
-from ftctl.local_backend.engines.axolotl_output import Figures, figures_in, write_axolotl_output
+from ftctl.local_backend.engines.axolotl_figures import Figures, figures_in
+from ftctl.local_backend.engines.output import Engine, write_engine_output
+from ftctl.local_backend.engines.trainer import Checkpoints
 from ftctl.local_backend.hardware import find_device
 from ftctl.local_backend.loop import Interrupted, Watch
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
@@ -107,7 +109,9 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
         (work.folder / "prepared.done").touch()
     at = work.train(yaml, made)
     watch.report("saving", "reading the model back", step=at.step, total_steps=at.step)
-    write_axolotl_output(run, config, at, made, yaml, base, version_of(work.command))
+    engine = Engine("axolotl", "Axolotl", version_of(work.command), yaml)
+    at = replace(at, best_step=Checkpoints(run, made).best(at.step))
+    write_engine_output(run, config, at, base, engine, made)
     work.ask(yaml, made)
     return at
 
@@ -180,7 +184,8 @@ class _Work:
 
     def train(self, yaml: Path, made: Path) -> Progress:
         """Axolotl's training, its figures kept as they come."""
-        begun = self._resumed(made)
+        kept = Checkpoints(self.run, made)
+        begun = kept.resumed()
         drop_rows_after(self.run, begun.step)
         if begun.step:
             self._tell(f"goes on from Axolotl's checkpoint of step {begun.step}")
@@ -197,9 +202,9 @@ class _Work:
                         self.seen[figures.at.step] = figures.at
                         self.run.append(self.run.metrics_file, row)
                         self._report(row, figures, spent / max(1, figures.at.step - begun.step))
-                        self._note_checkpoint(made)
+                        kept.note(self.seen)
         finally:
-            self._note_checkpoint(made)
+            kept.note(self.seen)
         return figures.at
 
     def _report(self, row: dict[str, Any], figures: Figures, seconds_per_step: float) -> None:
@@ -218,28 +223,6 @@ class _Work:
             eta_s=max(0, total - step) * seconds_per_step,
             **shown,
         )
-
-    def _resumed(self, made: Path) -> Progress:
-        """How far Axolotl's newest whole checkpoint is; a torn one is taken away."""
-        for torn in made.glob("checkpoint-*"):
-            if not (torn / "trainer_state.json").is_file():
-                shutil.rmtree(torn, ignore_errors=True)
-        step = _newest(made)
-        kept = read_progress(folder_of(self.run, step) / "progress.json") if step else None
-        return kept or Progress(step=step)
-
-    def _note_checkpoint(self, made: Path) -> None:
-        """Write down how far Axolotl's newest checkpoint is, where ours would say it."""
-        step = _newest(made)
-        folder = folder_of(self.run, step)
-        if step not in self.seen or (folder / "progress.json").exists():
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self.seen[step]))
-        (folder / "progress.json").write_text(text, encoding="utf-8")
-        for old in self.run.checkpoints.glob("step-*"):
-            if old != folder:
-                shutil.rmtree(old, ignore_errors=True)
 
     def ask(self, yaml: Path, made: Path) -> None:
         """Axolotl's inference on the first question, told as an event; no reason to fail."""
@@ -335,14 +318,6 @@ class _Work:
         """What it prints into the worker's log, but for the steps of bars."""
         if "%|" not in line or figures_in(line):
             sys.stderr.write(line if line.endswith("\n") else line + "\n")
-
-
-def _newest(made: Path) -> int:
-    """The step of Axolotl's newest whole checkpoint; 0 is none."""
-    found = (
-        file.parent.name.rpartition("-")[2] for file in made.glob("checkpoint-*/trainer_state.json")
-    )
-    return max((int(step) for step in found if step.isdecimal()), default=0)
 
 
 def _failure(what: str, code: int, last: list[str], run: RunFolder) -> Exception:
