@@ -25,7 +25,7 @@ Source = Literal["longest example", "one to four times the mean", "a full micro-
 # Where two number formats are timed: padding of the batch, heap that isn't given back, and GiB of
 # libraries; low, likely, high.
 _TIMED = ((1.0, 1.0, 0.4), (1.2, 1.15, 0.5), (1.5, 1.35, 0.7))
-_TOKENS_TIMED = 2_048
+_TOKENS_TIMED, _SEQUENCES_TIMED = 1_536, 8  # as the local backend takes them
 
 Longest = tuple[float, float, float]
 
@@ -157,11 +157,11 @@ def _while_timed(decoder: Decoder, job: HomeJob, setting: Setting) -> tuple[floa
     """GiB held while a batch is timed in fp32, all its logits with it; low, likely and high.
 
     What a process gave back to its own heap still counts as held, in the high end up to a third.
-    Source: 3.9 to 4.0 GiB measured of SmolLM2-135M with 950 tokens, 2026-11-29.
+    Source: 3.9 GiB measured of SmolLM2-135M with 950 tokens, 2026-11-29.
     """
-    count, mean = min(_BATCH, job.rows), _rows(job, (job.mean,) * 3)
-    longest = _rows(job, job.longest)
-    count = min(count, job.settings.micro_batch_size or count)
+    mean, longest = _rows(job, (job.mean,) * 3), _rows(job, job.longest)
+    count = _SEQUENCES_TIMED // 2 if job.method == "dpo" else _SEQUENCES_TIMED
+    count = min(count, job.settings.micro_batch_size or count, job.rows)
     found = []
     for place, (padding, heap, libraries) in enumerate(_TIMED):
         tokens = min(count * mean[place], _TOKENS_TIMED)
