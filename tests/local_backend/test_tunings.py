@@ -14,6 +14,7 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.job import Tuning
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.loop import Interrupted
+from ftctl.local_backend.model import adapter_base
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.local_backend.train import train
@@ -144,6 +145,7 @@ def test_a_full_tuning_leaves_a_model_that_any_tool_loads(
 
     run = trained(tmp_path, tiny_model, data, "run", "full", max_steps=4)
     assert not (run.output / "adapter_config.json").exists()
+    assert adapter_base(run.output) == str(tiny_model)
     tuned = AutoModelForCausalLM.from_pretrained(run.output, dtype=torch.float32).state_dict()
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).state_dict()
     assert tuned.keys() == base.keys()

@@ -288,7 +288,7 @@ def merged(model: Model) -> Iterator[None]:
 
 
 def adapter_base(folder: Path) -> str:
-    """The base model that an adapter folder names.
+    """The base model that an adapter folder names, or what a whole model was tuned from.
 
     A folder that isn't on this machine any more (one converted from GGUF under another home)
     gives way to the name the job was submitted with, which stands in `run.json`.
@@ -298,8 +298,9 @@ def adapter_base(folder: Path) -> str:
     """
     file = folder / "adapter_config.json"
     try:
-        named = str(json.loads(file.read_bytes())["base_model_name_or_path"])
-        if Path(named).is_absolute() and not Path(named).exists():
+        whole = not file.exists() and (folder / "run.json").exists()
+        named = "" if whole else str(json.loads(file.read_bytes())["base_model_name_or_path"])
+        if whole or (Path(named).is_absolute() and not Path(named).exists()):
             file = folder / "run.json"
             named = str(json.loads(file.read_bytes())["config"]["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
