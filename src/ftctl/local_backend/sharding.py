@@ -157,7 +157,12 @@ class Fsdp(Whole):
             self._shard_by_size(scorer)
         else:
             self._plugin.transformer_cls_names_to_wrap = sorted(block_names(scorer))
-        return fsdp2_prepare_model(self.accelerator, scorer)
+        prepared = fsdp2_prepare_model(self.accelerator, scorer)
+        # At its first pass FSDP looks at what is trained, in which format. DPO's has the adapter
+        # switched off, so that one goes before it which does nothing.
+        prepared(lambda _model: None)
+        prepared.reshard()
+        return prepared
 
     @override
     def prepare(self, scorer: Scorer, make: MakeOptimizer) -> tuple[Scorer, "Optimizer"]:
