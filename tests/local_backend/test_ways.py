@@ -14,6 +14,7 @@ from ftctl.errors import UsageError
 from ftctl.local_backend.data import count_tokens, load_examples, sequences_of
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.run_folder import RunFolder
+from ftctl.local_backend.run_options import options_of
 from ftctl.local_backend.train import train
 
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(300)]
@@ -147,3 +148,10 @@ def test_dropout_shares_no_prefix(tmp_path: Path, tiny_model: Path, data: Path) 
     plan = run.read(run.plan_file, Plan)
     assert plan is not None
     assert (plan.attention, plan.prefix_tokens, plan.loss) == ("documents", 0, "trained tokens")
+
+
+@pytest.mark.parametrize("every", ["0", "-2", "some"])
+def test_layers_are_counted_from_one(every: str) -> None:
+    with pytest.raises(UsageError, match=f"recompute='{every}'"):
+        options_of("sft", {"recompute": every})
+    assert options_of("sft", {"recompute": "2"}).recompute == 2

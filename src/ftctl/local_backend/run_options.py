@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from ftctl.errors import UsageError
 from ftctl.job import Method
@@ -32,7 +32,7 @@ class RunOptions(BaseModel):
     attention: Attention = Field(
         "auto", description="how examples are kept apart: varlen, flex, documents, padded or masked"
     )
-    recompute: Literal["auto", "off", "all"] | int = Field(
+    recompute: Literal["auto", "off", "all"] | PositiveInt = Field(
         "auto",
         description="which layers are computed again in the backward pass: off, all or "
         "every k-th; auto takes what fits",
