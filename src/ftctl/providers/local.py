@@ -11,9 +11,10 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.errors import FtctlError, IllegalMove, NotFound, StoreError
 from ftctl.job import Hyperparameters, JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.local_backend.base_models import find_base, require_local_extra
-from ftctl.local_backend.engines import ENGINES
+from ftctl.local_backend.engines import ENGINES, require_engine
 from ftctl.local_backend.executors import process
 from ftctl.local_backend.output import copy_output, one_at_a_time
+from ftctl.local_backend.processes import require_processes
 from ftctl.local_backend.run_folder import ExitRecord, RunFolder, WorkerConfig
 from ftctl.local_backend.run_options import OPTIONS, options_of
 from ftctl.local_backend.trackers import trackers_of
@@ -57,11 +58,9 @@ class LocalProvider:
         process.require_posix()
         require_local_extra("training here")
         require_tuning(spec.tuning, spec.hyperparameters, spec.options)
+        require_processes(options, spec.tuning)
         base = find_base(spec.model, self._home)
-        if spec.engine == "axolotl":
-            from ftctl.local_backend.engines.axolotl import require_axolotl
-
-            require_axolotl(spec, str(base))
+        require_engine(spec, str(base))
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Keep a copy under the home, so that later edits don't change a running job.

@@ -59,9 +59,7 @@ def config_of(wanted: Wanted) -> dict[str, Any]:
     keep = options.get("keep_checkpoints")
     rate = given.learning_rate or default_learning_rate(wanted.method, wanted.tuning)
     batch = given.batch_size or _BATCH
-    micro = given.micro_batch_size or min(_MICRO, batch)
-    while batch % micro:  # there is no remainder in Axolotl's product
-        micro -= 1
+    micro = micro_batch_of(given, batch)
     config: dict[str, Any] = {"base_model": wanted.base, **_adapter(wanted)}
     if wanted.method == "dpo":
         config |= {"rl": "dpo", "rl_beta": float(options.get("beta", DEFAULT_BETA))}
@@ -91,6 +89,14 @@ def config_of(wanted: Wanted) -> dict[str, Any]:
         "output_dir": None if wanted.output is None else str(wanted.output),
     }
     return {key: value for key, value in config.items() if value is not None}
+
+
+def micro_batch_of(given: Hyperparameters, batch: int) -> int:
+    """Examples at once, by which a step's can be divided: a product of two makes it up."""
+    micro = min(given.micro_batch_size or _MICRO, batch)
+    while batch % micro:
+        micro -= 1
+    return micro
 
 
 def not_carried(wanted: Wanted) -> list[str]:
