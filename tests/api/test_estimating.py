@@ -136,6 +136,7 @@ def test_epochs_and_the_callers_own_numbers_are_told_as_his() -> None:
         hyperparameters={"epochs": "2"},
         as_of=DAY,
     )
+    assert found.trained_tokens is not None
     assert found.trained_tokens.likely == 400_000
     assert {a.origin for a in found.trained_tokens.basis} == {"user"}
 

@@ -67,16 +67,6 @@ def tokens() -> int:
     return 24
 
 
-@pytest.fixture(params=[360, 1280], ids=lambda width: f"{width}px")
-def width(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> Literal["light", "dark"]:
-    return "dark" if request.param == "dark" else "light"
-
-
 @pytest.fixture
 def shown(
     chromium: "Browser", adapter: Path, width: int, scheme: Literal["light", "dark"], tokens: int

@@ -35,16 +35,6 @@ class Open:
         return self.page.evaluate(f"(args) => {{ {LOOKS} return looks.{what}(...args); }}", [*args])
 
 
-@pytest.fixture(params=[360, 1280], ids=lambda width: f"{width}px")
-def width(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> Literal["light", "dark"]:
-    return "dark" if request.param == "dark" else "light"
-
-
 @pytest.fixture
 def opened(
     chromium: "Browser",

@@ -1,15 +1,11 @@
 """DPO that is killed again and again, wherever it is, ends as if nobody had touched it."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from killed_runs import child, kill_at
 from preference_rows import write_pairs
 from training_runs import run_of, settings, steps_of
 
@@ -18,33 +14,21 @@ from ftctl.local_backend.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(900)]
 
-# One number format, as in the other tests that compare runs byte for byte.
-CHILD = """
-import sys
-from pathlib import Path
-from ftctl.local_backend import hardware
-hardware._FAST_BF16_FLAGS = ()
-from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.loop import Watch
-from ftctl.local_backend.train import train
-run = RunFolder(Path(sys.argv[1]), attempt=1)
-train(run.config(), run, Watch(lambda *_, **__: None, lambda: False))
-"""
-
-
-def child(run: RunFolder) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(run.path)])
-
 
 def adapter(run: RunFolder) -> bytes:
     return (run.output / "adapter_model.safetensors").read_bytes()
+
+
+def reference_of(run: RunFolder) -> list[Any]:
+    """What the base thinks of each batch, once each."""
+    return sorted([row["lines"], row["logps"]] for row in run.rows(run.reference_file))
 
 
 def test_killed_anywhere_it_ends_the_same(tmp_path: Path, tiny_model: Path) -> None:
     data = write_pairs(tmp_path / "pairs.jsonl")
     asked = settings(micro_batch_size=2, max_steps=8)
     alone, _ = run_of(tmp_path, tiny_model, data, asked, "alone", "dpo")
-    assert child(alone).wait() == 0
+    assert child(alone, "float32").wait() == 0
     killed, _ = run_of(tmp_path, tiny_model, data, asked, "killed", "dpo")
 
     def known() -> int:
@@ -58,21 +42,9 @@ def test_killed_anywhere_it_ends_the_same(tmp_path: Path, tiny_model: Path) -> N
         lambda: len(steps_of(killed)) >= 5,
         lambda: (checkpoint.whole_steps(killed) or [0])[-1] >= 6,
     ]
-    chance = random.Random(7)  # noqa: S311 - reproducible, not secret
-    kills = 0
-    for come in moments:
-        running = child(killed)
-        while running.poll() is None and not come():
-            time.sleep(0.002)
-        time.sleep(chance.random() * 0.1)
-        if running.poll() is None:
-            os.kill(running.pid, signal.SIGKILL)
-            kills += 1
-        running.wait()
-    before = killed.reference_file.read_bytes()
-    assert child(killed).wait() == 0
+    kills = kill_at(killed, "float32", moments, seed=7, late_s=0.1)
     assert kills >= 3
-    assert killed.reference_file.read_bytes() == before
+    assert reference_of(killed) == reference_of(alone)
     assert adapter(killed) == adapter(alone)
     assert [row["step"] for row in steps_of(killed)] == list(range(1, 9))
     assert [row["loss"] for row in steps_of(killed)] == [row["loss"] for row in steps_of(alone)]

@@ -1,16 +1,11 @@
 """SFT that is killed again and again ends as if nobody had touched it, masters and all."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from killed_runs import child, kill_at
 from training_runs import run_of, settings, steps_of, tuned_of
 
 from ftctl.job import Tuning
@@ -19,24 +14,6 @@ from ftctl.local_backend.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(900)]
 
-# The number format of the base, whatever this machine is quick in.
-CHILD = """
-import sys
-from pathlib import Path
-import torch
-from ftctl.local_backend import plan
-plan.pick_dtype = lambda *_: (torch.bfloat16, "bf16: so that runs compare the same everywhere")
-from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.loop import Watch
-from ftctl.local_backend.train import train
-run = RunFolder(Path(sys.argv[1]), attempt=1)
-train(run.config(), run, Watch(lambda *_, **__: None, lambda: False))
-"""
-
-
-def child(run: RunFolder) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(run.path)])
-
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])
 def test_killed_at_random_steps_it_ends_the_same(
@@ -44,24 +21,13 @@ def test_killed_at_random_steps_it_ends_the_same(
 ) -> None:
     asked = settings(max_steps=40, micro_batch_size=2, learning_rate=1e-3, checkpoint_steps=3)
     alone, _ = run_of(tmp_path, tiny_model, data, asked, "alone", tuning=tuning)
-    assert child(alone).wait() == 0
+    assert child(alone, "bfloat16").wait() == 0
     killed, _ = run_of(tmp_path, tiny_model, data, asked, "killed", tuning=tuning)
-    chance = random.Random(11)  # noqa: S311 - reproducible, not secret
     moments: list[Callable[[], bool]] = [
         lambda: len(steps_of(killed)) >= 5,
         lambda: (checkpoint.whole_steps(killed) or [0])[-1] >= 21,
     ]
-    kills = 0
-    for come in moments:
-        running = child(killed)
-        while running.poll() is None and not come():
-            time.sleep(0.002)
-        time.sleep(chance.random() * 0.05)
-        if running.poll() is None:
-            os.kill(running.pid, signal.SIGKILL)
-            kills += 1
-        running.wait()
-    assert child(killed).wait() == 0
+    kills = kill_at(killed, "bfloat16", moments, seed=11, late_s=0.05)
     assert kills >= 1
     assert tuned_of(killed) == tuned_of(alone)
     last = [checkpoint.folder_of(run, 40) for run in (killed, alone)]

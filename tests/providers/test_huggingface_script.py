@@ -1,20 +1,17 @@
 """What a job at Hugging Face runs: one file that stands alone."""
 
 import ast
-import dataclasses
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_model import write_data, write_model
-from typing_extensions import override
 
 from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
@@ -25,7 +22,6 @@ from ftctl.providers.huggingface import train as job_script
 from ftctl.providers.huggingface.driver import HuggingFaceProvider
 from ftctl.providers.huggingface.wire import script
 from ftctl.testing.hub import Hub
-from ftctl.testing.loopback import Request, _on_the_wire
 
 CHATS: dict[str, dict[str, Any]] = {
     "one answer": {
@@ -131,29 +127,11 @@ def test_both_answers_follow_the_same_prompt(tmp_path: Path) -> None:
     }
 
 
-class WholeHub(Hub):
-    """A hub that answers HEAD, too, as huggingface_hub's own downloads ask."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        handler: Any = self._server.RequestHandlerClass
-        handler.do_HEAD = handler.do_GET
-
-    @override
-    def serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
-        if request.method != "HEAD":
-            super().serve(handler, request)
-            return
-        answer = self.answer(dataclasses.replace(request, method="GET"))
-        whole = _on_the_wire(answer)
-        handler.wfile.write(whole[: len(whole) - len(answer.encoded())])
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setenv("HF_TOKEN", "hf_script")
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    with WholeHub("hf_script") as vendor:
+    with Hub("hf_script") as vendor:
         vendor.pushes = False  # the script does
         yield vendor
 

@@ -1,7 +1,7 @@
 """A job's data and settings as Axolotl's configuration file."""
 
 from ftctl.api.export_request import Exported, Exporting
-from ftctl.api.exported_file import write_file, write_rows
+from ftctl.api.exported_file import write_file, write_rows, wrote
 from ftctl.catalog.load import load_catalog
 from ftctl.errors import Unsupported
 from ftctl.local_backend.base_models import find_base
@@ -39,15 +39,7 @@ def write_axolotl_yaml(asked: Exporting) -> Exported:
         text += f"# Not in it: {said}.\n"
         asked.tell(f"{said}: not in it")
     write_file(asked.out, (text + written(config_of(wanted))).encode())
-    own = {spec.data, spec.validation}
-    made = [asked.out, *(file for file in (train, watched) if file is not None and file not in own)]
-    return Exported(
-        job=asked.job.id,
-        to=asked.to,
-        place=str(asked.out),
-        files=tuple(file.name for file in made),
-        bytes=sum(file.stat().st_size for file in made),
-    )
+    return wrote(asked, (train, watched))
 
 
 def open_base(asked: Exporting, who: str) -> str:

@@ -1,9 +1,10 @@
 """Files that an export writes: whole, and never over something else."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ftctl.api.export_request import Exporting
+from ftctl.api.export_request import Exported, Exporting
 from ftctl.datasets.convert.convert import Wish, convert_into
 from ftctl.errors import DataInvalid, StoreError, UsageError
 
@@ -61,3 +62,22 @@ def write_rows(asked: Exporting, file: Path, role: str, target_format: str) -> P
     if lost:
         asked.tell(f"{target.name}: left out: {'; '.join(lost)}")
     return target
+
+
+def wrote(asked: Exporting, rows: Iterable[Path | None]) -> Exported:
+    """What an export of settings has left: its file, and rows that had to be converted for it.
+
+    Args:
+        asked: The export.
+        rows: The files it names; the job's own were there before.
+    """
+    assert asked.out is not None  # noqa: S101 - `export` has seen to it
+    own = {asked.spec.data, asked.spec.validation}
+    made = [asked.out, *(file for file in rows if file is not None and file not in own)]
+    return Exported(
+        job=asked.job.id,
+        to=asked.to,
+        place=str(asked.out),
+        files=tuple(file.name for file in made),
+        bytes=sum(file.stat().st_size for file in made),
+    )

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are a package of their 
 
 from ftctl.api.axolotl_yaml import open_base
 from ftctl.api.export_request import Exported, Exporting
-from ftctl.api.exported_file import write_file, write_rows
+from ftctl.api.exported_file import write_file, write_rows, wrote
 from ftctl.catalog.load import load_catalog
 from ftctl.datasets.check import check
 from ftctl.errors import Unsupported, UsageError
@@ -53,15 +53,7 @@ def write_mistral_finetune_yaml(asked: Exporting) -> Exported:
         asked.tell(f"mistral-finetune has no setting for {', '.join(left)}: not in it")
     text += yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_file(asked.out, text.encode())
-    own = {spec.data, spec.validation}
-    made = [asked.out, *(file for file in (rows, held_out) if file is not None and file not in own)]
-    return Exported(
-        job=asked.job.id,
-        to=asked.to,
-        place=str(asked.out),
-        files=tuple(file.name for file in made),
-        bytes=sum(file.stat().st_size for file in made),
-    )
+    return wrote(asked, (rows, held_out))
 
 
 def _require_its_kind(spec: JobSpec) -> None:
