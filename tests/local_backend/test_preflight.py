@@ -11,6 +11,7 @@ from training_runs import run_of, settings, steps_of, watch
 from ftctl.datasets.render import Tokenizer, load_tokenizer
 from ftctl.errors import DataInvalid, JobFailed, Unsupported, UsageError
 from ftctl.local_backend.data import load_examples
+from ftctl.local_backend.divergence import has_diverged
 from ftctl.local_backend.model import load_base
 from ftctl.local_backend.preflight import check_examples
 from ftctl.local_backend.run_options import options_of
@@ -101,6 +102,37 @@ def test_it_stops_early_when_validation_gets_no_better(
     assert any(f"stopped at step {done.step}: no validation since" in said for said in told(run))
     again = train(config, run, watch())  # a resumed one sees that it was over
     assert again.step == done.step
+
+
+def test_a_loss_that_runs_away_stops_with_the_worst_lines(
+    tmp_path: Path, tiny_model: Path, data: Path
+) -> None:
+    known, config = run_of(
+        tmp_path,
+        tiny_model,
+        data,
+        settings(max_steps=60, learning_rate=1e-2),
+        "known",
+        tuning="full",
+    )
+    train(config, known, watch())
+    chosen = settings(learning_rate=0.9, max_steps=60, checkpoint_steps=5)
+    run, config = run_of(tmp_path, known.output, data, chosen)
+    with pytest.raises(JobFailed, match=r"diverged: .* worst in the last one: lines \d+ \(") as e:
+        train(config, run, watch())
+    assert "--set learning_rate=0.225" in e.value.hint
+    losses = [row["loss"] for row in steps_of(run)]
+    assert len(losses) < 60
+    assert min(losses[-8:]) > losses[0] + 2
+    with pytest.raises(JobFailed, match="diverged"):  # a resumed one comes to the same
+        train(config, run, watch())
+    assert [row["loss"] for row in steps_of(run)] == losses
+
+
+def test_one_bad_step_is_no_divergence() -> None:
+    assert not has_diverged([2.0, *[9.0] * 7])
+    assert not has_diverged([2.0, *[9.0] * 7, 3.9])
+    assert has_diverged([2.0, 1.0, *[9.0] * 7, 4.1])
 
 
 @pytest.mark.parametrize(

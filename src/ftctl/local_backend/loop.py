@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ftctl.local_backend import checkpoint
+from ftctl.local_backend import checkpoint, divergence
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import Item, iter_step_batches, sequences_of
 from ftctl.local_backend.objectives import Objective, trained_tokens
@@ -53,6 +53,7 @@ def run_steps(
     plan, team = loop.plan, loop.layout.team
     batches = iter_step_batches(examples, plan.batch_size, plan.seed, at.step, plan.total_steps)
     loop.scorer.train()
+    losses = [row["loss"] for row in run.rows(run.metrics_file) if row["kind"] == "step"]
     for chosen in batches:
         if plan.gives_up_at(at.step, at.best_step):
             break
@@ -72,6 +73,10 @@ def run_steps(
         row = {"kind": "step", **told, "grad_norm": stepped.grad_norm}
         row |= {"learning_rate": plan.learning_rate_at(at.step - 1), "tokens_per_s": speed}
         run.append(run.metrics_file, row | {"trained_tokens": at.trained_tokens})
+        losses.append(stepped.loss)
+        if divergence.has_diverged(losses):
+            rate = plan.learning_rate
+            raise divergence.stop(losses, loop.scorer, loop.objective, chosen, rate)
         left = plan.total_steps - at.step
         where = told | {"total_steps": plan.total_steps}
         watch.report(
