@@ -48,7 +48,8 @@ class Layout:
 def ways_on(device: str) -> list[Way]:
     """The ways that are worth a try on a device, the quickest first as far as that is known.
 
-    On a CPU the first two are as quick as each other, so that they are timed.
+    On a CPU the first two are nearly as quick as each other; they aren't timed, for a run that is
+    made again has to take the same one.
     """
     if device != "cuda":
         return ["documents", "padded", "masked"]
