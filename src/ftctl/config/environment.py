@@ -1,4 +1,4 @@
-"""Variables that libraries read: those of the network, and those that switch telemetry off."""
+"""Variables that libraries read: those of the network, and those that keep them to themselves."""
 
 import os
 
@@ -6,8 +6,11 @@ from ftctl.config.addresses import is_loopback, mask_url
 
 
 def quiet_environment() -> dict[str, str]:
-    """Variables that switch off the telemetry of the libraries we use."""
+    """Variables that switch off the telemetry of the libraries we use, and code from a hub."""
     return {
+        # bitsandbytes would fetch this compiled kernel and load it as soon as it is imported, which
+        # peft does; a place where it isn't makes it use its own. Source: bitsandbytes 0.50.2.
+        "LOCAL_KERNELS": "kernels-community/quantization-bitsandbytes=none",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DISABLE_TELEMETRY": "1",  # what older Hugging Face libraries look at
         "DO_NOT_TRACK": "1",

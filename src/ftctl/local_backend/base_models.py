@@ -34,6 +34,8 @@ def require_local_extra(why: str) -> None:
     if any(find_spec(name) is None for name in ("torch", "transformers", "peft", "accelerate")):
         raise ExtraMissing("local", why)
     switch_off_telemetry()
+    # It warns of the kernel from a hub that it doesn't get (`quiet_environment`).
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def find_base(model: str, home: Path) -> Path | str:
