@@ -114,4 +114,4 @@ def test_what_can_be_tuned_here_is_named(cli: Cli, monkeypatch: pytest.MonkeyPat
         assert found["training/largest, lora"]["says"].startswith("qwen3-")
         assert (found["training/largest, qlora"]["status"] == "ok") is (here.kind == "gpu")
         assert ("training/sharding" in found) is (here.count > 1)
-    assert "NVIDIA GPU" in found["training/largest, qlora"]["says"]
+    assert "planned for GPUs alone" in found["training/largest, qlora"]["says"]

@@ -216,7 +216,7 @@ def look_at_memory() -> Iterator[Finding]:
     for tuning in ("lora", "qlora", "full"):
         each, says = found.get(tuning), "no model of the catalog fits"
         if tuning == "qlora" and cards.kind != "gpu":
-            says = "its packed weights take an NVIDIA GPU"
+            says = "runs here, but is planned for GPUs alone: it packs a base that is loaded whole"
         yield Finding(
             area="training",
             name=f"largest, {tuning}",

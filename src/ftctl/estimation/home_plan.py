@@ -100,7 +100,7 @@ def plan_home(run: AtHome, job: HomeJob, models: Iterable[Model]) -> HomePlan:
 
 
 def _tunings(cards: Cards) -> tuple[Tuning, ...]:
-    """QLoRA's packed weights take a GPU."""
+    """QLoRA runs on a CPU, too, but saves little there: it packs a base that is loaded whole."""
     return ("lora", "qlora", "full") if cards.kind == "gpu" else ("lora", "full")
 
 
