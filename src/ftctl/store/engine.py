@@ -1,5 +1,6 @@
 """How SQLite and PostgreSQL differ: connecting, locking, and what their errors mean."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def make_engine(url: "URL", timeout_s: float) -> "Engine":
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={wait_ms}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor, timeout_s)
         cursor.execute("PRAGMA synchronous=FULL")  # a committed intention survives a power cut
         cursor.close()
 
@@ -85,6 +86,22 @@ def make_engine(url: "URL", timeout_s: float) -> "Engine":
         event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _write_ahead(cursor: Any, timeout_s: float) -> None:  # noqa: ANN401 - the driver's own
+    """Switch to a write-ahead log; of several who do so at once, SQLite lets none but one wait."""
+    import sqlite3
+
+    give_up = time.monotonic() + timeout_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _make_folder(folder: Path) -> None:
