@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,22 @@ def test_many_who_make_the_same_store_at_once_all_end_well(url: str) -> None:
         list(pool.map(open_it, range(6)))
     with Store(url) as store:
         assert len(store.jobs()) == 6
+
+
+def test_many_who_open_a_file_without_a_write_ahead_log_wait_for_each_other(tmp_path: Path) -> None:
+    for number in range(10):
+        file = tmp_path / f"{number}.db"
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE of_somebody_else (a)")
+        ready = threading.Barrier(6)
+
+        def open_it(_: int, file: Path = file, ready: threading.Barrier = ready) -> int:
+            ready.wait()
+            with Store(f"sqlite:///{file}") as store:
+                return len(store.jobs())
+
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(open_it, range(6))) == [0] * 6
 
 
 def test_a_failing_upgrade_leaves_the_old_store(old_url: str) -> None:
