@@ -99,7 +99,7 @@ class Provider(Fact):
     way_out: str
 
 
-class Shape(Fact):
+class Sizes(BaseModel):
     """The sizes of a decoder that memory and speed follow from."""
 
     layers: int
@@ -109,6 +109,10 @@ class Shape(Fact):
     head_size: int
     ffn: int
     vocab: int
+
+
+class Shape(Sizes, Fact):
+    """Sizes, and whose word they are."""
 
 
 class Tunable(Fact):

@@ -6,10 +6,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from ftctl.catalog.load import Catalog
-from ftctl.catalog.types import Model
+from ftctl.catalog.types import Model, Sizes
 from ftctl.estimation.estimate import Assumption
 
 # Decoders whose saved activations were measured, and whether they norm queries and keys.
@@ -19,7 +19,7 @@ _FAMILIES = {"smollm2": "llama", "llama-2": "llama", "llama-3": "llama", "mistra
 _FAMILIES |= {"qwen2.5": "qwen2", "qwen3": "qwen3"}
 
 
-class Decoder(BaseModel):
+class Decoder(Sizes):
     """The sizes of a Llama-like decoder.
 
     Attributes:
@@ -32,13 +32,6 @@ class Decoder(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    ffn: int
-    vocab: int
     parameters: int
     context: int | None = None
     normed: bool = False
@@ -90,11 +83,17 @@ def decoder_named(model: str, catalog: Catalog, home: Path) -> Decoder | str:
     if path.is_dir():
         return read_decoder(path)
     if path.suffix == ".gguf" and path.is_file():
-        converted = home / "cache" / "models" / f"{path.stem}-{path.stat().st_size}"
+        converted = converted_folder(path, home)
         if not converted.is_dir():
             return f"{model} isn't converted yet, which the first job on it does"
         return read_decoder(converted)
     return "the model's shape isn't in the catalog, and it is no folder here"
+
+
+def converted_folder(gguf: Path, home: Path) -> Path:
+    """Where the model of a `.gguf` file stands as safetensors, once a job has converted it."""
+    file = gguf.resolve()
+    return home / "cache" / "models" / f"{file.stem}-{file.stat().st_size}"
 
 
 def find_decoder(model: Model) -> Decoder | str:

@@ -16,6 +16,7 @@ from typing import Any
 from ftctl.catalog.load import load_catalog
 from ftctl.config import find_credential, switch_off_telemetry
 from ftctl.errors import CredentialsMissing, ExtraMissing, UsageError
+from ftctl.estimation.decoder import converted_folder
 
 _log = logging.getLogger(__name__)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -139,8 +140,7 @@ def _file_in_package(package: str, model: str) -> Path:
 
 def _converted(gguf: Path, home: Path) -> Path:
     """The GGUF file as a folder of safetensors, made at the first call."""
-    size = gguf.stat().st_size
-    folder = home / "cache" / "models" / f"{gguf.stem}-{size}"
+    folder = converted_folder(gguf, home)
     if (folder / "config.json").exists():
         return folder
     require_local_extra("converting a GGUF model")

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftctl.datasets.render import Message, Tokenizer, load_tokenizer, prompt_text
 from ftctl.errors import UsageError
 from ftctl.local_backend.base_models import (
-    check_folder,
     find_base,
     hub_key,
-    quiet_transformers,
     require_local_extra,
 )
 from ftctl.local_backend.generate import generate
@@ -23,7 +21,7 @@ from ftctl.local_backend.model import adapter_base, load_base, load_tuned
 from ftctl.local_backend.training_prompt import TrainingPrompt, find_training_prompt
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 _BATCH = 64
 
@@ -263,8 +261,7 @@ def load_model(
         model = load_base(where, dtype, device, key=key)
         tokenizer = load_tokenizer(where, key=key)
     else:
-        load = load_tuned if merge else _load_beside
-        model = load(where, adapter, dtype, device, key=key)
+        model = load_tuned(where, adapter, dtype, device, key=key, merge=merge)
         tokenizer = load_tokenizer(adapter)
     folder = where if adapter is None else adapter
     prompt = find_training_prompt(folder) if isinstance(folder, Path) else None
@@ -282,14 +279,3 @@ def _places(target: str | Path, home: Path, base: str | None) -> tuple[Path | st
         if adapter is None:
             return found, None
     return find_base(base or adapter_base(adapter), home), adapter
-
-
-def _load_beside(
-    base: Path | str, adapter: Path, dtype: "torch.dtype", device: str, *, key: str | None
-) -> Any:  # noqa: ANN401 - a PeftModel
-    """The adapter beside its base, so that either can answer."""
-    from peft import PeftModel
-
-    check_folder(adapter)
-    with quiet_transformers():
-        return PeftModel.from_pretrained(load_base(base, dtype, device, key=key), str(adapter))

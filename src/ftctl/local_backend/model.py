@@ -312,16 +312,22 @@ def adapter_base(folder: Path) -> str:
 
 
 def load_tuned(
-    base: Path | str, adapter: Path, dtype: "torch.dtype", device: str, *, key: str | None = None
+    base: Path | str,
+    adapter: Path,
+    dtype: "torch.dtype",
+    device: str,
+    *,
+    key: str | None = None,
+    merge: bool = True,
 ) -> Model:
-    """Load a base with an adapter merged into it in memory, ready to answer.
+    """Load a base, as by `load_base`, with an adapter: ready to answer.
 
-    The base is loaded as by `load_base`. Merged, an adapter costs nothing per token; the folder
-    on disk stays an adapter.
+    Merged in memory, an adapter costs nothing per token; beside its base, either can answer. The
+    folder on disk stays an adapter.
     """
     from peft import PeftModel
 
     check_folder(adapter)
     with quiet_transformers():
         model = PeftModel.from_pretrained(load_base(base, dtype, device, key=key), str(adapter))
-        return model.merge_and_unload()
+        return model.merge_and_unload() if merge else model

@@ -88,6 +88,7 @@ class _Opened:
     config: WorkerConfig
     base: Path | str
     tokenizer: Tokenizer
+    pad_id: int
     options: RunOptions
     examples: Sequence[Item]
     plan: Plan
@@ -97,11 +98,6 @@ class _Opened:
         """What of the base is trained."""
         return Trainable(self.config.tuning, self.config.hyperparameters, self.options)
 
-    @property
-    def pad_id(self) -> int:
-        """What fills up rows; never trained on, never seen."""
-        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
-
 
 def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
     require_unchanged(config.data, config.data_sha256)
@@ -110,6 +106,7 @@ def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
     watch.report("loading", f"loading {config.model}")
     base = find_base(config.model, config.home)
     tokenizer = load_tokenizer(base)
+    # It fills up rows: never trained on, never seen.
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     options = options_of(config.method, config.options)
     loaded = load_training(config, tokenizer, options, run)
@@ -118,7 +115,7 @@ def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
         run, watch, lambda: make_plan(base, settings, examples, pad_id, options, config.tuning)
     )
     _tell(run, f"{plan.total_steps} steps ({plan.steps_reason}), {len(examples)} examples")
-    return _Opened(config, base, tokenizer, options, examples, plan)
+    return _Opened(config, base, tokenizer, pad_id, options, examples, plan)
 
 
 def _make(opened: _Opened, run: RunFolder, watch: Watch) -> Loop:
