@@ -133,6 +133,9 @@ ODD: list[bytes] = [
     b'"parameters":{"maximum":NaN}}}]}',
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"tools":[]}',
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"tools":null}',
+    b'{"messages":[]}',
+    b'{"messages":[{"role":"system","content":"Be kind."}]}',
+    b'{"messages":[{"role":"user","content":"a"}]}',
     b'{"text":"a"}',
     b'{"instruction":"a","output":"b"}',
     b"[" * 3000,
@@ -229,6 +232,14 @@ def test_an_odd_line_among_good_ones_is_told_either_way(odd: bytes, folder: Path
     good = lines(plain("One?", "Two."), with_tools(), plain("Three?", '{"a": 1}'))
     both(good + odd + b"\n" + good, folder)
     both(odd, folder)
+    # With nothing more to look for, plain lines are looked at together.
+    both(
+        lines(plain("One?", "Two.")) + odd + b"\n",
+        folder,
+        duplicates=False,
+        scan=False,
+        tokens=False,
+    )
 
 
 texts = st.sampled_from(

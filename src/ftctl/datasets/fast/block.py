@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Lines decoded in one call: few, so that they stay in the processor's cache until they are looked
 # at, and that little is done twice because of a line that the decoder refuses.
 _CHUNK_BYTES = 2**15
+_TURN = 2  # messages that a clean row has at least: one asks, one answers
 _FEW = 4  # lines that are looked at one by one as fast as together
 _CHAT_SO_FAR = (None, CHAT)
 _TOOL = b'"tool'  # in every line with tools, and in few others
@@ -142,7 +143,9 @@ class Block:
         said = [message.content for message in spoken]
         bare = list(map(_strip, said))
         # No text is blank; the answers, every other one, are as they are stripped.
-        if "" in bare or bare[1::2] != said[1::2] or not all(rows):
+        if "" in bare or bare[1::2] != said[1::2]:
+            return False
+        if min(map(len, rows)) < _TURN:  # else a system prompt alone adds nothing to look at
             return False
         if set(map(type, spoken[::2])) != {User} or set(map(type, spoken[1::2])) != {Answer}:
             return False
