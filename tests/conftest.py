@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 import time_machine
 from command_line import Cli, Ran
+from hypothesis.internal.conjecture import providers as draws
+from hypothesis.internal.constants_ast import Constants
 
 KEPT = (
     "PATH",
@@ -34,6 +36,10 @@ SLOWER = {"slow", "medium", "gpu", "live"}
 hypothesis.settings.register_profile("the same", derandomize=True)
 if not os.environ.get("FTCTL_TEST_SEARCH"):
     hypothesis.settings.load_profile("the same")
+    # Hypothesis also draws constants from whichever of our modules are loaded by then, which hangs
+    # on the tests that this process happened to run before.
+    assert callable(draws._get_local_constants)
+    draws._get_local_constants = Constants
 
 # Read before the environment is cleaned: a day to which the clock of in-process tests is moved.
 TODAY = os.environ.get("FTCTL_TEST_TODAY")
