@@ -1,5 +1,6 @@
 """A look that fails never changes a job's state; a look that works changes it once."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from ftctl.errors import (
     IllegalMove,
     InvalidRequest,
     NotFound,
+    ProviderError,
     RateLimited,
     Retired,
     StoreError,
@@ -322,6 +324,31 @@ def test_a_job_cancelled_while_it_is_made_is_stopped_there(store: Store) -> None
     job = submit(spec_of(store), store=store, provider=Slow(), patience=Time().patience())
     assert job.state is JobState.CANCELLED
     assert stopped == [f"remote-{job.id}"]
+
+
+@pytest.mark.parametrize("error", [None, InvalidRequest("409"), RateLimited("429")])
+def test_what_another_process_made_meanwhile_is_the_job_and_ours_is_stopped(
+    store: Store, error: FtctlError | None
+) -> None:
+    stopped: list[str] = []
+
+    class Late(Scripted):
+        @override
+        def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+            adopt(store, marker, "remote-theirs")  # who found nothing for so long sent it anew
+            return super().create(spec, files, marker)
+
+        @override
+        def cancel(self, remote_id: str) -> None:
+            stopped.append(remote_id)
+
+    provider = Late()
+    provider.says = error
+    with contextlib.suppress(ProviderError):
+        submit(spec_of(store), store=store, provider=provider, patience=Time().patience())
+    (job,) = store.jobs()
+    assert (job.state, job.remote_id, job.error) == (JobState.QUEUED, "remote-theirs", None)
+    assert stopped == ([] if error else [f"remote-{job.id}"])
 
 
 def test_data_that_changed_since_is_not_sent(store: Store) -> None:

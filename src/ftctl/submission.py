@@ -121,7 +121,7 @@ def carry_on(
             raise Unavailable(said, hint="run the same command again")
         return record
     on_step("submitting")
-    return _create(store, provider, record, files)
+    return _create(store, provider, record, files, sent_at)
 
 
 def _ask(store: Store, provider: Provider, record: JobRecord, on_step: OnStep, day: date) -> None:
@@ -224,7 +224,11 @@ def _claim(store: Store, record: JobRecord, sent_at: datetime) -> bool:
 
 
 def _create(
-    store: Store, provider: Provider, record: JobRecord, files: dict[str, RemoteFile]
+    store: Store,
+    provider: Provider,
+    record: JobRecord,
+    files: dict[str, RemoteFile],
+    sent_at: datetime,
 ) -> JobRecord:
     try:
         remote_id = provider.create(record.spec, files, record.marker)
@@ -236,11 +240,13 @@ def _create(
         ) from None
     except FtctlError as error:
         no = _refused(error)
-        store.update(record.id, lambda _: no)
+        # Of what another process has sent meanwhile, our no says nothing.
+        store.update(record.id, lambda now: no if now.sent_at == sent_at else {})
         raise
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
     after = adopt(store, record.id, remote_id)
-    if after.state is JobState.CANCELLED:  # by another process, while it was being made
+    if after.remote_id != remote_id:  # cancelled, or made by another process, meanwhile
+        _log.warning("%s: %s is one too many: it is cancelled", record.id, remote_id)
         provider.cancel(remote_id)
     return after
 
