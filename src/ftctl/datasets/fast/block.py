@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET
 from msgspec.json import Decoder
 
 from ftctl.datasets.examine import (
@@ -212,7 +212,7 @@ class Block:
             return False
         self._add_plain_prints(i, messages)
         if self._asked.scan and self._part.lines.look_for_facts:
-            self._facts(i, len(said) - 1, said[-1], said[:-1], UNSET)
+            self._facts(i, len(said) - 1, said[-1], said[:-1])
         return True
 
     def _talk(self, i: int, row: ToolRow, talk: clean.Talk, line: bytes) -> bool:
@@ -221,7 +221,7 @@ class Block:
             return False
         if (i in self._odd or self._asked.nova) and not self._harmless(i, talk.texts):
             return False
-        size = clean.size_bytes(talk.billed) + talk.declared if self._sized(line) else 0
+        size = clean.size_bytes(talk.billed) + len(talk.declared) if self._sized(line) else 0
         first, answer = row.messages[0], row.messages[-1].content
         kind = (first.content if isinstance(first, System) else "", talk.keys)
         said = answer if isinstance(answer, str) else ""
@@ -232,16 +232,13 @@ class Block:
             found = fingerprints(read_example(msgspec.json.decode(line)))
             prints.add(self._line(i), found, label_like=0 < len(said) <= LABEL_CHARACTERS)
         if said and self._asked.scan and self._part.lines.look_for_facts:
-            self._facts(i, len(row.messages) - 1, said, talk.texts[:-1], row.tools)
+            before = [*talk.billed[:-1], talk.declared]
+            self._facts(i, len(row.messages) - 1, said, before)
         return True
 
-    def _facts(
-        self, i: int, place: int, answer: str, before: list[str], tools: Raw | UnsetType
-    ) -> None:
+    def _facts(self, i: int, place: int, answer: str, before: list[str]) -> None:
         """Remember what an answer has that stands nowhere before it, if it has any facts."""
         if found := grounds.items(answer):
-            if not isinstance(tools, UnsetType):
-                before = [*before, bytes(tools).decode()]
             missing = grounds.told(found, before)
             self._part.lines.add_facts(self._line(i), f"messages[{place}].content", missing)
 

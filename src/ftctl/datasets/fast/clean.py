@@ -51,15 +51,15 @@ class Talk(NamedTuple):
 
     Attributes:
         members: Of all its objects, if no key comes twice.
-        billed: The texts that count as tokens.
-        declared: Characters of the definitions of its tools.
-        texts: All text of it but for the definitions.
+        billed: What is said and called: the texts that count as tokens.
+        declared: The definitions of its tools as JSON.
+        texts: All text of it but for the definitions: ids and names, too.
         keys: Those beside `messages`.
     """
 
     members: int
     billed: list[str]
-    declared: int
+    declared: str
     texts: list[str]
     keys: frozenset[str]
 
@@ -88,7 +88,7 @@ def talk(row: ToolRow, *, nine: bool) -> Talk | None:
         return None
     members = 1 + has_tools + parallel + declared.members + read.members
     keys = _KEYS[has_tools, parallel]
-    return Talk(members, read.billed, declared.size, read.texts, keys)
+    return Talk(members, read.billed, declared.text, read.texts, keys)
 
 
 class _Talk:

@@ -45,16 +45,16 @@ class ToolSet(NamedTuple):
 
     Attributes:
         functions: By their names.
-        size: Characters of the definitions as JSON.
+        text: The definitions as `canonical` writes them; "" where there are none.
         members: How many members the objects in them have.
     """
 
     functions: Mapping[str, Function]
-    size: int
+    text: str
     members: int
 
 
-NO_TOOLS = ToolSet({}, 0, 0)
+NO_TOOLS = ToolSet({}, "", 0)
 
 
 @functools.lru_cache(maxsize=512)
@@ -84,8 +84,8 @@ def _described(row: JsonObject, text: bytes) -> ToolSet:
         schema = function.get("parameters")
         simple = _simple(schema) if isinstance(schema, dict) else Function(None)
         functions[str(function.get("name"))] = simple
-    size = len(canonical(row["tools"])) if row["tools"] else 0
-    return ToolSet(functions, size, members(text))
+    written = canonical(row["tools"]) if row["tools"] else ""
+    return ToolSet(functions, written, members(text))
 
 
 def _simple(schema: JsonObject) -> Function:
