@@ -236,6 +236,8 @@ def test_a_job_is_followed_to_its_model(
     events = driver.events(job, 0)
     assert [e.data["loss"] for e in events if e.kind == "metrics"] == [2.0, 1.0]
     assert events[-1].message == "completed"
+    vendor.storage.faults.append(Fault("GET *", status=403))  # the metrics' link ran out
+    assert driver.events(job, 3)[-1] == events[-1]
     tuned = driver.tuned_model(job)
     assert tuned.base_url == f"{vendor.base_url}/inference/v1"
     assert tuned.base_model == BASE

@@ -66,6 +66,20 @@ def ask(vendor: MistralVendor, data: Path, **more: Any) -> str:
     return job.id
 
 
+def test_measurements_that_come_late_are_told(
+    vendor: MistralVendor, driver: MistralProvider, data: Path
+) -> None:
+    vendor.by_polls = False
+    job = start(driver, spec(data))
+    vendor.move(job, "RUNNING")
+    late, vendor.jobs[job].checkpoints = vendor.jobs[job].checkpoints, []
+    vendor.move(job, "CANCELLATION_REQUESTED")
+    before = driver.events(job, 0)
+    vendor.jobs[job].checkpoints = late
+    new = [e for e in driver.events(job, len(before)) if e not in before]
+    assert [event.kind for event in new] == ["metrics"]
+
+
 def test_a_job_holds_every_setting_and_nothing_that_wasnt_asked(
     vendor: MistralVendor, driver: MistralProvider, data: Path, tmp_path: Path
 ) -> None:

@@ -186,7 +186,20 @@ def test_a_job_is_followed_to_its_model(
     events = driver.events(job, 0)
     assert events[0].message == "Fine tune request created"
     assert [e.data["step"] for e in events if e.kind == "metrics"] == [1, 2]
-    assert driver.events(job, 2) == events[2:]
+    assert driver.events(job, len(events)) == []
+
+
+def test_measurements_that_come_late_are_told(
+    vendor: TogetherVendor, driver: TogetherProvider, start: Callable[[str], str]
+) -> None:
+    job = start("job-1")
+    vendor.move(job, "running")
+    late, vendor.jobs[job].metrics = vendor.jobs[job].metrics, []
+    vendor.move(job, "compressing")
+    before = driver.events(job, 0)
+    vendor.jobs[job].metrics = late
+    new = [e for e in driver.events(job, len(before)) if e not in before]
+    assert [event.data["step"] for event in new] == [1, 2]
 
 
 def test_a_vendor_without_metrics_still_says_its_events(

@@ -91,7 +91,10 @@ class Provider(Protocol):
         """One look at a job."""
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
-        """What the job said, oldest first, leaving out the first `after` ones."""
+        """What the job said, oldest first, leaving out the first `after` ones.
+
+        Where lines may come late, in between, all are told again with them: ids tell repeats.
+        """
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""

@@ -27,7 +27,7 @@ from ftctl.providers.fireworks import wire as wire
 from ftctl.providers.fireworks.connection import PAGE, Fireworks
 from ftctl.providers.fireworks.files import OURS, FireworksDatasets
 from ftctl.providers.fireworks.results import card_of, record_of, without_folder
-from ftctl.providers.transport.documents import moment
+from ftctl.providers.transport.documents import moment, untold
 
 BASE_URL = "https://api.fireworks.ai"
 _MOST_METRICS = 16 << 20  # bytes
@@ -154,9 +154,9 @@ class FireworksProvider:
             yield {job.name: wire.snapshot_of(job) for job in page}
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
-        """When it began, what it measured and how it ended, leaving out the first `after` lines."""
+        """When it began, what it measured, how it ended; nothing where there are `after` lines."""
         job = self._job(remote_id)
-        return wire.events_of(job, wire.metrics_in(self._metrics(job)))[after:]
+        return untold(wire.events_of(job, wire.metrics_in(self._metrics(job))), after)
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""

@@ -27,6 +27,7 @@ from ftctl.providers.mistral.models import MistralModels
 from ftctl.providers.mistral.results import files_of
 from ftctl.providers.mistral.sdk import MistralSdk
 from ftctl.providers.prices import VendorPrice
+from ftctl.providers.transport.documents import untold
 from ftctl.providers.transport.http_connection import HttpConnection, segment
 
 BASE_URL = "https://api.mistral.ai/v1"
@@ -184,8 +185,8 @@ class MistralProvider:
             yield {job.id: wire.snapshot_of(job) for job in page}
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
-        """What the job said and measured, oldest first, leaving out the first `after` lines."""
-        return wire.events_of(self._job(remote_id))[after:]
+        """What the job said and measured, oldest first; nothing where there are `after` lines."""
+        return untold(wire.events_of(self._job(remote_id)), after)
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""

@@ -17,7 +17,7 @@ from ftctl.providers.together import request as asking
 from ftctl.providers.together import results as results
 from ftctl.providers.together import wire as wire
 from ftctl.providers.together.files import OURS, TogetherFiles
-from ftctl.providers.transport.documents import Document, lines_of, moment
+from ftctl.providers.transport.documents import Document, lines_of, moment, untold
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
 
 BASE_URL = "https://api.together.ai/v1"
@@ -152,10 +152,10 @@ class TogetherProvider:
         yield {job.id: wire.snapshot_of(job) for job in newest_first}
 
     def events(self, remote_id: str, after: int) -> Sequence[JobEvent]:
-        """What the job said and measured, oldest first, leaving out the first `after` lines."""
+        """What the job said and measured, oldest first; nothing where there are `after` lines."""
         path = _path(remote_id)
         said = self._at.one(f"list the events of {remote_id}", wire.Events, "GET", f"{path}/events")
-        return wire.events_of(said.data, self._metrics(remote_id))[after:]
+        return untold(wire.events_of(said.data, self._metrics(remote_id)), after)
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended. What was trained until then is billed."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -44,6 +44,15 @@ def id_of(content: str, seen: Counter[str]) -> str:
     digest = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:20]
     seen[digest] += 1
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def untold(events: Sequence[JobEvent], after: int) -> Sequence[JobEvent]:
+    """What `after` lines leave out, where the vendor's lists are merged: nothing, or all of it.
+
+    A line that comes late may stand between those that were told: with it all are told again, and
+    their ids tell repeats.
+    """
+    return [] if len(events) == after else events
 
 
 def lines_of(events: Iterable[JobEvent]) -> bytes:
