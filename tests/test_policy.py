@@ -1,5 +1,6 @@
 """Availability and privacy: pure functions of the catalog and a day."""
 
+import contextlib
 from datetime import date
 
 import pytest
@@ -10,6 +11,7 @@ from ftctl.policy import (
     Account,
     availability,
     privacy_allows,
+    require_base_open,
     require_open,
     require_privacy,
 )
@@ -62,6 +64,29 @@ def test_the_next_closing_date_is_named() -> None:
 )
 def test_mistral_opened_and_closed(day: date, status: str) -> None:
     assert availability("mistral", as_of=day).status == status
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "day", "base_url", "open_"),
+    [
+        ("azure", "gpt-4.1", date(2027, 4, 13), None, True),
+        ("azure", "gpt-4.1", date(2027, 4, 14), None, False),
+        ("foundry", "gpt-4.1-2025-04-14", date(2027, 4, 14), None, False),
+        ("azure", "ft:gpt-4.1:me::1", date(2027, 4, 14), None, False),
+        ("azure", "gpt-4.1", date(2027, 4, 14), "https://gateway.example/v1", True),
+        ("openai", "gpt-4o", date(2027, 1, 5), None, True),
+        ("openai", "gpt-3.5-turbo", date(2026, 10, 22), None, True),
+        ("openai", "gpt-3.5-turbo", date(2026, 10, 23), None, False),
+        ("together", "qwen3-8b", date(2030, 1, 1), None, True),
+        ("azure", "nobody-knows-it", date(2030, 1, 1), None, True),
+    ],
+)
+def test_a_base_is_tuned_until_its_own_last_day(
+    provider: str, model: str, day: date, base_url: str | None, open_: bool
+) -> None:
+    refused = contextlib.nullcontext() if open_ else pytest.raises(ProviderClosed, match="stopped")
+    with refused:
+        require_base_open(provider, model, as_of=day, base_url=base_url)
 
 
 def test_a_refusal_names_date_source_and_way_out() -> None:

@@ -23,7 +23,12 @@ from ftctl.estimation.here import AtHome, HomeJob, longest_range, run_here
 from ftctl.estimation.quote import Quote, epochs_asked, quote
 from ftctl.estimation.setting import Ways
 from ftctl.job import JobSpec, Method
-from ftctl.policy import require_open, require_privacy, require_unlisted_privacy
+from ftctl.policy import (
+    require_base_open,
+    require_open,
+    require_privacy,
+    require_unlisted_privacy,
+)
 from ftctl.providers.base import Capabilities
 from ftctl.providers.registry import is_plugin
 
@@ -50,12 +55,13 @@ def require_route(spec: JobSpec, *, as_of: date) -> None:
     """The gates that need no driver and no data: is the route open, may these rows go there?
 
     Raises:
-        ProviderClosed: the route takes no new jobs on that day.
+        ProviderClosed: the route takes no new jobs on that day, or none on that base.
         PrivacyForbids: the policy keeps these rows where they are.
     """
     if _unlisted(spec.provider):
         return
     require_open(spec.provider, as_of=as_of, base_url=spec.base_url)
+    require_base_open(spec.provider, spec.model, as_of=as_of, base_url=spec.base_url)
     require_privacy(spec.provider, spec.privacy, spec.base_url)
 
 

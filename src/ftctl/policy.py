@@ -152,6 +152,40 @@ def require_open(
     return found
 
 
+def require_base_open(
+    provider: str,
+    model: str,
+    *,
+    as_of: date,
+    base_url: str | None = None,
+    catalog: Catalog | None = None,
+) -> None:
+    """Refuse a base model that the vendor tunes no more on a day, though it tunes others.
+
+    Where the catalog names no end, or not the model, the vendor itself decides.
+
+    Raises:
+        ProviderClosed: with the day and source.
+        UsageError: no such provider.
+    """
+    catalog = catalog or load_catalog()
+    vendor, base = catalog.get_provider(provider), catalog.find_model(base_of(model))
+    if base is None or is_gateway(vendor, base_url):
+        return
+    for row in base.tunable:
+        if row.provider == vendor.name and row.until is not None and row.until <= as_of:
+            raise ProviderClosed(
+                f"{vendor.title} stopped tuning {base.name} on {row.until} "
+                f"(source: {row.source}, checked {row.as_of}).",
+                hint="ftctl models shows what can be tuned where",
+            )
+
+
+def base_of(model: str) -> str:
+    """The base model's name; `ft:BASE:org:suffix:id` names a tuned one to go on from."""
+    return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model
+
+
 def privacy_allows(
     provider: str,
     privacy: Privacy | None,

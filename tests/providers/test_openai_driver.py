@@ -287,7 +287,6 @@ def test_a_running_job_that_refuses_to_be_cancelled_is_an_error(
         ({"model": "gpt-4.1-mimi"}, UsageError, "did you mean gpt-4.1-mini"),
         ({"model": "smollm2-135m-instruct"}, Unsupported, "doesn't tune"),
         ({"model": "o4-mini"}, Unsupported, "doesn't tune"),
-        ({"model": "gpt-3.5-turbo"}, Unsupported, "stopped tuning gpt-3.5-turbo on 2026-10-23"),
         ({"hyperparameters": Hyperparameters(epochs=2.5)}, UsageError, "whole numbers"),
         ({"hyperparameters": Hyperparameters(batch_size=257)}, UsageError, "1 to 256"),
     ],

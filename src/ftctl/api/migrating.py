@@ -80,8 +80,8 @@ def plan_migration(
     settings, day = settings or load_settings(), as_of or datetime.now(UTC).date()
     base_url = require_base_url(base_url, origin="--base-url") if base_url else find_base_url(to)
     old = get_job(job_id, settings=settings).record
-    # Before anything else: a closed route needs no model named.
-    require_route(with_fields(old.spec, provider=to, base_url=base_url), as_of=day)
+    asked = {"provider": to, "base_url": base_url, "model": model or ""}  # closed is said first
+    require_route(with_fields(old.spec, **asked), as_of=day)
     capabilities = get_provider(to, settings, base_url).capabilities
     model = model and whole_path(model)
     spec, differences = translate(

@@ -4,6 +4,7 @@ from ftctl.catalog.load import load_catalog
 from ftctl.catalog.types import Model, Tunable
 from ftctl.errors import PrivacyForbids, Unsupported, UsageError
 from ftctl.job import JobSpec, Method
+from ftctl.policy import base_of
 from ftctl.providers.base import RemoteFile
 from ftctl.providers.openai.profiles import Profile
 from ftctl.providers.openai.request import LONGEST_NAME, request_of
@@ -46,35 +47,23 @@ def require_bounds(spec: JobSpec, profile: Profile) -> None:
 def require_tunable(model: str, method: Method, profile: Profile) -> None:
     """Refuse a model that the catalog doesn't know as tunable there.
 
-    A closing date after the day on which the catalog was checked is the availability gate's affair.
+    Whether it still is on a day is the availability gate's affair.
 
     Raises:
         UsageError: an unknown model at a vendor all of whose models are known; names the nearest.
-        Unsupported: not tunable there, or not any more.
+        Unsupported: not tunable there.
     """
-    catalog, base = load_catalog(), _base_of(model)
+    catalog, base = load_catalog(), base_of(model)
     if not profile.all_models_known and (catalog.find_model(base) is None or "/" in model):
         return  # a vendor of open models takes more of them than the catalog holds
     row = catalog.get_model(base)
-    tunable = _tunable(row, method, profile)
-    if tunable is None:
+    if _tunable(row, method, profile) is None:
         open_ones = [m.name for m in catalog.models if _is_open(_tunable(m, method, profile))]
         raise Unsupported(
             f"{profile.who} doesn't tune {row.name} with {method} (source: {row.source})",
             hint=f"it tunes {', '.join(open_ones) or 'no model so any more'}; "
             "--provider local tunes open models here",
         )
-    if not _is_open(tunable):
-        raise Unsupported(
-            f"{profile.who} stopped tuning {row.name} on {tunable.until} "
-            f"(source: {tunable.source})",
-            hint="ftctl models shows what can be tuned where",
-        )
-
-
-def _base_of(model: str) -> str:
-    """The base model's name; `ft:BASE:org:suffix:id` names a tuned one to go on from."""
-    return model.split(":")[1] if model.startswith("ft:") and model.count(":") >= 2 else model
 
 
 def _tunable(row: Model, method: Method, profile: Profile) -> Tunable | None:
