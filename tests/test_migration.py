@@ -86,5 +86,8 @@ def test_the_limit_is_carried_over_and_the_old_gateway_is_not() -> None:
 
 def test_how_long_the_new_model_answers_is_said() -> None:
     assert "until 2027-01-14, 51 days" in lifetime("openai", "gpt-4.1-mini", as_of=TODAY)
+    assert "until 2027-10-14" in lifetime("azure", "gpt-4.1", as_of=TODAY)  # Azure's own end
+    tuned = lifetime("openai", "ft:gpt-4.1-mini:me::1", as_of=TODAY)
+    assert "until 2027-01-14" in tuned
     assert "weights come home" in lifetime("local", "qwen2.5-0.5b-instruct", as_of=TODAY)
     assert "nothing is known" in lifetime("acme", "m", as_of=TODAY)

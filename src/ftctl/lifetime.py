@@ -3,7 +3,7 @@
 from datetime import date
 
 from ftctl.catalog.load import Catalog, load_catalog
-from ftctl.policy import availability, is_gateway
+from ftctl.policy import availability, base_of, is_gateway
 
 WARN_DAYS = 60  # a retraining takes weeks: data, evaluation, release
 
@@ -35,9 +35,9 @@ def lifetime(
 def serves_until(provider: str, model: str, *, catalog: Catalog | None = None) -> date | None:
     """The day from which a tuned model of this base answers no more; None: none is announced."""
     catalog = catalog or load_catalog()
-    base = catalog.find_model(model)
+    base = catalog.find_model(base_of(model))
     if base is None:
         return None
-    days = [t.serves_until for t in base.tunable if t.provider == provider and t.serves_until]
-    days += [base.shutdown] if base.shutdown and not base.open_weights else []
-    return min(days, default=None)
+    there = (t.serves_until for t in base.tunable if t.provider == provider)
+    # A base's own end is its maker's; another host may have named one of its own.
+    return next(there, None) or (None if base.open_weights else base.shutdown)
