@@ -149,7 +149,7 @@ CALLING = st.builds(
     TEXTS,
     CALLS.map(lambda call: call | {"id": ID}),
 )
-ROWS = st.fixed_dictionaries(
+ROWS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"messages": PLAIN | CALLING | st.lists(MESSAGES, max_size=4)},
     optional={
         "tools": st.lists(TOOLS, max_size=2) | st.none(),

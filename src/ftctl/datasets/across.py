@@ -250,7 +250,7 @@ def _median(counts: Counter[int]) -> int:
 def _repeats(prints: Prints) -> Iterator[At]:
     """`duplicate-example`, `near-duplicate`, `conflicting-answers`."""
     numbers = prints.numbers
-    exact, prompt, answer = map(_column, (prints.exact, prints.prompt, prints.answer))
+    exact, prompt, answer = map(as_column, (prints.exact, prints.prompt, prints.answer))
     copies, firsts = repeats(exact)
     for later, first in zip(copies, firsts, strict=True):
         said = f"the same example as line {numbers[first]}"
@@ -280,13 +280,14 @@ def _labels(prints: Prints) -> Iterator[At]:
 
     count = len(prints.numbers)
     short = np.full(count, prints.all_label_like, dtype=np.uint8)
-    share = label_share(_column(prints.answer), short)
+    share = label_share(as_column(prints.answer), short)
     if share is not None and share > LABEL_SHARE:
         said = f"{share:.0%} of the {count} answers are the same"
         yield prints.numbers[0], Finding("label-imbalance", "", said)
 
 
-def _column(values: "array[int]") -> "NDArray[np.uint64]":
+def as_column(values: "array[int]") -> "NDArray[np.uint64]":
+    """An array's numbers as they stand in memory, [numbers]."""
     import numpy as np
 
     return np.frombuffer(values, dtype=np.uint64)
@@ -351,7 +352,9 @@ def overlaps(
     one, two = lines.prints, other.prints
     if one is None or two is None:
         return
-    _, here, there = np.intersect1d(_column(one.prompt), _column(two.prompt), return_indices=True)
+    _, here, there = np.intersect1d(
+        as_column(one.prompt), as_column(two.prompt), return_indices=True
+    )
     for a, b in sorted(zip(here.tolist(), there.tolist(), strict=True)):
         said = "this prompt, with another answer, is also"
         if one.exact[a] == two.exact[b]:

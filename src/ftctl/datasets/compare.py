@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ftctl.datasets.across import as_column
 from ftctl.datasets.clusters import profiles, words
 from ftctl.datasets.distances import (
     PERMUTATIONS,
@@ -260,7 +261,7 @@ def _system_prompts(one: _Data, other: _Data, seed: int) -> Difference:
 def _user_prompts(one: _Data, other: _Data, found: Distance) -> Difference:
     import numpy as np
 
-    prompts = [np.frombuffer(side.prompts, dtype=np.uint64) for side in (one, other)]
+    prompts = [as_column(side.prompts) for side in (one, other)]
     again = float(np.isin(prompts[1], prompts[0]).mean())
     known = one.words()
     said = other.words()

@@ -10,7 +10,7 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
-from ftctl.datasets.across import Lines, label_share
+from ftctl.datasets.across import Lines, as_column, label_share
 from ftctl.datasets.check import collector_off
 from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.options import Options
@@ -27,8 +27,8 @@ from ftctl.datasets.read import (
     read_range,
 )
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.structure import iter_messages_problems
-from ftctl.datasets.rules.types import Example, JsonObject, read_example
+from ftctl.datasets.rules.structure import chat_example
+from ftctl.datasets.rules.types import Example, JsonObject
 from ftctl.datasets.shapes import TOOL_CALL, families, shape_of
 from ftctl.errors import DataInvalid
 
@@ -214,9 +214,10 @@ class ChatExamples:
                 row = parsed.value
                 if self._view is not None and isinstance(row, dict):
                     row = self._view(row)
-                if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
+                example = chat_example(row)
+                if example is not None:
                     found = True
-                    yield line, read_example(row)
+                    yield line, example
                 elif not parsed.findings or parsed.findings[0].key != "blank-line":
                     self.unreadable += 1
         if not found:
@@ -231,7 +232,7 @@ def _features(
 
     prints = lines.prints
     assert prints is not None  # noqa: S101 - duplicates were asked for
-    prompt, answer = (np.frombuffer(c, dtype=np.uint64) for c in (prints.prompt, prints.answer))
+    prompt, answer = map(as_column, (prints.prompt, prints.answer))
     short = np.full(lines.count, prints.all_label_like, dtype=np.uint8)
     share = label_share(answer, short)
     times = np.array(seen.times, dtype=np.int64)
@@ -270,9 +271,9 @@ class _Seen:
         """What the chat examples among some lines show."""
         seen = cls()
         for line, count in sample.counts.items():
-            row = parse_line(line).value
-            if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
-                seen.add(read_example(row), count)
+            example = chat_example(parse_line(line).value)
+            if example is not None:
+                seen.add(example, count)
         return seen
 
     def add(self, example: Example, times: int) -> None:

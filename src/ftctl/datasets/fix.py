@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ftctl.datasets.convert.rows import Row, RowReader
+from ftctl.datasets.convert.rows import UNWRITABLE, Row, RowReader
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.mend import Mend, mended
 from ftctl.datasets.methods import require_method
@@ -27,8 +27,6 @@ from ftctl.datasets.rules.types import JsonObject, shown
 from ftctl.datasets.write import beside, encoded
 from ftctl.errors import DataInvalid, UsageError
 
-# Rows that would silently say something else once they are written anew.
-_UNWRITABLE = frozenset({"json-nan", "json-nan/schema", "duplicate-key", "lone-surrogate"})
 _LONG_NUMBER = re.compile(rb"[0-9.]{16}")  # a shorter one is always read exactly
 _LONGEST_WHOLE = 400  # digits, of which `parse_line` drops none
 _BOM = b"\xef\xbb\xbf"
@@ -278,7 +276,7 @@ class _Fix:
 
 def _writable(parsed: Parsed, data: bytes) -> bool:
     """Whether a row says the same once it is written anew."""
-    if {finding.key for finding in parsed.findings} & _UNWRITABLE:
+    if {finding.key for finding in parsed.findings} & UNWRITABLE:
         return False
     return parsed.valid and (_LONG_NUMBER.search(data) is None or _exact(data))
 

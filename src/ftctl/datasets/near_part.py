@@ -8,16 +8,15 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plain
+from ftctl.datasets.fast.rows import ROLES, Answer, PlainRow, plain_row
 from ftctl.datasets.fingerprints import Fingerprints, fingerprints, plain_fingerprints
 from ftctl.datasets.near_hashes import BANDS, Hashes, iter_band_keys
 from ftctl.datasets.read import Line, read_range
 from ftctl.datasets.rules.json_text import parse_line
-from ftctl.datasets.rules.structure import iter_messages_problems
+from ftctl.datasets.rules.structure import chat_example
 from ftctl.datasets.rules.types import Example, read_example
 
 Found = PlainRow | Example
-_ROLES: dict[type, str] = {System: "system", User: "user", Answer: "assistant"}
 
 
 class NearPart:
@@ -87,20 +86,16 @@ def _iter_examples(lines: Iterable[Line | bytes]) -> Iterator[Found | None]:
 
 def example_of(line: bytes, *, ended: bool) -> Found | None:
     """The chat example on a line; None when there is none."""
-    try:
-        plain = decode_plain(line)
-    except (ValueError, RecursionError):
-        row = parse_line(line.removesuffix(b"\r"), ended=ended).value
-        if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
-            return read_example(row)
-        return None
-    return plain if plain.messages else None
+    plain = plain_row(line)
+    if plain is not None:
+        return plain if plain.messages else None
+    return chat_example(parse_line(line.removesuffix(b"\r"), ended=ended).value)
 
 
 def text_of(row: Found, roles: Collection[str]) -> str:
     """What an example says in some roles."""
     if isinstance(row, PlainRow):
-        return "\n".join([m.content for m in row.messages if _ROLES[type(m)] in roles])
+        return "\n".join([m.content for m in row.messages if ROLES[type(m)] in roles])
     return "\n".join(text for _, m, text in row.iter_texts() if m.role in roles)
 
 
@@ -110,5 +105,5 @@ def prints_of(row: Found) -> Fingerprints:
         return fingerprints(row)
     if type(row.messages[-1]) is not Answer:
         return fingerprints(read_example(msgspec.to_builtins(row)))
-    roles = [_ROLES[type(message)] for message in row.messages]
+    roles = [ROLES[type(message)] for message in row.messages]
     return plain_fingerprints(b"", roles, [message.content for message in row.messages])

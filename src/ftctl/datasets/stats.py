@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftctl.datasets.across import label_share, repeats
+from ftctl.datasets.across import as_column, label_share, repeats
 from ftctl.datasets.clusters import clusters
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.features import ChatExamples
@@ -229,8 +229,8 @@ class _Seen:
         return said.model_copy(update={"guidance": list(guidance(said))})
 
     def _copies(self, firsts: list[int] | None) -> Copies:
-        exact = set(repeats(_column(self.exact))[0].tolist())
-        normal = set(repeats(_column(self.normal))[0].tolist()) - exact
+        exact = set(repeats(as_column(self.exact))[0].tolist())
+        normal = set(repeats(as_column(self.normal))[0].tolist()) - exact
         near = {place for place, first in enumerate(firsts or ()) if first != place}
         return Copies(
             exact=len(exact),
@@ -241,11 +241,11 @@ class _Seen:
     def _labels(self) -> Labels | None:
         import numpy as np
 
-        share = label_share(_column(self.answers), np.frombuffer(self.short, dtype=np.uint8))
+        share = label_share(as_column(self.answers), np.frombuffer(self.short, dtype=np.uint8))
         if share is None:
             return None
         return Labels(
-            different=len(np.unique(_column(self.answers))),
+            different=len(np.unique(as_column(self.answers))),
             majority_share=share,
             most=_shares(self.labels, len(self.numbers), most=_SHOWN),
         )
@@ -256,8 +256,8 @@ class _Seen:
         rows = len(self.numbers)
         groups = clusters([asked for asked, _ in self._sample])
         return Variety(
-            different_prompts=len(np.unique(_column(self.prompts))) / rows,
-            different_answers=len(np.unique(_column(self.answers))) / rows,
+            different_prompts=len(np.unique(as_column(self.prompts))) / rows,
+            different_answers=len(np.unique(as_column(self.answers))) / rows,
             sampled_rows=len(self._sample),
             prompt_groups=len(groups),
             largest_group=groups[0] / len(self._sample),
@@ -292,7 +292,7 @@ class _Tokens:
 
         if self._held:
             self._count()
-        totals = _column(self._totals)
+        totals = as_column(self._totals)
         longest = int(totals.argmax())
         partly = f"{self._inexact:,} rows hold parts of which no rule is published"
         return TokenStats(
@@ -345,9 +345,3 @@ def _shares(counts: Mapping[str, int], total: int, *, most: int) -> list[Share]:
 def _count(counter: "Counter[_T]", value: _T) -> None:
     if value in counter or len(counter) < _KEPT:
         counter[value] += 1
-
-
-def _column(values: "array[int]") -> "NDArray[np.uint64]":
-    import numpy as np
-
-    return np.frombuffer(values, dtype=np.uint64)

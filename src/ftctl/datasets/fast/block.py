@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET
-from msgspec.json import Decoder
 
-from ftctl.datasets.examine import (
-    LABEL_CHARACTERS,
-    breaks_off,
-    open_characters,
-)
+from ftctl.datasets.examine import LABEL_CHARACTERS, breaks_off, open_characters
 from ftctl.datasets.fast import clean, screen
-from ftctl.datasets.fast.rows import Answer, PlainRow, System, ToolRow, User
+from ftctl.datasets.fast.rows import (
+    ROLES,
+    Answer,
+    PlainRow,
+    System,
+    ToolRow,
+    User,
+    decode_plain_lines,
+    decode_tools,
+    plain_row,
+)
 from ftctl.datasets.fast.tool_sets import keys_once
 from ftctl.datasets.fingerprints import (
     BYTES_PER_TOKEN,
@@ -42,10 +47,8 @@ _CHAT_SO_FAR = (None, CHAT)
 _TOOL = b'"tool'  # in every line with tools, and in few others
 _NO_KEYS: frozenset[str] = frozenset()
 _ALONE = ("", _NO_KEYS)  # no system prompt, no keys
-_plain, _tools = Decoder(PlainRow), Decoder(ToolRow)
 _strip = str.strip
 
-_ROLES: dict[type, str] = {System: "system", User: "user", Answer: "assistant"}
 Messages = list[System | User | Answer]
 Kind = tuple[str, frozenset[str]]  # the system prompt, and the keys beside `messages`
 
@@ -109,7 +112,7 @@ class Block:
         if screen.spaced(chunk):
             return False
         try:
-            rows = _plain.decode_lines(chunk)
+            rows = decode_plain_lines(chunk)
         except (ValueError, RecursionError):
             return False
         talks = [row.messages for row in rows]
@@ -168,7 +171,7 @@ class Block:
             lines.pop()
         last_open = -1 if ended else len(lines) - 1
         for i, line in enumerate(lines, self.count):
-            row = _plain_row(line)
+            row = None if screen.count(line, _TOOL) else plain_row(line)
             if self._keep_rows:
                 self.rows.append(row)
             if self._part.format not in _CHAT_SO_FAR or not self._by_itself(i, row, line):
@@ -180,7 +183,7 @@ class Block:
             members = 1 + 2 * len(row.messages)
             return _keys_once(line, members) and self._plain(i, row, line)
         try:
-            with_tools = _tools.decode(line)
+            with_tools = decode_tools(line)
         except (ValueError, RecursionError):
             return False
         talk = clean.talk(with_tools, nine=self._nine)
@@ -304,7 +307,7 @@ class Block:
         if prints is not None:
             text = b'{"messages":%b}' % msgspec.json.encode(messages, order="sorted")
             said = [message.content for message in messages]
-            found = plain_fingerprints(text, [_ROLES[type(m)] for m in messages], said)
+            found = plain_fingerprints(text, [ROLES[type(m)] for m in messages], said)
             prints.add(self._line(i), found, label_like=len(said[-1]) <= LABEL_CHARACTERS)
 
     def _add_forms(self, answers: list[str]) -> None:
@@ -349,15 +352,6 @@ def _one_a_line(lines: bytes, count: int, rows: int) -> bool:
     Nothing but an end of one stands between `}` and `{`, so that none goes over two lines.
     """
     return rows == count and screen.count(lines, b"}\n{") == count - 1
-
-
-def _plain_row(line: bytes) -> PlainRow | None:
-    if screen.count(line, _TOOL):
-        return None
-    try:
-        return _plain.decode(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _keys_once(line: bytes, members: int) -> bool:

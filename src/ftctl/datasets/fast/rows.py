@@ -74,5 +74,15 @@ class ToolRow(Struct, forbid_unknown_fields=True, gc=False):
     parallel_tool_calls: bool | UnsetType = UNSET
 
 
-decode_plain = Decoder(PlainRow).decode
+ROLES: dict[type, str] = {System: "system", User: "user", Answer: "assistant"}
+_decode_plain = Decoder(PlainRow).decode
+decode_plain_lines = Decoder(PlainRow).decode_lines
 decode_tools = Decoder(ToolRow).decode
+
+
+def plain_row(line: bytes) -> PlainRow | None:
+    """What stands on a line, where that is a plain row."""
+    try:
+        return _decode_plain(line)
+    except (ValueError, RecursionError):
+        return None

@@ -36,8 +36,8 @@ def items(answer: str) -> list[tuple[str, str]]:
     return [(m.lastgroup or "", m[0]) for text in texts for m in _DATA.finditer(text)]
 
 
-def ungrounded(found: Items, before: Sequence[str]) -> list[tuple[str, str]]:
-    """Those of some items that stand in none of the texts before, the first five.
+def told(found: Items, before: Sequence[str]) -> tuple[str, ...]:
+    """Those of some items that stand in none of the texts before, as told in a message; five.
 
     Args:
         found: Of `items`.
@@ -46,16 +46,11 @@ def ungrounded(found: Items, before: Sequence[str]) -> list[tuple[str, str]]:
     said = "\n".join(before)
     missing = [item for item in found if item[1] not in said]
     if not missing:
-        return []
+        return ()
     folded = " ".join(said.casefold().split())
     joined = folded.replace(",", "")
     kept = [item for item in missing if not _stands(*item, folded, joined)]
-    return list(dict.fromkeys(kept))[:_MOST]
-
-
-def told(found: Items, before: Sequence[str]) -> tuple[str, ...]:
-    """What `ungrounded` finds, each as it may stand in a message."""
-    return tuple(f"{kind} {shown(text)}" for kind, text in ungrounded(found, before))
+    return tuple(f"{kind} {shown(text)}" for kind, text in list(dict.fromkeys(kept))[:_MOST])
 
 
 def _stands(kind: str, text: str, folded: str, joined: str) -> bool:

@@ -4,7 +4,15 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from ftctl.datasets.rules.types import Example, Finding, JsonObject, join, kind, shown
+from ftctl.datasets.rules.types import (
+    Example,
+    Finding,
+    JsonObject,
+    join,
+    kind,
+    read_example,
+    shown,
+)
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 ROW_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
@@ -39,6 +47,13 @@ def iter_messages_problems(row: JsonObject) -> Iterator[Finding]:
     for i, message in enumerate(messages):
         if not isinstance(message, dict):
             yield Finding("message-type", f"messages[{i}]", f"the message is {kind(message)}")
+
+
+def chat_example(row: object) -> Example | None:
+    """The example that a row is; None where it isn't messages, as far as their shape tells."""
+    if isinstance(row, dict) and next(iter_messages_problems(row), None) is None:
+        return read_example(row)
+    return None
 
 
 def row_keys(example: Example) -> Iterator[Finding]:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from ftctl.datasets.fast import screen
-from ftctl.datasets.fast.rows import Answer, PlainRow, System, User, decode_plain
+from ftctl.datasets.fast.rows import (
+    ROLES,
+    Answer,
+    PlainRow,
+    System,
+    User,
+    decode_plain_lines,
+    plain_row,
+)
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
@@ -31,9 +39,7 @@ from ftctl.datasets.tokens.types import Cut, LineTokens, TokenCounter, made_agai
 _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula of its cookbook"
 
 _REMEMBERED = 1000  # roles and lists of tools: few in a file, as a rule
-_ROLES = ("system", "user", "assistant")
-_decode_lines = msgspec.json.Decoder(PlainRow).decode_lines
-_ROLE_OF: dict[type, int] = {System: 0, User: 1, Answer: 2}
+_ROLE_OF = {kind: place for place, kind in enumerate(ROLES)}
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -128,7 +134,7 @@ class TextCounter(TokenCounter):
         different = list(dict.fromkeys(prompts))  # few, as a rule, and often most of the text
         tokens = dict(zip(different, self.count(different), strict=True))
         counts[systems] = [tokens[prompt] for prompt in prompts]
-        openings = np.array([self._opening(role) for role in _ROLES])
+        openings = np.array([self._opening(role) for role in ROLES.values()])
         ends = np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))
         total = PER_REPLY + _between(ends, counts + openings[kinds])
         return total, _between(ends, counts * (kinds == _ROLE_OF[Answer]))
@@ -342,19 +348,12 @@ def plain_rows(lines: Sequence[bytes]) -> list[PlainRow | None]:
     data = b"\n".join(lines)
     if data[:1] + data[-1:] == b"{}" and screen.count(data, b"}\n{") == len(lines) - 1:
         try:
-            rows = _decode_lines(data)
+            rows = decode_plain_lines(data)
         except (ValueError, RecursionError):
             rows = []
         if len(rows) == len(lines):
             return list(rows)
-    return list(map(_plain_row, lines))
-
-
-def _plain_row(line: bytes) -> PlainRow | None:
-    try:
-        return decode_plain(line)
-    except (ValueError, RecursionError):
-        return None
+    return list(map(plain_row, lines))
 
 
 def decoded(line: bytes) -> JsonObject | None:
