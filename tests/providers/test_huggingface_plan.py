@@ -63,6 +63,19 @@ def test_a_limit_that_is_given_is_kept_with_room_to_start_and_save(data: Path) -
     assert plan.timeout_s == (90 + 30) * 60
 
 
+@pytest.mark.parametrize("minutes", [None, 600])
+@pytest.mark.parametrize("limit", [0.25, 0.3])
+def test_no_job_can_run_for_more_than_its_limit_pays(
+    data: Path, limit: float, minutes: float | None
+) -> None:
+    settings = Hyperparameters(max_minutes=minutes)
+    free = planned(data, hyperparameters=settings)
+    held = planned(data, hyperparameters=settings, max_cost_usd=limit)
+    assert held.machine == free.machine
+    assert held.most_usd <= limit < free.most_usd
+    assert limit - held.most_usd < held.machine.usd_per_hour / 60  # to the minute
+
+
 def test_steps_that_are_given_bound_the_time(data: Path) -> None:
     few = planned(data, hyperparameters=Hyperparameters(max_steps=1)).timeout_s
     assert few < planned(data).timeout_s

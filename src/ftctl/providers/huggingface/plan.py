@@ -36,7 +36,8 @@ class Plan:
     Attributes:
         base: The base model's hub id.
         machine: The flavor, with its price.
-        timeout_s: After so many seconds it is killed, whatever it is doing.
+        timeout_s: After so many seconds it is killed, whatever it is doing: a whole number of
+            minutes, and no more of them than the job's limit in USD pays for.
     """
 
     base: str
@@ -63,14 +64,16 @@ def plan_of(spec: JobSpec) -> Plan:
     rental = _rental(catalog, spec, asked)
     machine = asked or (rental and rental.machine)
     if minutes is not None and machine is not None:
-        return Plan(base, machine, _whole_minutes(minutes * 60 + _START_AND_SAVE_S))
+        return Plan(base, machine, _limit_s(spec, machine, minutes * 60 + _START_AND_SAVE_S))
     if machine is None or rental is None:
         raise UsageError(
             f"too little is known of the size of {spec.model} to choose a machine and a time limit "
             "for it",
             hint="--set flavor=a10g-large --set max_minutes=120",
         )
-    return Plan(base, machine, _whole_minutes(max(_SHORTEST_S, rental.time.high * _MARGIN)))
+    return Plan(
+        base, machine, _limit_s(spec, machine, max(_SHORTEST_S, rental.time.high * _MARGIN))
+    )
 
 
 def base_of(model: str, catalog: Catalog) -> str:
@@ -170,5 +173,9 @@ def _most_tokens(spec: JobSpec) -> Estimate:
     return Estimate.exact(most * (1.5 if spec.method == "dpo" else 1.0), "tokens")
 
 
-def _whole_minutes(seconds: float) -> int:
-    return math.ceil(seconds / 60) * 60
+def _limit_s(spec: JobSpec, machine: Hardware, seconds: float) -> int:
+    """Whole minutes, as they are billed, and never more than the job's limit pays for."""
+    minutes = math.ceil(seconds / 60)
+    if spec.max_cost_usd is not None:
+        minutes = min(minutes, math.floor(spec.max_cost_usd / machine.usd_per_hour * 60))
+    return minutes * 60
