@@ -21,6 +21,7 @@ from ftctl.errors import (
     InvalidRequest,
     NoBalance,
     NotFound,
+    PrivacyForbids,
     Unavailable,
     Unsupported,
 )
@@ -29,7 +30,7 @@ from ftctl.providers.base import RemoteFile
 from ftctl.providers.huggingface import connection
 from ftctl.providers.huggingface.driver import HuggingFaceProvider
 from ftctl.testing.hub import Hub
-from ftctl.testing.loopback import Answer, Fault, Loopback, Request
+from ftctl.testing.loopback import Answer, Fault, Json, Loopback, Request
 
 pytestmark = pytest.mark.medium
 
@@ -163,6 +164,22 @@ def test_a_repository_that_a_crash_left_empty_is_filled(
     hub.repos.by_id["dataset", next(iter(hub.repos.by_id))[1]].files.clear()
     held = driver().upload(spec.data, spec.data_sha256)
     assert hub.repos.by_id["dataset", held.id].files["data.jsonl"] == spec.data.read_bytes()
+
+
+def test_a_large_file_for_this_machine_goes_to_no_other(
+    hub: Hub, driver: Driver, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.jsonl"
+    large.write_bytes(b'{"messages": []}\n' * (700 << 10))
+
+    def elsewhere(document: Json) -> Json:
+        for row in document["objects"]:
+            row["actions"]["upload"]["href"] = "https://storage.example/x?signature=s"
+        return document
+
+    hub.faults.append(Fault("POST *lfs/objects/batch", "changed", change=elsewhere))
+    with pytest.raises(PrivacyForbids, match=r"storage\.example"):
+        driver().upload(large, file_sha256(large))
 
 
 def test_a_large_file_goes_to_the_hubs_storage_without_the_key(

@@ -15,6 +15,7 @@ from ftctl.errors import (
     CredentialsMissing,
     DataInvalid,
     IllegalMove,
+    PrivacyForbids,
     Unavailable,
     Unsupported,
     UsageError,
@@ -121,6 +122,15 @@ def test_an_unsafe_link_is_not_used(
     with pytest.raises(Unavailable, match="isn't https"):
         driver.upload(spec.data, spec.data_sha256)
     assert vendor.storage.requests == []
+
+
+def test_rows_for_this_machine_go_to_no_other(
+    vendor: TogetherVendor, driver: TogetherProvider, spec: JobSpec
+) -> None:
+    headers = {"Location": "https://storage.example/x", "X-Together-File-Id": "file-1"}
+    vendor.faults.append(Fault("POST /files", status=302, headers=headers))
+    with pytest.raises(PrivacyForbids, match=r"storage\.example"):
+        driver.upload(spec.data, spec.data_sha256)
 
 
 def test_the_same_content_under_another_name_is_not_sent_and_never_deleted(

@@ -31,7 +31,11 @@ from ftctl.providers.transport.http_connection import (
     require_url,
 )
 from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
-from ftctl.providers.transport.signed_links import hide_signatures, require_safe_link
+from ftctl.providers.transport.signed_links import (
+    hide_signatures,
+    require_rows_stay,
+    require_safe_link,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -211,6 +215,7 @@ def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:
         where = urlsplit(url).hostname
         raise Unavailable(f"{asking.who} points to {where}, and its key isn't sent there")
     require_safe_link("a large file", url, who=asking.who, base_url=asking.base_url)
+    require_rows_stay("a large file", url, who=asking.who, base_url=asking.base_url)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from ftctl.config import direct_mounts, is_loopback
-from ftctl.errors import Unavailable
+from ftctl.errors import PrivacyForbids, Unavailable
 from ftctl.providers.transport.http_errors import connection_error
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -41,6 +41,21 @@ def require_safe_link(what: str, url: str, *, who: str, base_url: str) -> None:
         raise Unavailable(f"{who} gives an address for {what} that isn't https ({where}): not used")
 
 
+def require_rows_stay(what: str, url: str, *, who: str, base_url: str) -> None:
+    """Refuse to send elsewhere what was let go because the vendor is this machine.
+
+    Args: as of `require_safe_link`.
+
+    Raises:
+        PrivacyForbids: the vendor is this machine, and the address isn't.
+    """
+    if is_loopback(base_url) and not is_loopback(url):
+        raise PrivacyForbids(
+            f"{who} is this machine, and wants {what} at {urlsplit(url).hostname}: not sent",
+            hint="name that machine's own address as --base-url if the rows may go there",
+        )
+
+
 def send_to_link(file: Path, url: str, *, who: str, base_url: str) -> None:
     """Put a file where a signed link points, streamed from the disk and without our key.
 
@@ -52,8 +67,10 @@ def send_to_link(file: Path, url: str, *, who: str, base_url: str) -> None:
 
     Raises:
         Unavailable: the link isn't safe, is refused, or gave no whole answer.
+        PrivacyForbids: the vendor is this machine, and the link isn't.
     """
     require_safe_link(file.name, url, who=who, base_url=base_url)
+    require_rows_stay(file.name, url, who=who, base_url=base_url)
     import httpx2
 
     hide_signatures()
