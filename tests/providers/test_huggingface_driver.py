@@ -197,6 +197,17 @@ def test_a_large_file_goes_to_the_hubs_storage_without_the_key(
     assert hub.repos.by_id["dataset", held.id].files["data.jsonl"] == large.read_bytes()
 
 
+def test_a_storage_that_fails_is_told_in_our_words(
+    hub: Hub, driver: Driver, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.jsonl"
+    large.write_bytes(b'{"messages": []}\n' * (700 << 10))
+    hub.storage.faults.append(Fault("PUT *", status=500))
+    with pytest.raises(Unavailable, match="take files into"):
+        driver().upload(large, file_sha256(large))
+    assert driver().upload(large, file_sha256(large)).id
+
+
 def test_weights_come_from_the_storage_without_the_key(
     hub: Hub, driver: Driver, spec: JobSpec, tmp_path: Path
 ) -> None:

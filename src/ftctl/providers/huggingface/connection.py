@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from ftctl.config import Credential, switch_off_telemetry
-from ftctl.errors import ExtraMissing, Unavailable, Unsupported
+from ftctl.errors import ExtraMissing, FtctlError, Unavailable, Unsupported
 from ftctl.providers.transport.http_connection import (
     CONNECT_TIMEOUT_S,
     TIMEOUT_S,
@@ -127,6 +127,10 @@ class HubConnection:
         token = _asking.set(_Asking(self._who, self._base_url, doing, credential))
         try:
             return call(_api(self._base_url, credential.key))
+        except RuntimeError as error:  # huggingface_hub wraps what went wrong with a large file
+            if isinstance(error.__cause__, FtctlError):
+                raise error.__cause__ from None
+            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # What came isn't what huggingface_hub reads: a page of a proxy, half a document.
             _log.info("%s: %s: unreadable (%s)", self._who, doing, type(error).__name__)
