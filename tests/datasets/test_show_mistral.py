@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from token_counts import count_example
 
 from ftctl.datasets.show.chat import chat_rows
 from ftctl.datasets.show.pick import pick
@@ -13,7 +14,6 @@ from ftctl.datasets.show.tokens import Look
 from ftctl.datasets.show.types import Broken, Example
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.mistral import MistralCounter
-from ftctl.datasets.tokens.types import count_example
 
 pytestmark = pytest.mark.medium
 

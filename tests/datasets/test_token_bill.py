@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from PIL import Image
 from tiny_model import write_model
+from token_counts import count_example
 
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.encodings import base_name
 from ftctl.datasets.tokens.images import image_bill, image_tokens
 from ftctl.datasets.tokens.ranks import packaged_encoding
-from ftctl.datasets.tokens.types import count_example
 
 ASKED: list[dict[str, Any]] = [
     {"role": "user", "content": "How hot is it in Πάτρα?", "name": "maria"},

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tiny_model import write_data, write_model
+from token_counts import count_example
 from token_texts import fuzzed
 
 from ftctl.datasets.check import check
@@ -19,7 +20,6 @@ from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
 from ftctl.datasets.tokens.choose import counter_for
 from ftctl.datasets.tokens.ranks import packaged_encoding
-from ftctl.datasets.tokens.types import count_example
 from ftctl.errors import UsageError
 
 pytestmark = pytest.mark.medium
@@ -129,11 +129,11 @@ def test_a_cut_keeps_exactly_the_first_tokens() -> None:
 def test_mistrals_families_count_what_mistral_common_renders(model: str) -> None:
     counter: Any = counter_for(model, "mistral")
     assert counter.exact
-    rendered = counter._rendered({"messages": _TURNS})
+    rendered = counter.rendered({"messages": _TURNS})
     assert count_example(counter, {"messages": _TURNS}).total == len(rendered.ids)
     learnt = [token for token, trained in zip(rendered.ids, rendered.mask, strict=True) if trained]
     assert counter._text(learnt).strip() == _TURNS[-1]["content"]
-    assert sum(counter._rendered({"messages": _TURNS[:3]}).mask) == 0  # weight 0
+    assert sum(counter.rendered({"messages": _TURNS[:3]}).mask) == 0  # weight 0
     assert not count_example(counter, {"messages": _TURNS[::-1]}).exact  # refused there
 
 
@@ -295,10 +295,10 @@ def test_nothing_is_fetched_and_nothing_is_left_behind(tmp_path: Path, without: 
     gone = f"sys.modules[{without!r}] = None\n"
     models = "for model in ('gpt-4', 'gpt-oss-20b', 'open-mistral-nemo', 'open-mistral-7b'):"
     row = {"messages": _TURNS, "tools": [{"type": "function", "function": {"name": "f"}}]}
+    line = json.dumps(row).encode()
     said = _in_another_process(
         f"{_NO_NETWORK}{gone}{_SAY}{_COUNT}\n"
-        f"from ftctl.datasets.tokens.types import count_example\n"
-        f"{models}\n    print(count_example(counter_for(model), {row!r}).total)",
+        f"{models}\n    print(counter_for(model).count_lines([{line!r}]).total[0])",
         TIKTOKEN_CACHE_DIR=str(tmp_path),
     )
     assert f"counted by {'tiktoken' if without else 'toktok-rs'}" in said

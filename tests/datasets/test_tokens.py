@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from token_counts import count_example
 
 from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 from ftctl.datasets.tokens.encodings import openai_encoding
@@ -12,7 +13,6 @@ from ftctl.datasets.tokens.new_code_points import RANGES, with_new_code_points
 from ftctl.datasets.tokens.pieces import iter_pieces
 from ftctl.datasets.tokens.tally import Tally
 from ftctl.datasets.tokens.texts import EstimateCounter, plain_rows
-from ftctl.datasets.tokens.types import count_example
 from ftctl.errors import UsageError
 
 

@@ -16,7 +16,6 @@ from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.encodings import base_name
 from ftctl.datasets.tokens.pieces import is_trained
 from ftctl.datasets.tokens.rendered import RenderedCounter
-from ftctl.datasets.tokens.types import made_again
 from ftctl.errors import DataInvalid, ExtraMissing, UsageError
 
 # Which file of mistral-common is a model's, by its name.
@@ -128,22 +127,10 @@ class MistralCounter(RenderedCounter):
         # Releases before 1.13 ask whether the answer goes on; it never does here.
         older = "continue_message" in signature(encode).parameters
         self._encode_answer = partial(encode, continue_message=False) if older else encode
-        self._file = file
-
-    @override
-    def __reduce__(self) -> tuple[object, ...]:
-        return made_again, (MistralCounter, self._file)
-
-    @property
-    @override
-    def encoding(self) -> str:
-        return Path(self._file).name.removesuffix(".json")
-
-    @property
-    @override
-    def says(self) -> str:
-        release = version("mistral-common")
-        return f"{self.encoding}, rendered for fine-tuning by mistral-common {release}"
+        self._in_json = file.endswith(".json")
+        encoding, release = place.name.removesuffix(".json"), version("mistral-common")
+        says = f"{encoding}, rendered for fine-tuning by mistral-common {release}"
+        super().__init__((file,), encoding=encoding, says=says)
 
     @override
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -151,20 +138,12 @@ class MistralCounter(RenderedCounter):
         whole = (text.encode("utf-8", "replace").decode() for text in texts)
         return [len(encode(text, bos=False, eos=False)) for text in whole]
 
-    def rendered(self, row: JsonObject) -> Rendered:
-        """Ids and mask of a chat example, for whoever shows what is counted.
-
-        Raises:
-            DataInvalid: mistral-common refuses it.
-        """
-        return self._rendered(row)
-
     def decode(self, ids: Sequence[int]) -> str:
         """What tokens say, special ones as they are written; what is no character as U+FFFD."""
         from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 
         inner: Any = self._tokenizer.instruct_tokenizer.tokenizer
-        if self._file.endswith(".json"):
+        if self._in_json:
             text: str = inner.decode(list(ids), SpecialTokenPolicy.KEEP)
             return text
         return b"".join(_piece_bytes(inner.id_to_piece(i)) for i in ids).decode("utf-8", "replace")
@@ -175,7 +154,7 @@ class MistralCounter(RenderedCounter):
         return frozenset(self._tokenizer.instruct_tokenizer.tokenizer.special_ids)
 
     @override
-    def _rendered(self, row: JsonObject) -> Rendered:
+    def rendered(self, row: JsonObject) -> Rendered:
         from mistral_common.exceptions import MistralCommonException
         from mistral_common.protocol.instruct.request import ChatCompletionRequest
 

@@ -1,7 +1,8 @@
 """Counters of chats whose texts are tokenized one by one: OpenAI's encodings, and the estimate."""
 
 import json
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -24,7 +25,7 @@ from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.tokens.bpe import BpeCounter
 from ftctl.datasets.tokens.encodings import HARMONY, Encoding, base_name
-from ftctl.datasets.tokens.images import OTHER_BILL, ImageBill, image_bill
+from ftctl.datasets.tokens.images import OTHER_BILL, image_bill
 from ftctl.datasets.tokens.pieces import (
     PER_MESSAGE,
     PER_NAME,
@@ -34,7 +35,7 @@ from ftctl.datasets.tokens.pieces import (
     iter_pieces,
     tool_pieces,
 )
-from ftctl.datasets.tokens.types import Cut, LineTokens, TokenCounter, made_again
+from ftctl.datasets.tokens.types import Cut, LineTokens, TokenCounter
 
 _OVERHEAD = "3 tokens a message, 1 a name, 3 for the reply; tools by the formula of its cookbook"
 
@@ -71,8 +72,12 @@ class _NamedRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class TextCounter(TokenCounter):
     """Examples as texts, with what OpenAI's chat adds; how a text is counted is the subclass's."""
 
-    def __init__(self, bill: ImageBill = OTHER_BILL) -> None:
-        self._bill = bill
+    _bill = OTHER_BILL
+
+    def __init__(
+        self, made_of: tuple[Hashable, ...], *, encoding: str, says: str, error: str
+    ) -> None:
+        super().__init__(made_of, encoding=encoding, says=says, error=error)
         self._decode_named = msgspec.json.Decoder(_NamedRow).decode
         self._role_tokens: dict[str, int] = {}
         self._tools_tokens: dict[bytes, tuple[int, bool]] = {}
@@ -115,9 +120,9 @@ class TextCounter(TokenCounter):
         piece, kept = first
         return Cut(answer, lost, piece.path, self._kept_characters(piece.text, kept))
 
+    @abstractmethod
     def _kept_characters(self, text: str, tokens: int) -> int:
         """How many characters of a text its first tokens hold."""
-        raise NotImplementedError
 
     def _count_plain(
         self, rows: list[list[System | User | Answer]]
@@ -212,35 +217,12 @@ class OpenAICounter(TextCounter):
     """
 
     def __init__(self, encoding: Encoding, model: str) -> None:
-        super().__init__(image_bill(base_name(model)))
-        self._made_of = (encoding, model)
+        self._bill = image_bill(base_name(model))
         self._bpe = BpeCounter(encoding.name)
-        self._error = _error(encoding, model)
-        self._assumed = "" if encoding.known else f", assumed for {model}"
-
-    @override
-    def __reduce__(self) -> tuple[object, ...]:
-        return made_again, (OpenAICounter, *self._made_of)
-
-    @property
-    @override
-    def encoding(self) -> str:
-        return self._bpe.encoding
-
-    @property
-    @override
-    def exact(self) -> bool:
-        return not self._error
-
-    @property
-    @override
-    def says(self) -> str:
-        return f"{self.encoding}{self._assumed}, counted by {self._bpe.source}; {_OVERHEAD}"
-
-    @property
-    @override
-    def error(self) -> str:
-        return self._error
+        assumed = "" if encoding.known else f", assumed for {model}"
+        says = f"{encoding.name}{assumed}, counted by {self._bpe.source}; {_OVERHEAD}"
+        error = _error(encoding, model)
+        super().__init__((encoding, model), encoding=encoding.name, says=says, error=error)
 
     @override
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -270,32 +252,8 @@ class EstimateCounter(TextCounter):
     """
 
     def __init__(self, why: str) -> None:
-        super().__init__()
-        self._why = why
-
-    @override
-    def __reduce__(self) -> tuple[object, ...]:
-        return made_again, (EstimateCounter, self._why)
-
-    @property
-    @override
-    def encoding(self) -> str:
-        return ""
-
-    @property
-    @override
-    def exact(self) -> bool:
-        return False
-
-    @property
-    @override
-    def says(self) -> str:
-        return f"estimated as UTF-8 bytes / {BYTES_PER_TOKEN}: {self._why}"
-
-    @property
-    @override
-    def error(self) -> str:
-        return ESTIMATE_ERROR
+        says = f"estimated as UTF-8 bytes / {BYTES_PER_TOKEN}: {why}"
+        super().__init__((why,), encoding="", says=says, error=ESTIMATE_ERROR)
 
     @override
     def count(self, texts: Sequence[str]) -> list[int]:

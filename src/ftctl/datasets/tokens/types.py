@@ -1,33 +1,22 @@
 """What every way of counting tokens has in common."""
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from typing_extensions import override
 
 from ftctl.datasets.fast.rows import PlainRow
 from ftctl.datasets.rules.types import JsonObject
-
-
-class ExampleTokens(NamedTuple):
-    """Tokens of one example.
-
-    Attributes:
-        total: All of them, with what the chat adds.
-        trained: Those of answers that loss counts on.
-        exact: Whether all are counted; False where a part follows no published rule.
-    """
-
-    total: int
-    trained: int
-    exact: bool
 
 
 class LineTokens(NamedTuple):
     """Tokens of the examples on many lines, by columns: there may be millions.
 
     Attributes:
-        total: Of each line; 0 of one that holds no object.
-        trained: Of each line.
+        total: Of each line, with what the chat adds; 0 of one that holds no object.
+        trained: Of each line, those of answers that loss counts on.
         inexact: How many lines aren't counted by a published rule in all their parts.
     """
 
@@ -52,28 +41,38 @@ class Cut(NamedTuple):
     kept_characters: int = 0
 
 
-class TokenCounter(Protocol):
-    """Counts tokens as one model's tokenizer does, or estimates them and says so."""
+class TokenCounter(ABC):
+    """Counts tokens as one model's tokenizer does, or estimates them and says so.
 
-    @property
-    def encoding(self) -> str:
-        """The tokenizer's name; "" of an estimate."""
+    It goes to other processes as what it is made of.
+
+    Args:
+        made_of: The arguments that make another one.
+        encoding: The tokenizer's name; "" of an estimate.
+        says: How it counts, and on whose word, as a phrase.
+        error: How far off an estimate may be; "" of an exact count.
+    """
+
+    def __init__(
+        self, made_of: tuple[Hashable, ...], *, encoding: str, says: str, error: str = ""
+    ) -> None:
+        self.encoding, self.says, self.error = encoding, says, error
+        self._made_of = made_of
 
     @property
     def exact(self) -> bool:
         """Whether counts are those of the model's own tokenizer."""
+        return not self.error
 
-    @property
-    def says(self) -> str:
-        """How it counts, and on whose word, as a phrase."""
+    @override
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made_again, (type(self), *self._made_of)
 
-    @property
-    def error(self) -> str:
-        """How far off an estimate may be; "" of an exact count."""
-
+    @abstractmethod
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself; what looks like a special token is text to OpenAI's."""
 
+    @abstractmethod
     def count_lines(
         self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
     ) -> LineTokens:
@@ -84,19 +83,12 @@ class TokenCounter(Protocol):
             rows: The same decoded, None where a line is no plain row; decoded here when left out.
         """
 
+    @abstractmethod
     def cut(self, row: JsonObject, limit: int) -> Cut:
         """What goes when only the first `limit` tokens of an example are kept."""
 
 
 @functools.lru_cache(maxsize=8)
-def made_again(kind: Callable[..., TokenCounter], *arguments: Hashable) -> TokenCounter:
+def _made_again(kind: Callable[..., TokenCounter], *arguments: Hashable) -> TokenCounter:
     """What an unpickled counter is: made once in each process, as its tables are large."""
     return kind(*arguments)
-
-
-def count_example(counter: TokenCounter, row: JsonObject) -> ExampleTokens:
-    """Tokens of one example that is already decoded."""
-    import json
-
-    found = counter.count_lines([json.dumps(row).encode()])
-    return ExampleTokens(found.total[0], found.trained[0], not found.inexact)
