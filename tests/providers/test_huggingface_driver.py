@@ -234,6 +234,21 @@ def test_the_key_follows_no_link_to_another_page(hub: Hub, driver: Driver) -> No
         assert other.requests == []
 
 
+@pytest.mark.parametrize("rows", ["[]", None])
+def test_a_list_that_never_goes_on_is_no_answer(
+    hub: Hub, driver: Driver, spec: JobSpec, rows: str | None
+) -> None:
+    start(driver(), spec)
+    again = f"{hub.base_url}/api/jobs/{hub.me}?cursor=0"
+    body = json.dumps(list(hub.jobs.values())) if rows is None else rows
+    link = {"Link": f'<{again}>; rel="next"'}
+    hub.faults.append(
+        Fault("GET /api/jobs/*", status=200, headers=link, body=body.encode(), times=9)
+    )
+    with pytest.raises(Unavailable, match="same page"):
+        driver().find("job-nobody")
+
+
 def test_lists_are_read_to_their_last_page(hub: Hub, driver: Driver, spec: JobSpec) -> None:
     ids = {start(driver(), spec, f"job-{n}") for n in range(203)}
     pages = list(driver().list_jobs())

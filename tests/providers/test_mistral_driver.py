@@ -13,7 +13,7 @@ from ftctl.api.job_handle import get_job
 from ftctl.api.submitting import submit
 from ftctl.config import load_settings
 from ftctl.datasets.digest import file_sha256
-from ftctl.errors import InvalidRequest, OverMaxCost, Retired, Unsupported, UsageError
+from ftctl.errors import InvalidRequest, OverMaxCost, Retired, Unavailable, Unsupported, UsageError
 from ftctl.job import Hyperparameters, JobSpec, JobState
 from ftctl.providers.base import RemoteFile
 from ftctl.providers.mistral.driver import MistralProvider
@@ -159,7 +159,7 @@ def test_a_file_is_found_among_many_where_nothing_is_filtered(
     assert len(vendor.asked("POST /files")) == 1
 
 
-def test_a_job_is_found_where_the_list_isnt_filtered_or_has_no_pages(
+def test_a_job_is_found_where_the_list_isnt_filtered(
     vendor: MistralVendor, driver: MistralProvider, data: Path
 ) -> None:
     wanted = start(driver, spec(data))
@@ -168,9 +168,25 @@ def test_a_job_is_found_where_the_list_isnt_filtered_or_has_no_pages(
     vendor.filters = False
     assert driver.find("job-0123456789") == wanted
     assert sum(len(page) for page in driver.list_jobs()) == 121
-    rows = [{"id": f"x-{n}", "status": "QUEUED", "suffix": "s"} for n in range(100)]
-    same = Fault(f"GET {CREATE[5:]}", "changed", times=None, change=lambda _: {"data": rows})
-    with vendor.fault(same):
+    vendor.largest_page = 20  # a gateway that gives fewer rows than are asked for
+    assert driver.find("job-0123456789") == wanted
+
+
+@pytest.mark.parametrize(
+    ("rows", "more"), [(99, {}), (100, {}), (101, {}), (100, {"total": 100}), (20, {"total": 99})]
+)
+def test_a_list_that_may_be_cut_is_no_answer(
+    vendor: MistralVendor, driver: MistralProvider, rows: int, more: dict[str, int]
+) -> None:
+    data = [{"id": f"x-{n}", "status": "QUEUED", "suffix": "s"} for n in range(rows)]
+    same = Fault(
+        f"GET {CREATE[5:]}", "changed", times=None, change=lambda _: {"data": data, **more}
+    )
+    vendor.faults.append(same)
+    if rows == 100 or more:  # all that there is, or the page of a gateway that turns none
+        with pytest.raises(Unavailable, match="same page"):
+            driver.find("job-none")
+    else:
         assert driver.find("job-none") is None
 
 

@@ -18,8 +18,9 @@ from ftctl.errors import (
     UsageError,
 )
 from ftctl.job import Hyperparameters, JobSpec, JobState
+from ftctl.providers.openai.connection import PAGE
 from ftctl.providers.openai.driver import OpenAIProvider
-from ftctl.testing.loopback import Fault
+from ftctl.testing.loopback import Fault, Json
 from ftctl.testing.openai_documents import nulls_while_running, without_model
 from ftctl.testing.openai_vendor import OpenAIVendor
 
@@ -110,6 +111,24 @@ def test_a_list_that_never_goes_on_is_no_answer(
     vendor.faults.append(endless)
     with pytest.raises(Unavailable, match="same page"):
         driver.find("job-2")
+
+
+@pytest.mark.parametrize("rows", [99, 100, 101])
+def test_a_list_that_may_be_cut_is_no_answer(
+    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str], rows: int
+) -> None:
+    made = vendor.jobs[start("job-1")].document
+
+    def unpaged(page: Json) -> Json:
+        return {"data": [made | {"id": f"ftjob-{n}"} for n in range(rows)]}
+
+    vendor.faults.append(Fault("GET /fine_tuning/jobs", "changed", times=None, change=unpaged))
+    assert driver.find("job-1") == "ftjob-0"
+    if rows == PAGE:  # all that there is, or the page of a gateway that turns none
+        with pytest.raises(Unavailable, match="same page"):
+            driver.find("job-2")
+    else:
+        assert driver.find("job-2") is None
 
 
 def vendor_rows(vendor: OpenAIVendor) -> list[dict[str, object]]:

@@ -50,6 +50,7 @@ class MistralVendor(Loopback):
         knows_dry_runs: Else it takes a dry run for a create, as a hasty gateway may.
         filters: Whether lists heed `suffix` and `search`.
         keeps_suffix: Whether a job shows its suffix.
+        largest_page: The most rows that a page has, whatever is asked for.
         refuses_similar: Whether a job like one that is under way is refused with 409.
         cost: What it quotes for any job, in `currency`.
         creates: How many jobs were made for each suffix.
@@ -71,6 +72,7 @@ class MistralVendor(Loopback):
         self.retired = retired
         self.knows_dry_runs = self.filters = self.keeps_suffix = True
         self.refuses_similar = False
+        self.largest_page = 1000
         self.cost, self.currency = 4.5, "USD"
         self.files: dict[str, tuple[Json, bytes]] = {}
         self.jobs: dict[str, VendorJob] = {}
@@ -255,6 +257,7 @@ class MistralVendor(Loopback):
 
     def _page(self, request: Request, rows: list[Json]) -> Answer:
         size, number = (int(request.query.get(k, d)) for k, d in (("page_size", 100), ("page", 0)))
+        size = min(size, self.largest_page)
         shown = rows[number * size : (number + 1) * size]
         return Answer({"object": "list", "total": len(rows), "data": shown})
 

@@ -58,6 +58,7 @@ class _Asking:
     base_url: str
     doing: str
     credential: Credential
+    turned: set[str] | None = None  # addresses of a list's pages so far
 
 
 _asking: ContextVar[_Asking | None] = ContextVar("ftctl_asks_a_hub", default=None)
@@ -111,12 +112,13 @@ class HubConnection:
         """
         return require_key("huggingface", self._who)
 
-    def ask(self, doing: str, call: "Callable[[HfApi], _T]") -> _T:
+    def ask(self, doing: str, call: "Callable[[HfApi], _T]", turned: set[str] | None = None) -> _T:
         """What one call of huggingface_hub gives.
 
         Args:
             doing: What is asked, after "asked to".
             call: One of its methods, and nothing else.
+            turned: The pages of a list that were asked for so far; None where it is no list.
 
         Raises:
             Unavailable: no whole answer; what was asked may have been done.
@@ -124,7 +126,7 @@ class HubConnection:
         """
         self.require()
         credential = self.credential()
-        token = _asking.set(_Asking(self._who, self._base_url, doing, credential))
+        token = _asking.set(_Asking(self._who, self._base_url, doing, credential, turned))
         try:
             return call(_api(self._base_url, credential.key))
         except RuntimeError as error:  # huggingface_hub wraps what went wrong with a large file
@@ -141,8 +143,9 @@ class HubConnection:
 
     def pages(self, doing: str, call: "Callable[[HfApi], Any]") -> Iterator[list[Any]]:
         """The rows of a list, some at a time; the same as `ask` raises."""
-        rows = self.ask(doing, lambda api: iter(call(api)))
-        while page := self.ask(doing, lambda _: list(islice(rows, PAGE))):
+        turned: set[str] = set()
+        rows = self.ask(doing, lambda api: iter(call(api)), turned)
+        while page := self.ask(doing, lambda _: list(islice(rows, PAGE)), turned):
             yield page
 
     def log_lines(self, doing: str, path: str) -> list[LogLine]:
@@ -180,6 +183,7 @@ def _set_up() -> None:
             if asking is None:
                 return self._theirs.send(request, **options)
             _require_ours(request, asking)
+            _require_new(str(request.url), asking)
             _set_timeout(request)
             try:
                 response = super().send(request, **options | {"follow_redirects": False})
@@ -220,6 +224,15 @@ def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:
         raise Unavailable(f"{asking.who} points to {where}, and its key isn't sent there")
     require_safe_link("a large file", url, who=asking.who, base_url=asking.base_url)
     require_rows_stay("a large file", url, who=asking.who, base_url=asking.base_url)
+
+
+def _require_new(url: str, asking: _Asking) -> None:
+    """Refuse to go round in a list whose pages point to each other."""
+    if asking.turned is None:
+        return
+    if url in asking.turned:
+        raise Unavailable(f"asked to {asking.doing}, {asking.who} sends the same page again")
+    asking.turned.add(url)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

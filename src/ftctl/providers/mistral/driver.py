@@ -312,15 +312,25 @@ class MistralProvider:
     def _pages(
         self, doing: str, document: type[_Page], path: str, query: Mapping[str, str]
     ) -> Iterator[_Page]:
-        """A list, page by page; a page that begins as the one before is of a list without pages."""
-        before, number = None, 0
+        """A list, page by page, however few rows a gateway puts on one.
+
+        Raises:
+            Unavailable: it turns no pages, and what it shows may be cut.
+        """
+        before, seen, number = None, 0, 0
         while True:
             asked: dict[str, str | int] = {**query, "page": number, "page_size": PAGE}
             page = self._at.one(doing, document, "GET", path, query=asked)
-            if not page.data or page.data[0].id == before:
+            rows, total = len(page.data), page.total or 0
+            if not rows:
+                return
+            if page.data[0].id == before:
+                if rows == PAGE or rows < total:
+                    raise Unavailable(f"asked to {doing}, {self._who} sends the same page again")
                 return
             yield page
-            if len(page.data) < PAGE:
+            seen += rows
+            if rows < PAGE and seen == total:
                 return
             before, number = page.data[0].id, number + 1
 

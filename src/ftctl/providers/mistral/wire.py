@@ -158,8 +158,9 @@ class Job(Item):
 
 
 class Jobs(Document):
-    """A page of the account's jobs."""
+    """A page of the account's jobs; `total` counts those of every page."""
 
+    total: int | None = None
     data: tuple[Job, ...] = ()
 
 
@@ -171,8 +172,9 @@ class File(Item):
 
 
 class Files(Document):
-    """A page of the account's files."""
+    """A page of the account's files; `total` counts those of every page."""
 
+    total: int | None = None
     data: tuple[File, ...] = ()
 
 

@@ -77,7 +77,7 @@ class Connection:
         """Every row of a list, page by page.
 
         Raises:
-            Unavailable: a gateway says that there is more and sends the same page again.
+            Unavailable: a gateway sends the same page again, and there is more or may be.
         """
         seen: set[str] = set()
         page_of = wire.page_of(row)
@@ -91,8 +91,8 @@ class Connection:
             if not found.data or found.has_more is False:
                 return
             if not fresh:
-                if found.has_more is None:
-                    return
+                if found.has_more is None and len(found.data) != PAGE:
+                    return  # of a gateway that turns no pages, and cuts none
                 raise Unavailable(f"asked to {doing}, {self._who} sends the same page for ever")
             query = {"limit": PAGE, "after": found.data[-1].id}
 
