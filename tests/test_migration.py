@@ -9,8 +9,10 @@ from ftctl.errors import UsageError
 from ftctl.job import Hyperparameters, JobSpec
 from ftctl.lifetime import lifetime
 from ftctl.migration import Difference, translate
+from ftctl.providers.fireworks.driver import FireworksProvider
 from ftctl.providers.local import LocalProvider
 from ftctl.providers.openai.driver import OpenAIProvider
+from ftctl.providers.together.driver import TogetherProvider
 
 TODAY = date(2026, 11, 24)
 
@@ -91,3 +93,21 @@ def test_how_long_the_new_model_answers_is_said() -> None:
     assert "until 2027-01-14" in tuned
     assert "weights come home" in lifetime("local", "qwen2.5-0.5b-instruct", as_of=TODAY)
     assert "nothing is known" in lifetime("acme", "m", as_of=TODAY)
+
+
+@pytest.mark.parametrize("vendor", [TogetherProvider, FireworksProvider])
+def test_beta_is_carried_under_the_name_it_has_there(
+    vendor: type[TogetherProvider] | type[FireworksProvider],
+) -> None:
+    old = spec("openai", "gpt-4.1-mini").model_copy(
+        update={"method": "dpo", "options": {"beta": "0.2"}}
+    )
+    capabilities = vendor.capabilities
+    there, differences = translate(
+        old, vendor.name, capabilities, model="llama-3.1-8b-instruct", as_of=TODAY
+    )
+    assert there.options == {"dpo_beta": "0.2"}
+    said = by_setting(differences)["beta"]
+    assert (said.kind, said.before, said.after) == ("changed", "beta=0.2", "dpo_beta=0.2")
+    back, _ = translate(there, "local", LocalProvider.capabilities, model="qwen3-8b", as_of=TODAY)
+    assert back.options == {"beta": "0.2"}

@@ -16,6 +16,9 @@ _RATE_RULE = "a multiplier of 1 stands for {rate:g}; OpenAI publishes no base ra
 
 _MOST_SUGGESTED = 5
 
+# One term under two names: DPO's beta is `dpo_beta` at Together and Fireworks.
+_ALSO_CALLED = {"beta": "dpo_beta", "dpo_beta": "beta"}
+
 
 class Difference(BaseModel):
     """One line of the diff: what a setting was, what it becomes (None: dropped), and why."""
@@ -115,13 +118,15 @@ def _tuning(asked: Tuning, to: str, capabilities: Capabilities) -> tuple[Tuning,
 def _own_settings(
     spec: JobSpec, to: str, capabilities: Capabilities
 ) -> tuple[dict[str, Any], list[Difference]]:
-    """What only the old provider knew: kept where the new one has a setting of that name."""
+    """What only the old provider knew: kept where the new one has it, under its name there."""
     lines = []
-    kept = {name: value for name, value in spec.options.items() if name in capabilities.options}
+    kept = {}
     for name, value in spec.options.items():
-        before = f"{name}={value}"
-        after, why = (before, "") if name in kept else (None, f"{to} has no such setting")
-        lines.append(Difference(setting=name, before=before, after=after, why=why))
+        there = [n for n in (name, _ALSO_CALLED.get(name)) if n in capabilities.options]
+        kept |= dict.fromkeys(there[:1], value)
+        after = f"{there[0]}={value}" if there else None
+        why = "" if after else f"{to} has no such setting"
+        lines.append(Difference(setting=name, before=f"{name}={value}", after=after, why=why))
     engine = spec.engine if spec.engine in capabilities.engines else None
     if spec.engine is not None:
         why = "" if engine else f"{to} has no such engine"

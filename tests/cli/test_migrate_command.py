@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
+from preference_rows import write_pairs
 from specimens import write_chats
 
 from ftctl.testing.openai_vendor import OpenAIVendor
@@ -106,3 +107,19 @@ def test_the_environments_gateway_is_where_it_moves(
     shown = cli("migrate", old, "--to", "openai", "--dry-run", "--json", "--as-of", DAY).json()
     assert shown["spec"]["base_url"] == vendor.base_url
     assert shown["lifetime"] == f"as long as {vendor.base_url} serves it"
+
+
+def test_a_setting_that_only_the_new_provider_has_is_set(
+    cli: Cli, vendor: OpenAIVendor, tmp_path: Path
+) -> None:
+    file = write_pairs(tmp_path / "pairs.jsonl", 12)
+    ran = cli(
+        *("submit", "--provider", "fake", "--data", file, "--model", "gpt-4.1-mini", "--json"),
+        *("--method", "dpo"),
+    )
+    at = migrate(ran.json()["id"], vendor)
+    shown = cli(*at, "--set", "beta=0.3", "--dry-run", "--json")
+    assert shown.returncode == 0, shown.stdout
+    assert shown.json()["spec"]["options"] == {"beta": "0.3"}
+    (said,) = [row for row in shown.json()["differences"] if row["setting"] == "beta"]
+    assert (said["after"], said["why"]) == ("beta=0.3", "--set")

@@ -15,7 +15,7 @@ from ftctl.api.submitting import (
     OnStep,
     may_create,
     preflight,
-    read_hyperparameters,
+    read_settings,
     submit_job,
     whole_path,
     with_fields,
@@ -68,7 +68,7 @@ def plan_migration(
         job_id: The job to move.
         to: The new provider.
         model: The base model there; the same one when left out.
-        hyperparameters: Settings that win over the carried ones.
+        hyperparameters: Settings, and options of the new provider, that win over the carried ones.
         base_url: A gateway there; what the environment names for it when left out.
         name: What to call the new job; the old one's name when left out.
         max_cost: Highest cost accepted, in USD; the old job's limit when left out.
@@ -87,10 +87,12 @@ def plan_migration(
     spec, differences = translate(
         old.spec, to, capabilities, model=model, base_url=base_url, as_of=day
     )
-    wins = read_hyperparameters(hyperparameters or {}).model_dump(exclude_none=True)
+    settings_there, options = read_settings(hyperparameters or {}, to)
+    wins = settings_there.model_dump(exclude_none=True)
     spec = with_fields(
         spec,
         hyperparameters=spec.hyperparameters.model_dump() | wins,
+        options=spec.options | options,
         name=name or spec.name,
         max_cost_usd=old.spec.max_cost_usd if max_cost is None else max_cost,
     )
@@ -102,7 +104,7 @@ def plan_migration(
     return Migration(
         source=old.id,
         spec=spec,
-        differences=(*_with_wins(differences, wins), *moved.differences),
+        differences=(*_with_wins(differences, wins | options), *moved.differences),
         quote=quote,
         lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
         may_create=may_create(spec, settings=settings, as_of=day),
@@ -147,11 +149,15 @@ def _with_wins(
     differences: tuple[Difference, ...], wins: Mapping[str, Any]
 ) -> tuple[Difference, ...]:
     said = [
-        Difference(setting=key, before=None, after=f"{key}={value:g}", why="--set")
+        Difference(setting=key, before=None, after=f"{key}={_short(value)}", why="--set")
         for key, value in wins.items()
     ]
     lost = (d for d in differences if (d.after or "").partition("=")[0] not in wins)
     return (*lost, *said)
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _require_same_data(spec: JobSpec, job_id: str) -> None:
