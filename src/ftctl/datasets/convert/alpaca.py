@@ -13,7 +13,7 @@ from ftctl.datasets.convert.example import (
     PromptCompletion,
     Unpaired,
 )
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_fitted, fitted
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject, kind
 
@@ -25,11 +25,7 @@ SAYS = Says()
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     notes.unknown(row, _KEYS)
     asked = _text(row, "instruction")
     more = _text(row, "input") if row.get("input") is not None else ""
@@ -94,14 +90,13 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         case PromptCompletion(asked, completion):
             return {"instruction": asked, "input": "", "output": completion}
         case _:
-            whole = as_conversation(example, notes)
+            whole = as_fitted(example, SAYS, notes)
             if whole is None:
                 return None
-            prompt = fitted(whole, SAYS, notes)
-            last = prompt.messages[-1] if prompt.messages else None
+            last = whole.messages[-1] if whole.messages else None
             if last is None or last.role != "assistant":
                 raise CannotCarryError("", "no answer in text")
-            prompt = prompt.with_messages(prompt.messages[:-1])
+            prompt = whole.with_messages(whole.messages[:-1])
             answers = {"output": last.content or ""}
     return _row(fitted(prompt, SAYS.of_prompts, notes)) | answers
 

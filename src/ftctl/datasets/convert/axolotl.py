@@ -148,11 +148,7 @@ def _instruction(row: JsonObject, asked: str, answered: str, notes: Notes) -> Co
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     match example:
         case PlainText():
             return plain_text.write(example, notes)

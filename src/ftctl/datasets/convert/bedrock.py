@@ -15,7 +15,7 @@ from ftctl.datasets.convert.example import (
     TextPart,
     Tool,
 )
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_fitted, fitted
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.convert.tools import arguments_object
 from ftctl.datasets.rules.types import JsonObject
@@ -31,15 +31,11 @@ SAYS = Says(
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     if isinstance(example, Preference):
         return _pair(example, notes)
-    conversation = as_conversation(example, notes)
-    return None if conversation is None else _row(fitted(conversation, SAYS, notes), notes)
+    conversation = as_fitted(example, SAYS, notes)
+    return None if conversation is None else _row(conversation, notes)
 
 
 def _pair(pair: Preference, notes: Notes) -> JsonObject:

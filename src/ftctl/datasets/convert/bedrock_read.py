@@ -29,11 +29,7 @@ def image_format(address: str) -> str:
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     notes.unknown(row, frozenset({"schemaVersion", "system", "toolConfig", "messages"}))
     turns = row.get("messages")
     if not isinstance(turns, list) or not turns:

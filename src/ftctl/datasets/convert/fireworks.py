@@ -8,7 +8,7 @@ from dataclasses import replace
 from ftctl.datasets.convert import openai, openai_dpo
 from ftctl.datasets.convert.chat import write_conversation
 from ftctl.datasets.convert.example import Example, Notes, Preference
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_fitted
 from ftctl.datasets.convert.together import one_answer_each
 from ftctl.datasets.rules.types import JsonObject
 
@@ -17,23 +17,13 @@ _PAIRED = replace(openai_dpo.SAYS, developer=False, systems=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     return openai_dpo.read(row, notes) if "preferred_output" in row else openai.read(row, notes)
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     if isinstance(example, Preference):
         return one_answer_each(example, notes, _PAIRED)
-    conversation = as_conversation(example, notes)
-    if conversation is None:
-        return None
-    return write_conversation(fitted(conversation, SAYS, notes))
+    conversation = as_fitted(example, SAYS, notes)
+    return None if conversation is None else write_conversation(conversation)

@@ -42,8 +42,9 @@ class Codec(NamedTuple):
     """How a format is read and written; both raise `CannotCarryError`.
 
     Attributes:
-        read: From a row to an example.
-        write: From an example to a row; None where all of it is left out.
+        read: From a row to an example; raises where it isn't one.
+        write: From an example to a row; None where all of it is left out. Raises where the format
+            can't say it.
         says: What it can say of a conversation.
         kinds: The kinds of examples that come back from it as what they were.
     """

@@ -41,11 +41,7 @@ _TYPES = {".png": "image/png", ".webp": "image/webp"}  # any other image is take
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     notes.unknown(row, _KEYS)
     reader = _Reader(notes)
     messages: list[Message] = []
@@ -167,11 +163,7 @@ class _Reader:
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     if isinstance(example, Preference):
         return _written_pair(example, notes)
     conversation = as_conversation(example, notes)

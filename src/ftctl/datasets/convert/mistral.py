@@ -9,7 +9,7 @@ from dataclasses import replace
 from ftctl.datasets.convert import openai
 from ftctl.datasets.convert.chat import read_messages, write_conversation
 from ftctl.datasets.convert.example import Conversation, Example, Message, Notes, Tool
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_fitted
 from ftctl.datasets.convert.says import ANY_ADDRESS, Says
 from ftctl.datasets.convert.tools import read_tools
 from ftctl.datasets.rules.tool_calls import MISTRAL_ID
@@ -58,15 +58,10 @@ def read(row: JsonObject, notes: Notes) -> Conversation:
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
-    conversation = as_conversation(example, notes)
+    """An example as a row; None where all of it is left out."""
+    conversation = as_fitted(example, SAYS, notes)
     if conversation is None:
         return None
-    conversation = fitted(conversation, SAYS, notes)
     conversation = conversation.with_messages(short_ids(conversation.messages, notes))
     return write_conversation(replace(conversation, tools=_declared(conversation, notes)))
 

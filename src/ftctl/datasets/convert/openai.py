@@ -4,8 +4,8 @@ Source: the fine-tuning guides and the public specification before 2026-08.
 """
 
 from ftctl.datasets.convert.chat import read_conversation, write_conversation
-from ftctl.datasets.convert.example import Conversation, Example, Notes
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.example import Example, Notes
+from ftctl.datasets.convert.reduce import as_fitted
 from ftctl.datasets.convert.says import ANY_ADDRESS, Says
 from ftctl.datasets.rules.types import JsonObject
 
@@ -30,20 +30,10 @@ SAYS = Says(
 )
 
 
-def read(row: JsonObject, notes: Notes) -> Conversation:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
-    return read_conversation(row, notes)
+read = read_conversation
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
-    conversation = as_conversation(example, notes)
-    return None if conversation is None else write_conversation(fitted(conversation, SAYS, notes))
+    """An example as a row; None where all of it is left out."""
+    conversation = as_fitted(example, SAYS, notes)
+    return None if conversation is None else write_conversation(conversation)

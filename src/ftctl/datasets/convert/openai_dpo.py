@@ -27,11 +27,7 @@ SAYS = replace(CHAT, images=(), details=False, refusals=False, weights=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Preference:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     notes.unknown(row, _KEYS)
     asked = row.get("input")
     if not isinstance(asked, dict):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ftctl.datasets.convert import openai
 from ftctl.datasets.convert.chat import write_content, write_messages
 from ftctl.datasets.convert.example import Example, Message, Notes
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_fitted
 from ftctl.datasets.convert.steps import with_function_names
 from ftctl.datasets.convert.tools import write_function
 from ftctl.datasets.rules.types import JsonObject
@@ -18,15 +18,10 @@ read = openai.read
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
-    conversation = as_conversation(example, notes)
+    """An example as a row; None where all of it is left out."""
+    conversation = as_fitted(example, replace(SAYS, tool_names=True), notes)
     if conversation is None:
         return None
-    conversation = fitted(conversation, replace(SAYS, tool_names=True), notes)
     messages = with_function_names(conversation.messages, notes)
     row: JsonObject = {"messages": [_written(message) for message in messages]}
     if conversation.tools is not None:

@@ -15,21 +15,13 @@ SAYS = replace(CHAT, images=(), details=False, weights=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Task:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     prompt = read_conversation({k: v for k, v in row.items() if k in ROW_KEYS}, notes)
     return Task(prompt, {k: v for k, v in row.items() if k not in ROW_KEYS})
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     if not isinstance(example, Task):
         conversation = as_conversation(example, notes)
         if conversation is None:

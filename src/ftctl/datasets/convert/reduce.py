@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 from ftctl.datasets.convert import steps
 from ftctl.datasets.convert.example import (
@@ -53,6 +52,12 @@ def as_conversation(example: Example, notes: Notes) -> Conversation | None:
             raise CannotCarryError("completions", "an answer judged step by step, not as a whole")
 
 
+def as_fitted(example: Example, says: Says, notes: Notes) -> Conversation | None:
+    """What a chat format says of any example; None where all of it has to be left out."""
+    conversation = as_conversation(example, notes)
+    return None if conversation is None else fitted(conversation, says, notes)
+
+
 def fitted(conversation: Conversation, says: Says, notes: Notes) -> Conversation:
     """A conversation of what a format can say, with all else told."""
     if not says.parallel:
@@ -85,9 +90,9 @@ def _steps(says: Says) -> Iterator[steps.Step]:
         (says.tool_names, steps.without_tool_names),
         (says.weights, steps.without_weights),
         (says.tools, steps.without_calls),
-        (says.images == ANY_ADDRESS, partial(steps.with_images, addresses=says.images)),
+        (says.images == ANY_ADDRESS, steps.with_images(says.images)),
         (says.details, steps.without_details),
-        (says.parts, partial(steps.text_only, images=bool(says.images))),
+        (says.parts, steps.text_but_for_images if says.images else steps.text_only),
         (says.tool_parts, steps.tool_text),
         (says.text_beside_calls, steps.without_text_beside_calls),
         (says.several_calls, steps.one_call_each),

@@ -40,11 +40,7 @@ SAYS = Says(tools=True, open_end=True, same_speaker=True)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     known = frozenset({"conversations", "system", "tools", "chosen", "rejected"})
     notes.unknown(row, known, "")
     turns, system, tools = row.get("conversations"), row.get("system"), row.get("tools")
@@ -106,11 +102,7 @@ class _TurnReader:
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     answers: JsonObject = {}
     if isinstance(example, Preference):
         answers = {

@@ -1,5 +1,6 @@
 """Steps on messages towards what a format can say; each tells what it did."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,15 +10,23 @@ from ftctl.datasets.convert.example import Content, ImagePart, Message, Notes, T
 Step = Callable[[tuple[Message, ...], Notes], tuple[Message, ...]]
 
 
-def developer_as_system(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+def _of_each(step: Callable[[Message, Notes], Message]) -> Step:
+    """A step that looks at each message by itself."""
+
+    @functools.wraps(step)
+    def of_all(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+        return tuple(step(message, notes) for message in messages)
+
+    return of_all
+
+
+@_of_each
+def developer_as_system(message: Message, notes: Notes) -> Message:
     """The role developer, which only OpenAI and Azure know."""
-    made = []
-    for message in messages:
-        if message.role == "developer":
-            notes.changed(f"{message.path}.role", "the role developer, to system")
-            message = replace(message, role="system")
-        made.append(message)
-    return tuple(made)
+    if message.role != "developer":
+        return message
+    notes.changed(f"{message.path}.role", "the role developer, to system")
+    return replace(message, role="system")
 
 
 def one_system_first(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
@@ -34,24 +43,28 @@ def one_system_first(messages: tuple[Message, ...], notes: Notes) -> tuple[Messa
     return (first, *(m for m in messages if m not in systems))
 
 
-def tool_text(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def tool_text(message: Message, notes: Notes) -> Message:
     """A tool's answer as one text."""
-    return _each(
-        messages,
-        lambda m: isinstance(m.content, tuple) and m.role == "tool",
-        lambda m: replace(m, content=text_of(m.content, f"{m.path}.content", notes)),
-    )
+    return _as_text(message, notes) if message.role == "tool" else message
 
 
-def text_only(
-    messages: tuple[Message, ...], notes: Notes, *, images: bool = False
-) -> tuple[Message, ...]:
-    """Every content as one text; with `images` those stay as they are that hold one."""
-    return _each(
-        messages,
-        lambda m: isinstance(m.content, tuple) and not (images and _has_image(m)),
-        lambda m: replace(m, content=text_of(m.content, f"{m.path}.content", notes)),
-    )
+@_of_each
+def text_only(message: Message, notes: Notes) -> Message:
+    """Every content as one text."""
+    return _as_text(message, notes)
+
+
+@_of_each
+def text_but_for_images(message: Message, notes: Notes) -> Message:
+    """Every content as one text, but for those that hold an image."""
+    return message if _has_image(message) else _as_text(message, notes)
+
+
+def _as_text(message: Message, notes: Notes) -> Message:
+    if not isinstance(message.content, tuple):
+        return message
+    return replace(message, content=text_of(message.content, f"{message.path}.content", notes))
 
 
 def text_of(content: Content, path: str, notes: Notes) -> str:
@@ -65,40 +78,38 @@ def text_of(content: Content, path: str, notes: Notes) -> str:
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def with_images(
-    messages: tuple[Message, ...], notes: Notes, *, addresses: tuple[str, ...]
-) -> tuple[Message, ...]:
+def with_images(addresses: tuple[str, ...]) -> Step:
     """Images only by addresses that begin with one of these."""
-    made = []
-    for message in messages:
-        if isinstance(message.content, tuple):
-            kept = []
-            for i, part in enumerate(message.content):
-                if isinstance(part, TextPart) or part.url.startswith(addresses):
-                    kept.append(part)
-                    continue
-                only = f", taken by {' or '.join(addresses)} only" if addresses else ""
-                notes.dropped(f"{message.path}.content[{i}]", f"an image{only}")
-            message = replace(message, content=tuple(kept))
-        made.append(message)
-    return tuple(made)
+    only = f", taken by {' or '.join(addresses)} only" if addresses else ""
 
-
-def without_details(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
-    """Images without a word on how closely they are looked at."""
-    made = []
-    for message in messages:
-        if isinstance(message.content, tuple):
-            kept: list[TextPart | ImagePart] = []
-            for i, part in enumerate(message.content):
-                if isinstance(part, ImagePart) and part.detail is not None:
-                    path = f"{message.path}.content[{i}].image_url.detail"
-                    notes.dropped(path, "how closely an image is looked at")
-                    part = ImagePart(part.url)
+    @_of_each
+    def step(message: Message, notes: Notes) -> Message:
+        if not isinstance(message.content, tuple):
+            return message
+        kept = []
+        for i, part in enumerate(message.content):
+            if isinstance(part, TextPart) or part.url.startswith(addresses):
                 kept.append(part)
-            message = replace(message, content=tuple(kept))
-        made.append(message)
-    return tuple(made)
+            else:
+                notes.dropped(f"{message.path}.content[{i}]", f"an image{only}")
+        return replace(message, content=tuple(kept))
+
+    return step
+
+
+@_of_each
+def without_details(message: Message, notes: Notes) -> Message:
+    """Images without a word on how closely they are looked at."""
+    if not isinstance(message.content, tuple):
+        return message
+    kept: list[TextPart | ImagePart] = []
+    for i, part in enumerate(message.content):
+        if isinstance(part, ImagePart) and part.detail is not None:
+            path = f"{message.path}.content[{i}].image_url.detail"
+            notes.dropped(path, "how closely an image is looked at")
+            part = ImagePart(part.url)
+        kept.append(part)
+    return replace(message, content=tuple(kept))
 
 
 def _has_image(message: Message) -> bool:
@@ -106,34 +117,44 @@ def _has_image(message: Message) -> bool:
     return isinstance(content, tuple) and any(isinstance(part, ImagePart) for part in content)
 
 
-def without_spans(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def without_spans(message: Message, notes: Notes) -> Message:
     """Messages learnt whole or not at all."""
-    for message in messages:
-        if message.spans:
-            notes.dropped(f"{message.path}.train_detail", "which stretches of an answer are learnt")
-    return _each(messages, lambda m: bool(m.spans), lambda m: replace(m, spans=()))
+    if message.spans:
+        notes.dropped(f"{message.path}.train_detail", "which stretches of an answer are learnt")
+    return replace(message, spans=())
 
 
-def without_weights(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def without_weights(message: Message, notes: Notes) -> Message:
     """No weights; only 0 says more than none at all does."""
-    for message in messages:
-        if message.weight == 0:
-            notes.dropped(f"{message.path}.weight", "weight 0: the message is trained on")
-    return _each(messages, lambda m: m.weight is not None, lambda m: replace(m, weight=None))
+    if message.weight == 0:
+        notes.dropped(f"{message.path}.weight", "weight 0: the message is trained on")
+    return replace(message, weight=None)
 
 
-def without_names(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def without_names(message: Message, notes: Notes) -> Message:
     """No names of speakers; a tool's stays."""
-    return _unnamed(messages, notes, lambda m: m.role != "tool")
+    return message if message.role == "tool" else _unnamed(message, notes)
+
+
+def _unnamed(message: Message, notes: Notes) -> Message:
+    if message.name is not None:
+        notes.dropped(f"{message.path}.name", "a speaker's name")
+    return replace(message, name=None)
 
 
 def without_tool_names(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
     """No name beside a tool's answer, but where nothing else tells which call it answers."""
     called = {call.id: call.name for message in messages for call in message.calls}
-    tools = [m for m in messages if m.role == "tool" and m.name is not None]
-    said = [m for m in tools if called.get(m.call_id or "") == m.name]
-    messages = _each(messages, lambda m: m in said, lambda m: replace(m, name=None))
-    return _unnamed(messages, notes, lambda m: m.role == "tool")
+    made = []
+    for message in messages:
+        if message.role == "tool":
+            said = message.name is not None and called.get(message.call_id or "") == message.name
+            message = replace(message, name=None) if said else _unnamed(message, notes)
+        made.append(message)
+    return tuple(made)
 
 
 def with_function_names(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
@@ -164,28 +185,25 @@ def without_calls(messages: tuple[Message, ...], notes: Notes) -> tuple[Message,
     return tuple(made)
 
 
-def without_reasoning(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def without_reasoning(message: Message, notes: Notes) -> Message:
     """No reasoning apart from the answer."""
-    for message in messages:
-        if message.reasoning is not None:
-            notes.dropped(f"{message.path}.reasoning_content", "reasoning before the answer")
-    return _each(messages, lambda m: m.reasoning is not None, lambda m: replace(m, reasoning=None))
+    if message.reasoning is not None:
+        notes.dropped(f"{message.path}.reasoning_content", "reasoning before the answer")
+    return replace(message, reasoning=None)
 
 
-def refusals_as_content(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def refusals_as_content(message: Message, notes: Notes) -> Message:
     """A refusal where the content stands; beside one, it is left out."""
-    made = []
-    for message in messages:
-        if message.refusal is not None:
-            path = f"{message.path}.refusal"
-            if message.content or message.calls:
-                notes.dropped(path, "a refusal beside an answer")
-            else:
-                notes.changed(path, "a refusal, to content")
-                message = replace(message, content=message.refusal)
-            message = replace(message, refusal=None)
-        made.append(message)
-    return tuple(made)
+    if message.refusal is None:
+        return message
+    path = f"{message.path}.refusal"
+    if message.content or message.calls:
+        notes.dropped(path, "a refusal beside an answer")
+        return replace(message, refusal=None)
+    notes.changed(path, "a refusal, to content")
+    return replace(message, content=message.refusal, refusal=None)
 
 
 def ending_with_assistant(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
@@ -258,32 +276,10 @@ def numbered_ids(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, 
     return messages
 
 
-def without_text_beside_calls(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
+@_of_each
+def without_text_beside_calls(message: Message, notes: Notes) -> Message:
     """Calls alone, without what was said along with them."""
-    made = []
-    for message in messages:
-        if message.calls and message.content:
-            notes.dropped(f"{message.path}.content", "text beside tool calls")
-            message = replace(message, content=None)
-        made.append(message)
-    return tuple(made)
-
-
-def _each(
-    messages: tuple[Message, ...],
-    concerns: Callable[[Message], bool],
-    change: Callable[[Message], Message],
-) -> tuple[Message, ...]:
-    return tuple(change(message) if concerns(message) else message for message in messages)
-
-
-def _unnamed(
-    messages: tuple[Message, ...], notes: Notes, concerns: Callable[[Message], bool]
-) -> tuple[Message, ...]:
-    made = []
-    for message in messages:
-        if message.name is not None and concerns(message):
-            notes.dropped(f"{message.path}.name", "a speaker's name")
-            message = replace(message, name=None)
-        made.append(message)
-    return tuple(made)
+    if not (message.calls and message.content):
+        return message
+    notes.dropped(f"{message.path}.content", "text beside tool calls")
+    return replace(message, content=None)

@@ -15,11 +15,7 @@ SAYS = Says()
 
 
 def read(row: JsonObject, notes: Notes) -> PlainText:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     notes.unknown(row, frozenset({"text"}))
     text = row.get("text")
     if not isinstance(text, str):

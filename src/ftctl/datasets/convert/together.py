@@ -20,7 +20,7 @@ from ftctl.datasets.convert.example import (
     PromptCompletion,
     TextPart,
 )
-from ftctl.datasets.convert.reduce import as_conversation, fitted, fitted_messages
+from ftctl.datasets.convert.reduce import as_fitted, fitted, fitted_messages
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject
 
@@ -37,20 +37,12 @@ _PAIRED = replace(openai_dpo.SAYS, developer=False, systems=False, parts=False)
 
 
 def read(row: JsonObject, notes: Notes) -> Example:
-    """A row as an example.
-
-    Raises:
-        CannotCarryError: it isn't one.
-    """
+    """A row as an example."""
     return openai_dpo.read(row, notes) if "preferred_output" in row else trl.read(row, notes)
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row; None where all of it is left out.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row; None where all of it is left out."""
     match example:
         case PlainText():
             return plain_text.write(example, notes)
@@ -58,10 +50,9 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
             return {"prompt": prompt, "completion": completion}
         case Preference():
             return one_answer_each(example, notes, _PAIRED)
-    conversation = as_conversation(example, notes)
+    conversation = as_fitted(example, SAYS, notes)
     if conversation is None:
         return None
-    conversation = fitted(conversation, SAYS, notes)
     return write_conversation(conversation.with_messages(_alike(conversation.messages, notes)))
 
 

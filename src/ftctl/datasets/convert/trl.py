@@ -143,11 +143,7 @@ def _completion(row: JsonObject, notes: Notes) -> Example:
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
-    """An example as a row.
-
-    Raises:
-        CannotCarryError: the format can't say it.
-    """
+    """An example as a row."""
     match example:
         case Conversation():
             return _conversation(example, notes)
