@@ -357,6 +357,11 @@ def test_a_nebius_job_is_proved_by_its_last_checkpoint(
             "manifest.json",
         }
         assert "Its weights are in this folder" in (tuned.folder / "README.md").read_text("utf-8")
+        files, last["result_files"] = last["result_files"], []
+        vendor.jobs[job].document["fine_tuned_model"] = "named-all-the-same"
+        assert driver.fetch(job, tmp_path / "none").folder is None
+        assert "in this folder" not in (tmp_path / "none" / "README.md").read_text("utf-8")
+        last["result_files"] = files
         driver.forget(job)
         assert not set(last["result_files"]) & set(vendor.files)
 

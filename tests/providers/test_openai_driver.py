@@ -274,6 +274,17 @@ def test_forget_deletes_files_and_model_but_nothing_that_another_job_reads(
     assert not vendor.files
 
 
+def test_forget_leaves_a_file_that_others_sent(
+    vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str]
+) -> None:
+    job = start("job-1")  # as one that a person has named: ftctl jobs resolve --remote
+    theirs = vendor.jobs[job].document["training_file"]
+    vendor.files[theirs].document["filename"] = "mine.jsonl"
+    vendor.move(job, "succeeded")
+    driver.forget(job)
+    assert set(vendor.files) == {theirs}
+
+
 def test_forget_says_when_something_stays(
     vendor: OpenAIVendor, driver: OpenAIProvider, start: Callable[[str], str]
 ) -> None:

@@ -239,13 +239,13 @@ class OpenAIProvider:
         job = self._job(remote_id)
         tuned = self._tuned(job)
         checkpoints = self._checkpoints(remote_id)
+        last = last_with_weights(checkpoints) if self.profile.returns_weights else None
         files: dict[str, bytes | Download] = {
-            "README.md": card_of(job, tuned, self._base_url, weights=self.profile.returns_weights),
+            "README.md": card_of(job, tuned, self._base_url, weights=last is not None),
             "job.json": record_of(job, checkpoints),
             "events.jsonl": lines_of(self._events.read(remote_id, 0, lambda: ())),
         }
-        last = last_with_weights(checkpoints)
-        if self.profile.returns_weights and last is not None:
+        if last is not None:
             offered = weights_of(
                 self._at, last, who=self._who, base_url=self._base_url, provider=self.name
             )
@@ -261,8 +261,8 @@ class OpenAIProvider:
     def forget(self, remote_id: str) -> None:
         """Delete the job's files, its checkpoints' and its tuned model; see that they are gone.
 
-        A file that a job which hasn't ended still reads is kept. The job's own record can't be
-        deleted: the wire has no verb for it.
+        A file that a job which hasn't ended still reads is kept, and so is data that wasn't ours.
+        The job's own record can't be deleted: the wire has no verb for it.
 
         Raises:
             IllegalMove: the job hasn't ended.
@@ -271,11 +271,12 @@ class OpenAIProvider:
         job = self._job(remote_id)
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status}", hint="cancel it first")
-        in_use = {file for other in self._jobs({}) if not other.ended for file in other.files}
-        kept = [self._checkpoints(remote_id)] if self.profile.returns_weights else []
-        weights = [file for rows in kept for row in rows for file in row.result_files or ()]
+        kept = {file for other in self._jobs({}) if not other.ended for file in other.files}
+        kept |= {job.training_file, job.validation_file} - self._files.ours()
+        checkpoints = self._checkpoints(remote_id) if self.profile.returns_weights else []
+        weights = [file for row in checkpoints for file in row.result_files or ()]
         for file_id in dict.fromkeys([*job.files, *weights]):
-            if file_id not in in_use:
+            if file_id not in kept:
                 self._files.delete(file_id)
         if job.fine_tuned_model:
             self.models.delete(job.fine_tuned_model)
