@@ -1,11 +1,14 @@
 """Which tokenizer is a model's, and what an example is made of; nothing heavy is loaded."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from token_counts import count_example
 
+from ftctl.datasets.check import check
+from ftctl.datasets.stats import stats
 from ftctl.datasets.tokens.choose import counter_for, max_example_tokens
 from ftctl.datasets.tokens.encodings import openai_encoding
 from ftctl.datasets.tokens.mistral import shipped_file
@@ -188,7 +191,7 @@ def test_a_cut_says_which_answer_loses_how_much() -> None:
             {"role": "assistant", "content": "a" * 40},
         ]
     }
-    total = count_example(counter, row).total
+    total = 2 * 3 + 1 + 3 + 2 + 10 + 3  # what begins a message, roles, texts, the reply
     assert counter.cut(row, total).lost_tokens == 0
     cut = counter.cut(row, total - 3 - 4)  # the reply's 3 go first, then 4 of the answer's 10
     assert cut == (10, 4, "messages[1].content", 24)
@@ -210,3 +213,22 @@ def test_lines_count_the_same_in_whatever_runs_they_come() -> None:
             parts.append(part)
         assert parts == whole
     assert whole.max_example_line == 40
+
+
+def test_check_and_stats_estimate_the_same(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"messages": [{"role": "user", "content": "a" * n}, {"role": "assistant", "content": "é"}]}
+        for n in range(1, 20)
+    ]
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = {"role": "user", "content": "weather?"}
+    rows.append({"messages": [asked, {"role": "assistant", "tool_calls": [call]}]})
+    rows[3]["tools"] = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    checked = check([file], providers=["local"]).tokens
+    counted = stats(file).tokens
+    assert counted.total == checked.total_tokens
+    assert counted.longest == checked.max_example_tokens
+    unknown = check([file], providers=["local"], counter=counter_for("no-such-model")).tokens
+    assert unknown.total_tokens == checked.total_tokens

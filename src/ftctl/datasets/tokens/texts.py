@@ -21,8 +21,8 @@ from ftctl.datasets.fast.rows import (
     decode_plain_lines,
     plain_row,
 )
-from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
-from ftctl.datasets.rules.types import JsonObject
+from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR, estimate_tokens
+from ftctl.datasets.rules.types import JsonObject, read_example
 from ftctl.datasets.tokens.bpe import BpeCounter
 from ftctl.datasets.tokens.encodings import HARMONY, Encoding, base_name
 from ftctl.datasets.tokens.images import OTHER_BILL, image_bill
@@ -256,6 +256,14 @@ class EstimateCounter(TextCounter):
         super().__init__((why,), encoding="", says=says, error=ESTIMATE_ERROR)
 
     @override
+    def count_lines(
+        self, lines: Sequence[bytes], rows: Sequence[PlainRow | None] | None = None
+    ) -> LineTokens:
+        found = super().count_lines(lines, rows)
+        # As `data check` estimates: an example's bytes are added up before they are divided.
+        return found._replace(total=list(map(_estimated, lines, found.total)))
+
+    @override
     def count(self, texts: Sequence[str]) -> list[int]:
         return [-(-_size_bytes(text) // BYTES_PER_TOKEN) for text in texts]
 
@@ -321,6 +329,12 @@ def decoded(line: bytes) -> JsonObject | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
+
+
+def _estimated(line: bytes, of_texts: int) -> int:
+    """Tokens of a chat example; of any other line those of its texts."""
+    example = read_example(decoded(line) or {})
+    return estimate_tokens(example)[0] if example.messages else of_texts
 
 
 def _size_bytes(text: str) -> int:
