@@ -110,6 +110,7 @@ def test_an_unknown_account_passes_where_some_customers_may() -> None:
         (None, False),
         ("https://api.mistral.ai/v1", False),
         ("https://API.MISTRAL.AI/v1", False),
+        ("https://api.mistral.ai./v1", False),
         ("http://127.0.0.1:8321/v1", True),
         ("https://api.mistral.ai.example.org/v1", True),
         ("https://notapi.mistral.ai/v1", True),

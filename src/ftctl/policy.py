@@ -267,7 +267,7 @@ def is_gateway(provider: Provider, base_url: str | None) -> bool:
     """Whether a base URL is somebody else's than the vendor's own."""
     if base_url is None:
         return False
-    host = (urlsplit(base_url).hostname or "").lower()
+    host = (urlsplit(base_url).hostname or "").lower().rstrip(".")
     return not any(host == own or host.endswith(f".{own}") for own in provider.hosts)
 
 

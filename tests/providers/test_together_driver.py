@@ -15,6 +15,7 @@ from ftctl.errors import (
     CredentialsMissing,
     DataInvalid,
     IllegalMove,
+    InvalidRequest,
     PrivacyForbids,
     Unavailable,
     Unsupported,
@@ -90,6 +91,26 @@ def test_what_is_asked_for_arrives(
         "n_epochs": 2,
         "learning_rate": 2e-4,
     }
+
+
+@pytest.mark.parametrize("remote_id", ["", "..", "."])
+def test_an_id_never_names_another_folder(
+    vendor: TogetherVendor, driver: TogetherProvider, remote_id: str
+) -> None:
+    with pytest.raises(UsageError, match="is no id"):
+        driver.cancel(remote_id)
+    assert vendor.requests == []
+
+
+def test_the_signature_of_a_place_that_is_pointed_to_is_not_shown(
+    vendor: TogetherVendor, driver: TogetherProvider
+) -> None:
+    away = {"Location": "https://elsewhere.example/v1?signature=planted"}
+    vendor.faults.append(Fault("GET *", status=307, headers=away))
+    with pytest.raises(InvalidRequest) as caught:
+        driver.poll("ft-1")
+    assert "elsewhere.example/v1" in caught.value.hint
+    assert "planted" not in caught.value.hint
 
 
 def test_the_rows_go_to_the_signed_link_without_our_key(

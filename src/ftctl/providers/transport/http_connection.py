@@ -235,7 +235,13 @@ def open_client(make: Callable[..., _Client], url: str, **options: Any) -> _Clie
 
 
 def segment(text: str) -> str:
-    """An id as one part of a path: whatever it holds, it names nothing else."""
+    """An id as one part of a path: whatever it holds, it names nothing else.
+
+    Raises:
+        UsageError: nothing, or dots alone, which servers read as another folder.
+    """
+    if not text.strip("."):
+        raise UsageError(f"{text!r} is no id", hint="ftctl jobs")
     return quote(text, safe="")
 
 

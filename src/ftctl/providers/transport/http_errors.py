@@ -78,7 +78,8 @@ def status_error(
 def _hint(status: int, credential: Credential, headers: Mapping[str, str]) -> str:
     wait = headers.get("retry-after")
     if 300 <= status < 400:
-        return f"it points to {headers.get('location', 'another place')}: name that as --base-url"
+        place = headers.get("location", "another place").partition("?")[0]  # it may be signed
+        return f"it points to {place}: name that as --base-url"
     if status == 429 and wait:
         return f"wait (Retry-After: {wait}), then run the same command again"
     hints = {
