@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from command_line import Cli, Ran
@@ -12,7 +12,7 @@ from specimens import write_chats
 
 from ftctl.api.settling import reconcile
 from ftctl.config import load_settings
-from ftctl.errors import OverMaxCost, Unavailable
+from ftctl.errors import OverMaxCost, ProviderClosed, Unavailable
 from ftctl.job import JobRecord, JobState
 from ftctl.store import Store
 from ftctl.testing.loopback import Fault
@@ -140,6 +140,25 @@ def test_an_intention_left_open_is_asked_about_before_it_is_sent(
         assert len(vendor.asked("* /files")) == before
     assert cli("jobs", "reconcile").returncode == 0
     assert len(vendor.jobs) == 1
+
+
+@pytest.mark.parametrize("kind", ["lost", "status"])
+def test_after_the_last_day_a_job_is_adopted_and_none_is_made(
+    submit: Callable[..., Ran], vendor: OpenAIVendor, kind: Literal["lost", "status"]
+) -> None:
+    ours = load_settings().catalog  # this machine is the vendor itself, whose dates apply
+    ours.parent.mkdir(parents=True, exist_ok=True)
+    row = ("name = 'openai'", "hosts = ['127.0.0.1']", "as_of = 2026-11-24", "source = 'test'")
+    ours.write_text("[[providers]]\n" + "\n".join(row), "utf-8")
+    vendor.faults.append(Fault(CREATE, kind, status=500))  # the job is made, or isn't
+    assert submit("--as-of", "2027-01-05").returncode == 5
+    (job,), refused = reconcile(as_of=date(2027, 1, 6))
+    if kind == "lost":
+        assert (job.state, job.remote_id, refused) == (JobState.QUEUED, *vendor.jobs, [])
+    else:
+        assert job.state is JobState.SUBMITTING
+        assert [type(error) for error in refused] == [ProviderClosed]
+    assert len(vendor.asked(CREATE)) == 1
 
 
 def test_a_limit_is_held_against_the_prices_of_the_day_asked_about(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from ftctl.admission import require_route
 from ftctl.api.job_handle import open_store, provider_of, require_still_allowed
 from ftctl.config import Settings, load_settings
 from ftctl.errors import FtctlError
@@ -42,9 +41,8 @@ def reconcile(
         for record in reversed(waiting):
             try:
                 day = as_of or datetime.now(UTC).date()
-                require_route(record.spec, as_of=day)
                 provider = provider_of(record, settings)
-                record = refresh(store, provider, record)  # what is there already is only adopted
+                record = refresh(store, provider, record)  # adopted, also from a closed route
                 if record.state.open_intention:
                     require_still_allowed(record.spec, provider, day)
                 tell = on_step or (lambda _: None)
