@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl.datasets.across import as_column
 from ftctl.datasets.clusters import profiles, words
@@ -18,6 +18,7 @@ from ftctl.datasets.distances import (
     numbers_apart,
     profiles_apart,
 )
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, hash_of, normalise, system_print
 from ftctl.datasets.read import OnProgress
@@ -40,11 +41,7 @@ _SHOWN = 8
 _WITHIN = ("body", "request", "inputs", "input")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Side(_Part):
+class Side(Value):
     """One of the two files; distances are measured on `sampled_rows`, shares on all rows."""
 
     file: Path
@@ -53,7 +50,7 @@ class Side(_Part):
     sampled_rows: int
 
 
-class Difference(_Part):
+class Difference(Value):
     """How far training and production lie apart in one respect.
 
     `distance` goes from 0 to 1; `chance` is the most that 95 % of random deals of the same rows
@@ -69,7 +66,7 @@ class Difference(_Part):
     advice: str = Field(description="empty where nothing has to be done")
 
 
-class InBoth(_Part):
+class InBoth(Value):
     """A system prompt or a word, and the share of each side's rows that have it (0-1)."""
 
     text: str = Field(description="cut short, personal data masked")
@@ -77,10 +74,8 @@ class InBoth(_Part):
     log: float
 
 
-class DataCompare(_Part):
+class DataCompare(Document):
     """Training data beside production."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-compare/1"] = Field("ftctl.data-compare/1", alias="schema")
     training: Side

@@ -7,11 +7,12 @@ from heapq import heappush, heapreplace
 from pathlib import Path
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import override
 
 from ftctl.datasets.across import Lines, as_column, label_share
 from ftctl.datasets.check import collector_off
+from ftctl.datasets.document import Value
 from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.options import Options
 from ftctl.datasets.fast.part import Part
@@ -37,15 +38,13 @@ from ftctl.errors import DataInvalid
 SAMPLE = 2_000
 
 
-class DatasetFeatures(BaseModel):
+class DatasetFeatures(Value):
     """A dataset in numbers. Token counts are estimates, UTF-8 bytes / 4 (+13 % on English).
 
     Rows, duplicates, system prompts, labels, personal data and secrets are of all lines; lengths,
     the shared start, forms and turns are of at most two thousand different lines, the same ones
     whatever the order and however often each stands there.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: int = Field(description="lines that are chat examples")
     unreadable_rows: int = Field(description="lines that aren't, and count nowhere else")

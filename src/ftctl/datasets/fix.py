@@ -12,10 +12,9 @@ from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from ftctl.datasets.convert.rows import UNWRITABLE, Row, RowReader
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.document import Value
 from ftctl.datasets.mend import Mend, mended
 from ftctl.datasets.methods import require_method
 from ftctl.datasets.read import CHUNK_BYTES, Line, LineReader
@@ -40,10 +39,8 @@ _MARKS = (
 )
 
 
-class Change(BaseModel):
+class Change(Value):
     """One change, at its place in the old file: values are cut short and never hold a secret."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     line: int

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field, computed_field
 
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, ESTIMATE_ERROR
 from ftctl.datasets.rules.table import Ruling, Severity, rule_on
 from ftctl.datasets.rules.types import Finding
@@ -18,14 +19,12 @@ from ftctl.datasets.tokens.types import TokenCounter
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ud800-\udfff]")
 
 
-class Issue(BaseModel):
+class Issue(Value):
     """One thing that providers mind at one place.
 
     `line` is 1-based, and 1 for what concerns the whole file; `path` is a JSON path such as
     `messages[2].content`, "" for the whole line. Nobody's rule, mere advice, has no providers.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     line: int
@@ -37,10 +36,8 @@ class Issue(BaseModel):
     hint: str
 
 
-class ProviderVerdict(BaseModel):
+class ProviderVerdict(Value):
     """How one provider would take the files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ok: bool
     errors: int
@@ -50,7 +47,7 @@ class ProviderVerdict(BaseModel):
 ESTIMATE_SAYS = f"estimated as UTF-8 bytes / {BYTES_PER_TOKEN}, as no model was named (--model)"
 
 
-class TokenEstimate(BaseModel):
+class TokenEstimate(Value):
     """Tokens in the training files, in total and in the longest example: counted or estimated.
 
     With the method `none`, which says that nobody asked, the numbers say nothing. `trained` are
@@ -58,8 +55,6 @@ class TokenEstimate(BaseModel):
     counted with the model's own tokenizer, by a published rule; `above_limit` is how many examples
     are longer than the `limit` of the model.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["exact", "estimate", "none"] = "estimate"
     source: str = f"UTF-8 bytes of the texts / {BYTES_PER_TOKEN}, and 4 tokens a message"
@@ -113,7 +108,7 @@ def counted(tallies: Sequence[Tally], counter: TokenCounter, limit: int | None) 
     )
 
 
-class Report(BaseModel):
+class Report(Document):
     """The result of a check: `ftctl.data-check/1`.
 
     `errors` and `warnings` count everything; `issues` holds the first of each rule, in order of
@@ -122,8 +117,6 @@ class Report(BaseModel):
     document: how many issues each rule has, stored or not, and how many lines were found clean at
     once (`fast`) or went through every rule (`slow`).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-check/1"] = Field("ftctl.data-check/1", alias="schema")
     ok: bool

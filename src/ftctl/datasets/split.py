@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.document import Value
 from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.near import near_rows
 from ftctl.datasets.read import (
@@ -36,14 +35,12 @@ _NAME = 40  # characters of a task in a file's name
 _Key = TypeVar("_Key", bound=str)
 
 
-class SplitResult(BaseModel):
+class SplitResult(Value):
     """What a split wrote: `ftctl.data-split/1`.
 
     `files` and `rows` have one entry a part that was asked for; `groups` is how many different
     prompts there are, or clusters of them, which are never divided.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: dict[Part, Path]
     rows: dict[Part, int]
@@ -51,10 +48,8 @@ class SplitResult(BaseModel):
     seed: int
 
 
-class TaskSplit(BaseModel):
+class TaskSplit(Value):
     """What a split by task wrote: `ftctl.data-split-tasks/1`; most rows first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: dict[str, Path]
     rows: dict[str, int]

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl.datasets.across import as_column, label_share, repeats
 from ftctl.datasets.clusters import clusters
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.examine import LABEL_CHARACTERS
 from ftctl.datasets.features import ChatExamples
 from ftctl.datasets.fingerprints import answer_of, fingerprints
@@ -38,11 +39,7 @@ _BATCH = 1_000  # lines counted at once
 _NO_MODEL = "no model was named; --model counts them"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Bin(_Part):
+class Bin(Value):
     """Rows whose value is from `low` to `high`, both included."""
 
     low: int
@@ -50,7 +47,7 @@ class Bin(_Part):
     rows: int
 
 
-class Share(_Part):
+class Share(Value):
     """Rows of one kind, and their share of those counted (0-1)."""
 
     name: str
@@ -58,7 +55,7 @@ class Share(_Part):
     share: float
 
 
-class TokenStats(_Part):
+class TokenStats(Value):
     """Tokens of the examples; `says` tells how they were counted, `error` how far off they are."""
 
     exact: bool
@@ -74,7 +71,7 @@ class TokenStats(_Part):
     histogram: list[Bin]
 
 
-class Copies(_Part):
+class Copies(Value):
     """Rows that say again what an earlier one said; each row counts in one place only."""
 
     exact: int
@@ -82,7 +79,7 @@ class Copies(_Part):
     near: int | None = Field(description="nearly the same words; null where nobody looked")
 
 
-class Labels(_Part):
+class Labels(Value):
     """Answers that form a closed set."""
 
     different: int
@@ -90,7 +87,7 @@ class Labels(_Part):
     most: list[Share] = Field(description="the most common ones, personal data masked")
 
 
-class Variety(_Part):
+class Variety(Value):
     """How much differs: 1.0 where nothing is said twice.
 
     The n-grams are those of a seeded sample of rows, as their share falls the more text there is:
@@ -106,10 +103,8 @@ class Variety(_Part):
     answer_ngrams: dict[int, float]
 
 
-class DataStats(_Part):
+class DataStats(Document):
     """One dataset in numbers; no text of it, but for labels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-stats/1"] = Field("ftctl.data-stats/1", alias="schema")
     file: Path

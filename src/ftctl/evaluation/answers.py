@@ -5,21 +5,20 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from ftctl.datasets.document import Value
 from ftctl.errors import StoreError
 
 
-class AnswerError(BaseModel):
+class AnswerError(Value):
     """Why there is no answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
     message: str
 
 
-class AnswerRow(BaseModel):
+class AnswerRow(Value):
     """What one model said to one example, and what the grader made of it.
 
     Attributes:
@@ -33,8 +32,6 @@ class AnswerRow(BaseModel):
         seconds: The answer's share of its batch's time.
         answered_at: When the model was asked, UTC; a later grading doesn't change it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     key: str

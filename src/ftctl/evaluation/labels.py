@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from pydantic import BaseModel, ConfigDict
+from ftctl.datasets.document import Value
 
 
-class LabelScore(BaseModel):
+class LabelScore(Value):
     """How one label fared; shares are 0–1, and 0 where nothing was there to divide by."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
     n: int
@@ -18,17 +16,15 @@ class LabelScore(BaseModel):
     f1: float
 
 
-class MixUp(BaseModel):
+class MixUp(Value):
     """How often the reference's label was taken for another answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reference: str
     answer: str
     count: int
 
 
-class LabelFigures(BaseModel):
+class LabelFigures(Value):
     """What a labelled file shows as a whole.
 
     Attributes:
@@ -38,8 +34,6 @@ class LabelFigures(BaseModel):
         labels: Every label of the references, the most frequent first.
         mix_ups: The confusion table without its diagonal, the most frequent first.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     accuracy: float
     macro_f1: float

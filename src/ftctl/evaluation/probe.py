@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ftctl.datasets.document import Document, Value
 from ftctl.errors import FtctlError
 
 # About a token each in every tokenizer of today.
@@ -31,26 +32,22 @@ class Answers(Protocol):
         """Answer, piece by piece."""
 
 
-class Quantile(BaseModel):
+class Quantile(Value):
     """One quantile in seconds, with its 95 % interval; None where too few calls bound that side."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     likely: float = Field(ge=0)
     low: float | None = Field(ge=0)
     high: float | None = Field(ge=0)
 
 
-class Seconds(BaseModel):
+class Seconds(Value):
     """Half of the calls took at most `p50`, 95 % at most `p95`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     p50: Quantile
     p95: Quantile
 
 
-class Probe(BaseModel):
+class Probe(Document):
     """The `ftctl.probe/1` document.
 
     Attributes:
@@ -66,8 +63,6 @@ class Probe(BaseModel):
         first: Seconds to the first piece of an answer.
         whole: Seconds to its end.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.probe/1"] = Field("ftctl.probe/1", alias="schema")
     target: str

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from ftctl.datasets.document import Value
 from ftctl.errors import StoreError, UsageError
 from ftctl.evaluation import statistics
 from ftctl.evaluation.answers import AnswerFile, AnswerRow
@@ -18,7 +17,7 @@ CONFIDENCE = 0.95
 MIN_DISCORDANT = 6
 
 
-class Evaluation(BaseModel):
+class Evaluation(Value):
     """One target's score on one file of examples.
 
     Attributes:
@@ -37,8 +36,6 @@ class Evaluation(BaseModel):
         figures: Figures of the whole file, for the label grader.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     fingerprint: str
     grader: str
@@ -56,7 +53,7 @@ class Evaluation(BaseModel):
     figures: LabelFigures | None = None
 
 
-class Comparison(BaseModel):
+class Comparison(Value):
     """The candidate's score minus the reference's, on the same examples.
 
     Attributes:
@@ -73,8 +70,6 @@ class Comparison(BaseModel):
         excludes_zero: Whether the interval does, with at least six pairs that differ.
         n_needed: About how many pairs would exclude zero if the difference stays as it is.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidate: str
     reference: str
@@ -97,10 +92,8 @@ class Comparison(BaseModel):
         return self.wins + self.losses
 
 
-class Report(BaseModel):
+class Report(Value):
     """All that one `eval` found: the `ftctl.eval/1` document without its `schema` key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path
     data_sha256: str

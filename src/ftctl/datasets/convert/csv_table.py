@@ -5,8 +5,9 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self, cast
+
+from typing_extensions import override
 
 from ftctl.datasets.convert.cells import (
     NEEDED,
@@ -17,7 +18,7 @@ from ftctl.datasets.convert.cells import (
     reads_back,
     with_system,
 )
-from ftctl.datasets.convert.rows import Row
+from ftctl.datasets.convert.rows import Row, Rows
 from ftctl.datasets.read import LINE_CAP_BYTES, LineReader
 from ftctl.datasets.rules.types import JsonObject, shown
 from ftctl.errors import UsageError
@@ -25,20 +26,12 @@ from ftctl.errors import UsageError
 _DELIMITERS = (",", ";", "\t")  # the one that parts the header into most cells is it
 
 
-class CsvRows:
-    """A CSV file's rows, read once from first to last; close it, or use it in a `with`.
-
-    The first line names the columns. Text is UTF-8; gzip is unpacked on the way.
-
-    Attributes:
-        reframed: True: it isn't JSON, a line each.
-        size_bytes: Its size on disk.
+class CsvRows(Rows):
+    """A CSV file's rows. The first line names the columns; text is UTF-8, gzip is unpacked.
 
     Raises:
         UsageError: the file can't be read.
     """
-
-    reframed = True
 
     def __init__(self, path: Path, fields: dict[str, str]) -> None:
         self._path = path
@@ -54,23 +47,17 @@ class CsvRows:
             self._oddity = packed
         self.size_bytes = path.stat().st_size
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._text.close()
         self._file.close()
 
     @property
+    @override
     def read_bytes(self) -> int:
-        """How far into the file on disk reading has come."""
         return self._file.tell()
 
+    @override
     def __iter__(self) -> Iterator[Row]:
         if self._oddity:
             yield Row(1, "", None, f"the file is {self._oddity}, not plain UTF-8 text")

@@ -1,43 +1,13 @@
 """What a file's rows are held by: lines of JSON, or a table in CSV or Parquet."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
 
 from ftctl.datasets.convert.csv_table import CsvRows
 from ftctl.datasets.convert.parquet_table import ParquetRows
-from ftctl.datasets.convert.rows import Row, RowReader
+from ftctl.datasets.convert.rows import RowReader, Rows
 
 TABLES = ("csv", "parquet")
 _ENDINGS = {".csv": "csv", ".parquet": "parquet"}
-
-
-class Rows(Protocol):
-    """A file's rows, read once from first to last.
-
-    Attributes:
-        reframed: Whether it is more than one object a line; known once all are read.
-        size_bytes: Its size on disk.
-    """
-
-    reframed: bool
-    size_bytes: int
-
-    @property
-    def read_bytes(self) -> int:
-        """How far into the file reading has come."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def __iter__(self) -> Iterator[Row]: ...
 
 
 def table_of(path: Path, name: str) -> str:

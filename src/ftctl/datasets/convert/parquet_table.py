@@ -5,8 +5,9 @@ import decimal
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from typing_extensions import override
 
 from ftctl.datasets.convert.cells import (
     UnreadableCellError,
@@ -18,7 +19,7 @@ from ftctl.datasets.convert.cells import (
 )
 from ftctl.datasets.convert.csv_table import named
 from ftctl.datasets.convert.parquet_types import TEXT, Type
-from ftctl.datasets.convert.rows import Row
+from ftctl.datasets.convert.rows import Row, Rows
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.errors import ExtraMissing, UsageError
@@ -32,21 +33,13 @@ _GROUP_BYTES = 64 * 2**20  # of JSON, beyond which a row group isn't filled
 _BUFFER_BYTES = 2**20
 
 
-class ParquetRows:
-    """A Parquet file's rows, read once from first to last; close it, or use it in a `with`.
-
-    A row's number stands for its line.
-
-    Attributes:
-        reframed: True: it isn't JSON, a line each.
-        size_bytes: Its size on disk.
+class ParquetRows(Rows):
+    """A Parquet file's rows; a row's number stands for its line.
 
     Raises:
         ExtraMissing: pyarrow isn't installed.
         UsageError: the file can't be read.
     """
-
-    reframed = True
 
     def __init__(self, path: Path, fields: dict[str, str]) -> None:
         try:
@@ -67,22 +60,16 @@ class ParquetRows:
         self._at_once = min(1024, max(1, _READ_BYTES * self._rows // max(1, size)))
         self._read = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._file.close()
 
     @property
-    def read_bytes(self) -> int:
-        """How far reading has come, as if all rows were of one size."""
+    @override
+    def read_bytes(self) -> int:  # as if all rows were of one size
         return int(self.size_bytes * self._read // self._rows)
 
+    @override
     def __iter__(self) -> Iterator[Row]:
         import pyarrow as pa
 

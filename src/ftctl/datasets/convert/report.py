@@ -3,20 +3,19 @@
 from collections import Counter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl.datasets.convert.example import Kind, Notes
 from ftctl.datasets.convert.rows import Row
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.report import printable
 
 _MOST_WORDS = 200  # different things told of; keys that differ from row to row are endless
 _OTHERS = "another key that has no place"
 
 
-class Loss(BaseModel):
+class Loss(Value):
     """Something that couldn't be carried as it was; `path` is a JSON path in the old row."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     line: int
@@ -25,20 +24,16 @@ class Loss(BaseModel):
     what: str
 
 
-class LossCount(BaseModel):
+class LossCount(Value):
     """How often one thing was dropped or changed in the whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
     what: str
     count: int
 
 
-class Unreadable(BaseModel):
+class Unreadable(Value):
     """A row that can't be converted, and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     line: int
@@ -46,7 +41,7 @@ class Unreadable(BaseModel):
     message: str
 
 
-class Conversion(BaseModel):
+class Conversion(Document):
     """The result of a conversion: `ftctl.data-convert/1`.
 
     Nothing is written unless `ok`; `out` and `sha256` say what was. `same` when the old file would
@@ -54,8 +49,6 @@ class Conversion(BaseModel):
     many rows differ, `dropped` and `changed` count single places; `losses` and `issues` hold the
     first of each kind.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-convert/1"] = Field("ftctl.data-convert/1", alias="schema")
     ok: bool

@@ -2,11 +2,13 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
+
+from typing_extensions import override
 
 from ftctl.datasets.read import LINE_CAP_BYTES, Line, LineReader
 from ftctl.datasets.rules.json_text import parse_line
@@ -36,14 +38,41 @@ class Row(NamedTuple):
     problem: str = ""
 
 
-class RowReader:
+class Rows(ABC):
     """A file's rows, read once from first to last; close it, or use it in a `with`.
 
     Attributes:
-        reframed: Whether it is more than one object a line: compression, a byte order mark, CR
-            as line end, blank lines, JSON over several lines, several rows in one. Known once all
-            rows are read.
+        reframed: Whether it is more than one object a line; known once all are read.
         size_bytes: Its size on disk.
+    """
+
+    reframed = True
+    size_bytes: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    @property
+    @abstractmethod
+    def read_bytes(self) -> int:
+        """How far into the file on disk reading has come."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+class RowReader(Rows):
+    """The rows of JSON lines, or of JSON over several lines.
+
+    It is reframed by compression, a byte order mark, CR as line end, blank lines, JSON over several
+    lines, and by several rows in one.
 
     Raises:
         UsageError: the file can't be read.
@@ -54,22 +83,16 @@ class RowReader:
         self.reframed = bool(self._lines.packed) or self._lines.bom or self._lines.cr_only
         self.size_bytes = self._lines.size_bytes
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._lines.close()
 
     @property
+    @override
     def read_bytes(self) -> int:
-        """How far into the file reading has come."""
         return self._lines.read_bytes
 
+    @override
     def __iter__(self) -> Iterator[Row]:
         if self._lines.oddity:
             yield Row(1, "", None, f"the file is {self._lines.oddity}, not plain UTF-8 text")

@@ -4,20 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl.datasets.convert.rows import RowReader
 from ftctl.datasets.curation.ask import Ask, asked_of
 from ftctl.datasets.curation.tools import ASKING, tool
 from ftctl.datasets.curation.types import FaultError
 from ftctl.datasets.curation.view import View, view
+from ftctl.datasets.document import Document
 from ftctl.errors import DataInvalid, UsageError
 
 
-class Exported(BaseModel):
+class Exported(Document):
     """What was written for a tool: `ftctl.data-export/1`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-export/1"] = Field("ftctl.data-export/1", alias="schema")
     ok: bool = True

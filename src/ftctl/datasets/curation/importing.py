@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftctl.datasets.curation.decide import SAYS, Rule, decide, decide_all
 from ftctl.datasets.curation.planning import Seen, look, plan_for
@@ -18,6 +18,7 @@ from ftctl.datasets.curation.tools import TOOLS, recognise, tool
 from ftctl.datasets.curation.types import Fault, FaultError, Hints, Item
 from ftctl.datasets.curation.view import row_id
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.report import printable
 from ftctl.datasets.write import beside, encoded
 from ftctl.errors import DataInvalid, UsageError
@@ -49,24 +50,20 @@ class Wish:
     keep_unlabelled: bool = False
 
 
-class LeftOut(BaseModel):
+class LeftOut(Value):
     """An item that gives no row, and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     place: str
     id: str
     why: str
 
 
-class Imported(BaseModel):
+class Imported(Document):
     """What was imported: `ftctl.data-import/1`.
 
     `left_out` holds the first items of each reason, `reasons` counts all; `dropped` counts what a
     row couldn't carry; `disputed` how many items had different answers, by the rule `disagree`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-import/1"] = Field("ftctl.data-import/1", alias="schema")
     ok: bool

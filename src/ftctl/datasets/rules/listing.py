@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ftctl.datasets.document import Document, Value
 from ftctl.datasets.rules.rule import READ, SOURCES, Rule
 from ftctl.datasets.rules.table import PROVIDERS, SECTIONS, known_providers, letter_of
 from ftctl.errors import UsageError
@@ -15,14 +16,12 @@ Taken = Literal["error", "warning", "unverified"]
 _WORDS: dict[str, Taken] = {"E": "error", "W": "warning", "?": "unverified"}
 
 
-class ListedRule(BaseModel):
+class ListedRule(Value):
     """One row of the table, for the providers asked for.
 
     `severities` leaves out who doesn't mind; `unverified` is a warning without a text of that
     provider's. `fixed` says whether `data check --fix` mends it, at least where `limit` says so.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str
     variant: str
@@ -36,13 +35,11 @@ class ListedRule(BaseModel):
     as_of: date
 
 
-class Rules(BaseModel):
+class Rules(Document):
     """The document of `ftctl data rules --json`: `ftctl.data-rules/1`.
 
     `sources` says where the rules of a provider come from when `source` of a row is empty.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-rules/1"] = Field("ftctl.data-rules/1", alias="schema")
     method: str | None

@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ftctl.datasets.document import Document, Value
 
 Kind = Literal["trained", "untrained", "cut"]
 
-_FROZEN = ConfigDict(extra="forbid", frozen=True)
 
-
-class Token(BaseModel):
+class Token(Value):
     """One token.
 
     Attributes:
@@ -19,18 +19,14 @@ class Token(BaseModel):
         control: Whether it is a token that the tokenizer calls special.
     """
 
-    model_config = _FROZEN
-
     id: int
     text: str
     kind: Kind
     control: bool
 
 
-class Said(BaseModel):
+class Said(Value):
     """One message, shown without a tokenizer; its text may be shortened."""
-
-    model_config = _FROZEN
 
     role: str
     text: str
@@ -38,14 +34,12 @@ class Said(BaseModel):
     left_out_characters: int = 0
 
 
-class Example(BaseModel):
+class Example(Value):
     """One example; either its tokens are shown, or its messages where no model was named.
 
     `left_out_tokens` are the tokens in the middle of a long example that aren't shown, after the
     first `left_out_after` of `tokens`; the totals count them.
     """
-
-    model_config = _FROZEN
 
     line: int
     total_tokens: int | None = None
@@ -58,10 +52,8 @@ class Example(BaseModel):
     messages: tuple[Said, ...] = ()
 
 
-class Broken(BaseModel):
+class Broken(Value):
     """A line that can't be shown, and why."""
-
-    model_config = _FROZEN
 
     file: str
     line: int
@@ -69,14 +61,12 @@ class Broken(BaseModel):
     hint: str
 
 
-class Shown(BaseModel):
+class Shown(Document):
     """Some examples of a dataset: `ftctl.data-show/1`.
 
     `html` is the page that was written, if one was. `max_length` in tokens; None where no model
     was named.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     schema_: Literal["ftctl.data-show/1"] = Field("ftctl.data-show/1", alias="schema")
     file: str
