@@ -63,11 +63,11 @@ def test_several_processes_find_what_one_finds_in_the_same_order(
 def test_a_process_that_dies_is_done_without(tmp_path: Path) -> None:
     file = big(tmp_path / "x.jsonl", size_bytes=2 * RANGE_BYTES)
     tasks = [Task(file, begin, end, None, Options()) for begin, end in ranges(file, 0)]
-    alone = [part.examples for _, part in processes.here(iter(tasks))]
-    with processes.processes(2) as done:
+    alone = [task.done().examples for task in tasks]
+    with processes.doing(0, 2) as done:
         for child in children(os.getpid()):
             os.kill(child, signal.SIGKILL)
-        assert [part.examples for _, part in done(iter(tasks))] == alone
+        assert [part.examples for part in done(iter(tasks))] == alone
     assert not children(os.getpid())
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftctl.datasets.check import check
-from ftctl.datasets.near import near_firsts
+from ftctl.datasets.near import near_rows
 from ftctl.datasets.split import split
 from ftctl.datasets.stats import stats
+from ftctl.errors import DataInvalid
 
 VOCABULARY = [f"word{i}" for i in range(3000)]
 
@@ -32,13 +33,17 @@ def jaccard(one: str, other: str) -> float:
     return len(a & b) / len(a | b)
 
 
-def test_planted_pairs_are_found_and_others_are_not() -> None:
+def firsts_of(file: Path, texts: list[str]) -> list[int]:
+    return near_rows(written(file, texts), ("user",))
+
+
+def test_planted_pairs_are_found_and_others_are_not(tmp_path: Path) -> None:
     chance = random.Random(3)  # noqa: S311
     originals = [text(chance, chance.randrange(40, 200)) for _ in range(300)]
     copies = [edited(chance, words, 0.02) for words in originals[:150]]
     unlike = [edited(chance, words, 0.25) for words in originals[150:]]
     texts = [" ".join(words) for words in [*originals, *copies, *unlike]]
-    firsts = near_firsts(texts)
+    firsts = firsts_of(tmp_path / "x.jsonl", texts)
     planted = [i for i in range(150) if jaccard(texts[i], texts[300 + i]) >= 0.7]
     assert len(planted) > 100
     assert sum(firsts[300 + i] == i for i in planted) >= 0.95 * len(planted)
@@ -47,20 +52,26 @@ def test_planted_pairs_are_found_and_others_are_not() -> None:
     assert firsts[:300] == list(range(300))
 
 
-def test_case_and_punctuation_make_no_difference() -> None:
+def test_case_and_punctuation_make_no_difference(tmp_path: Path) -> None:
     said = " ".join(VOCABULARY[:20])
     texts = ["other", said, said.upper(), said.replace(" ", ", "), "", "", "!", "short", "Short."]
-    assert near_firsts(texts) == [0, 1, 1, 1, 4, 5, 6, 7, 7]
+    assert firsts_of(tmp_path / "x.jsonl", texts) == [0, 1, 1, 1, 4, 5, 6, 7, 7]
 
 
-def test_no_texts_are_no_clusters() -> None:
-    assert near_firsts([]) == []
+def test_no_texts_are_no_clusters(tmp_path: Path) -> None:
+    with pytest.raises(DataInvalid, match="no line is a chat example"):
+        firsts_of(tmp_path / "x.jsonl", [])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("near") / "x.jsonl"
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(alphabet="ab é\ud800.", max_size=30), max_size=20))
-def test_any_texts_have_a_first_that_comes_no_later(texts: list[str]) -> None:
-    firsts = near_firsts(texts)
+@given(texts=st.lists(st.text(alphabet="ab é\ud800.", max_size=30), min_size=1, max_size=20))
+def test_any_texts_have_a_first_that_comes_no_later(file: Path, texts: list[str]) -> None:
+    firsts = firsts_of(file, texts)
     assert len(firsts) == len(texts)
     assert all(first <= place and firsts[first] == first for place, first in enumerate(firsts))
     for place, said in enumerate(texts):

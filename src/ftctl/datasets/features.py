@@ -13,9 +13,9 @@ from typing_extensions import override
 from ftctl.datasets.across import Lines, as_column, label_share
 from ftctl.datasets.check import collector_off
 from ftctl.datasets.document import Value
-from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.options import Options
 from ftctl.datasets.fast.part import Part
+from ftctl.datasets.fast.processes import doing
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, normal_column
 from ftctl.datasets.read import (
@@ -163,15 +163,10 @@ def _parts(path: Path) -> Iterator[SampledPart]:
             yield part
             return
         start = 3 if reader.bom else 0
-        tasks: Iterator[Task] = (
-            SampledTask(path, begin, end, None, Options()) for begin, end in ranges(path, start)
-        )
-        many = reader.size_bytes >= processes.MIN_BYTES and processes.cores() > 1
-        if not many:
-            yield from (part for _, part in processes.here(tasks) if isinstance(part, SampledPart))
-            return
-        with processes.processes(processes.cores()) as done:
-            yield from (part for _, part in done(tasks) if isinstance(part, SampledPart))
+        spans = ranges(path, start)
+        tasks = (SampledTask(path, begin, end, None, Options()) for begin, end in spans)
+        with doing(reader.size_bytes) as done:
+            yield from done(tasks)
 
 
 class ChatExamples:

@@ -1,14 +1,13 @@
 """One file on its way through the rules."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from pathlib import Path
 
 from ftctl.datasets.across import Lines
-from ftctl.datasets.fast import processes
 from ftctl.datasets.fast.options import Options
 from ftctl.datasets.fast.part import Part
-from ftctl.datasets.fast.processes import Done, cores, here
+from ftctl.datasets.fast.processes import doing
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.formats import format_of
 from ftctl.datasets.read import Line, LineReader, OnProgress, joined, ranges
@@ -133,24 +132,16 @@ class FileCheck:
 
     def _look_at_ranges(self, start: int, likely: str | None, process_count: int | None) -> None:
         """Look at the file in ranges, in several processes where that helps."""
-        tasks = (
+        tasks, same = tee(
             Task(self.file, begin, end, likely if begin > start else None, self._options)
             for begin, end in ranges(self.file, start)
         )
-        if process_count is None:
-            process_count = cores() if self.size_bytes >= processes.MIN_BYTES else 1
-        if process_count == 1:
-            self._take_all(here(tasks))
-            return
-        with processes.processes(process_count) as done:
-            self._take_all(done(tasks))
-
-    def _take_all(self, done: Iterator[Done]) -> None:
-        for task, part in done:
-            if part.before != self._format:
-                part = task._replace(known_format=self._format).done()
-            self._take(part)
-            self._progress.show(task.end)
+        with doing(self.size_bytes, process_count) as done:
+            for part, task in zip(done(tasks), same, strict=True):
+                if part.before != self._format:
+                    part = task._replace(known_format=self._format).done()
+                self._take(part)
+                self._progress.show(task.end)
 
     def _take(self, part: Part) -> None:
         """Add what the next lines of the file show."""

@@ -6,12 +6,11 @@ Jaccard similarity of the sets of runs. Small keys find the pairs that are worth
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ftctl.datasets.across import At
-from ftctl.datasets.fast.processes import MIN_BYTES, cores, processes
+from ftctl.datasets.fast.processes import doing
 from ftctl.datasets.read import LineReader, joined, must_be_readable_twice, ranges
 from ftctl.datasets.rules.types import Finding
 from ftctl.errors import DataInvalid, UsageError
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
     from ftctl.datasets.fingerprints import Fingerprints
     from ftctl.datasets.near_hashes import Hashes
-    from ftctl.datasets.near_part import Found, NearPart, NearTask
-
-    NearDone = tuple[NearTask, NearPart]
+    from ftctl.datasets.near_part import Found, NearPart
 
 # Share of all their runs that two texts have in common. Texts of which every twentieth word is
 # another share 75 %, every tenth 57 %; with less, what all texts of a kind say makes them alike
@@ -153,22 +150,12 @@ def _part(path: Path, roles: Collection[str]) -> "NearPart":
     spans = ranges(path, start)
     tasks = (NearTask(path, begin, end, tuple(roles)) for begin, end in spans)
     keys = [whole.keys]
-    with _doing(size_bytes) as done:
-        for _, part in done(tasks):
+    with doing(size_bytes) as done:
+        for part in done(tasks):
             whole.extend(part)
             keys.append(part.keys)
     whole.keys = np.concatenate(keys)
     return whole
-
-
-@contextmanager
-def _doing(size_bytes: int) -> "Iterator[Callable[[Iterator[NearTask]], Iterator[NearDone]]]":
-    """What does the tasks of a file: several processes, or this one."""
-    if size_bytes < MIN_BYTES or cores() == 1:
-        yield lambda tasks: ((task, task.done()) for task in tasks)
-        return
-    with processes(cores()) as done:
-        yield cast("Callable[[Iterator[NearTask]], Iterator[NearDone]]", done)
 
 
 def _examples(path: Path, part: "NearPart", wanted: Wanted) -> "Iterator[tuple[int, Found]]":
@@ -195,24 +182,15 @@ def _examples(path: Path, part: "NearPart", wanted: Wanted) -> "Iterator[tuple[i
         raise UsageError(f"{path} changed while it was read", hint="try again when it is complete")
 
 
-def near_firsts(texts: Sequence[str]) -> list[int]:
+def _firsts(keys: "Hashes", texts: Callable[[Wanted], Iterable[str]]) -> list[int]:
     """For each text the place of the first one of its cluster: its own where nothing is like it.
 
     A cluster is what likeness links, through others too. Texts without a word are like nothing.
-    """
-    import numpy as np
-
-    from ftctl.datasets.near_hashes import BANDS, iter_band_keys
-
-    none = np.zeros((0, BANDS), dtype=np.uint32)
-    keys = np.concatenate([none, *iter_band_keys(texts)])
-    return _firsts(keys, lambda wanted: itertools.compress(texts, wanted))
-
-
-def _firsts(keys: "Hashes", texts: Callable[[Wanted], Iterable[str]]) -> list[int]:
-    """The same by keys, [text, band]: only texts that share one are asked for, and compared.
-
     It takes 124 bytes a text, and the runs of those that are compared.
+
+    Args:
+        keys: [text, band]; only texts that share one are compared.
+        texts: Asked for those.
     """
     import numpy as np
 

@@ -5,18 +5,31 @@ import pickle
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from queue import SimpleQueue
-
-from ftctl.datasets.fast.part import Part
-from ftctl.datasets.fast.worker import Task
+from typing import Protocol, TypeVar
 
 MIN_BYTES = 64 * 2**20  # below it, starting processes takes longer than they save
 _AHEAD = 2  # tasks a process, so that none waits while results are taken
 
-Done = tuple[Task, Part]
+Found = TypeVar("Found")
+Found_co = TypeVar("Found_co", covariant=True)
+
+
+class Task(Protocol[Found_co]):
+    """Some of a file's lines, small enough to be handed to another process."""
+
+    def done(self) -> Found_co:
+        """What they show."""
+
+
+class Do(Protocol):
+    """Does tasks, and gives what each found in their order."""
+
+    def __call__(self, tasks: Iterator[Task[Found]], /) -> Iterator[Found]:
+        """Do them."""
 
 
 def cores() -> int:
@@ -26,24 +39,31 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def here(tasks: Iterator[Task]) -> Iterator[Done]:
-    """Do the tasks in this process, one by one."""
-    for task in tasks:
-        yield task, task.done()
+def _here(tasks: Iterator[Task[Found]]) -> Iterator[Found]:
+    return (task.done() for task in tasks)
+
+
+def doing(size_bytes: int, count: int | None = None) -> AbstractContextManager[Do]:
+    """What does the tasks of a file, in processes that end with the context.
+
+    Args:
+        size_bytes: The file's.
+        count: How many processes; None for as many as help, 1 for this one.
+    """
+    if count is None:
+        count = cores() if size_bytes >= MIN_BYTES else 1
+    return nullcontext(_here) if count == 1 else _processes(count)
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Callable[[Iterator[Task]], Iterator[Done]]]:
-    """Some processes, and what does tasks in them; they end with the context.
-
-    A process that can't be started, or dies, is done without: its tasks are done here.
-    """
+def _processes(count: int) -> Iterator[Do]:
+    """A process that can't be started, or dies, is done without: its tasks are done here."""
     workers = [_Worker() for _ in range(count)]
     idle: SimpleQueue[_Worker] = SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
-    def done(task: Task) -> Part:
+    def done(task: Task[Found]) -> Found:
         worker = idle.get()
         try:
             return worker.do(task)
@@ -52,15 +72,14 @@ def processes(count: int) -> Iterator[Callable[[Iterator[Task]], Iterator[Done]]
 
     pool = ThreadPoolExecutor(count)
 
-    def run(tasks: Iterator[Task]) -> Iterator[Done]:
-        ahead: deque[tuple[Task, Future[Part]]] = deque()
+    def run(tasks: Iterator[Task[Found]]) -> Iterator[Found]:
+        ahead: deque[Future[Found]] = deque()
         for task in tasks:
-            ahead.append((task, pool.submit(done, task)))
+            ahead.append(pool.submit(done, task))
             if len(ahead) > _AHEAD * count:
-                task, future = ahead.popleft()
-                yield task, future.result()
-        for task, future in ahead:
-            yield task, future.result()
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
     try:
         yield run
@@ -88,14 +107,14 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for us: what is known so far is still told
             )
 
-    def do(self, task: Task) -> Part:
+    def do(self, task: Task[Found]) -> Found:
         process = self._process
         if process is not None and process.stdin is not None and process.stdout is not None:
             with suppress(OSError, EOFError, pickle.UnpicklingError):
                 pickle.dump(task, process.stdin)
                 process.stdin.flush()
-                part: Part = pickle.load(process.stdout)  # noqa: S301 - our own process wrote it
-                return part
+                found: Found = pickle.load(process.stdout)  # noqa: S301 - our own process wrote it
+                return found
         if not self._wanted:
             raise EOFError
         self.kill()
