@@ -44,7 +44,7 @@ class Submitting:
         self._data = write_chats(folder / "train.jsonl")
         self.told: list[str] = []
 
-    def __call__(self, limit: float | None = None) -> JobRecord:
+    def __call__(self, limit: float | None = None, *, quoting: bool = True) -> JobRecord:
         spec = make_spec(
             provider="together",
             model="qwen3-8b",
@@ -57,7 +57,11 @@ class Submitting:
         quoted = quote("together", "qwen3-8b", rows=12, tokens=1000, as_of=day)
         driver = TogetherProvider(load_settings(), self._vendor.base_url)
         return submit(
-            spec, store=self._store, provider=driver, quoted=quoted, on_step=self.told.append
+            spec,
+            store=self._store,
+            provider=driver,
+            quoted=quoted if quoting else None,
+            on_step=self.told.append,
         )
 
 
@@ -77,6 +81,15 @@ def test_the_quote_that_is_kept_says_whose_price_it_is(
     assert training.says.startswith("Together AI's own estimate; ours was 0.00 to")
     assert any(line.name == "serving" for line in kept.lines)
     assert "together itself estimates 1.25 USD" in submitting.told
+
+
+def test_a_limit_without_any_price_is_not_held_by_silence(
+    vendor: TogetherVendor, submitting: Submitting
+) -> None:
+    vendor.faults.append(Fault(PRICE, status=404))
+    with pytest.raises(OverMaxCost, match="no price is known"):
+        submitting(1000.0, quoting=False)
+    assert vendor.jobs == {}
 
 
 def test_above_the_limit_no_job_is_made_and_a_higher_one_goes_on(

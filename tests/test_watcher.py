@@ -351,6 +351,21 @@ def test_what_another_process_made_meanwhile_is_the_job_and_ours_is_stopped(
     assert stopped == ([] if error else [f"remote-{job.id}"])
 
 
+def test_one_too_many_that_cannot_be_cancelled_is_named(store: Store) -> None:
+    class Late(Scripted):
+        @override
+        def create(self, spec: JobSpec, files: Mapping[str, RemoteFile], marker: str) -> str:
+            adopt(store, marker, "remote-theirs")
+            return super().create(spec, files, marker)
+
+        @override
+        def cancel(self, remote_id: str) -> None:
+            raise Unavailable("the line is cut")
+
+    with pytest.raises(Unavailable, match=r"remote-job-.* is one too many.*the line is cut"):
+        submit(spec_of(store), store=store, provider=Late(), patience=Time().patience())
+
+
 def test_data_that_changed_since_is_not_sent(store: Store) -> None:
     spec = spec_of(store)
     job = store.add_job(spec, "i")

@@ -246,9 +246,18 @@ def _create(
     _log.info("%s: created at %s as %s", record.id, record.provider, remote_id)
     after = adopt(store, record.id, remote_id)
     if after.remote_id != remote_id:  # cancelled, or made by another process, meanwhile
-        _log.warning("%s: %s is one too many: it is cancelled", record.id, remote_id)
-        provider.cancel(remote_id)
+        _cancel_surplus(provider, record, remote_id)
     return after
+
+
+def _cancel_surplus(provider: Provider, record: JobRecord, remote_id: str) -> None:
+    said = f"{record.id}: {remote_id} at {record.provider} is one too many"
+    _log.warning("%s: it is cancelled", said)
+    try:
+        provider.cancel(remote_id)
+    except FtctlError as error:
+        message = f"{said}, and can't be cancelled: {error.message}"
+        raise Unavailable(message, hint="cancel it there: nothing here knows of it") from None
 
 
 def _settle(

@@ -46,7 +46,7 @@ def ask_price(
             return None
         raise
     if price is None:
-        if limit is not None and record.estimate is not None and record.estimate["cost"] is None:
+        if limit is not None and not (record.estimate and record.estimate["cost"]):
             raise OverMaxCost(
                 f"no price is known for {record.model} at {record.provider}, which quotes none in "
                 f"USD either: {limit:g} USD can't be held. The data are there, no job was made",

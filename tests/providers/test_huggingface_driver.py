@@ -166,6 +166,16 @@ def test_a_repository_that_a_crash_left_empty_is_filled(
     assert hub.repos.by_id["dataset", held.id].files["data.jsonl"] == spec.data.read_bytes()
 
 
+def test_no_rows_are_put_where_everybody_sees_them(hub: Hub, driver: Driver, spec: JobSpec) -> None:
+    held = driver().upload(spec.data, spec.data_sha256)
+    repo = hub.repos.by_id["dataset", held.id]
+    repo.private = False  # somebody has opened it
+    repo.files.clear()
+    with pytest.raises(PrivacyForbids, match="everybody"):
+        driver().upload(spec.data, spec.data_sha256)
+    assert "data.jsonl" not in repo.files
+
+
 def test_a_large_file_for_this_machine_goes_to_no_other(
     hub: Hub, driver: Driver, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ftctl.errors import InvalidRequest, NotFound, Unavailable
+from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids, Unavailable
 from ftctl.providers.artifacts.download import Download, http_download
 from ftctl.providers.artifacts.safe_names import WEIGHTS, choose
 from ftctl.providers.huggingface.connection import HubConnection
@@ -65,6 +65,9 @@ class Repos:
 
         Returns:
             The repository's id.
+
+        Raises:
+            PrivacyForbids: that repository is there, and public.
         """
         repo = f"{self.me}/{DATA_PREFIX}{sha256[:40]}"
         try:
@@ -75,6 +78,11 @@ class Repos:
             if any(_is_copy(entry, file, sha256) for entry in held.siblings or ()):
                 _log.info("%s: holds %s already", self._who, repo)
                 return repo
+            if not held.private:
+                raise PrivacyForbids(
+                    f"not sent: everybody can see {repo}, and training data go there",
+                    hint="make it private at the hub, or delete it there",
+                )
         self.send(
             repo,
             "dataset",
