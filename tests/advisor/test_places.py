@@ -58,7 +58,7 @@ def test_a_vendor_s_base_retires_and_is_tuned_again_an_open_one_is_kept() -> Non
     assert 12 < low < likely < high < 48
     assert note.value == f"every {low:.0f} to {high:.0f} months, likely {likely:.0f}"
     today = route(ask(**MISSED), "hosted")
-    assert today.model == "llama-3.1-8b-instruct"
+    assert today.model == "qwen3-8b"
     assert not [n for n in today.usd_per_month.basis if n.name == "retraining"]
 
 

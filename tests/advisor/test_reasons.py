@@ -87,11 +87,11 @@ def test_a_prompt_that_meets_the_target_isnt_said_to_miss_it() -> None:
     advice = ask(
         prompt_meets_quality=False, baseline_score=0.92, target_score=0.9, prompt_meets_cost=False
     )
-    assert "misses the quality" not in advice.reason
+    assert "the best prompt misses the quality" not in advice.reason
 
 
 def test_what_costs_more_than_the_prompt_that_costs_too_much_is_said() -> None:
-    advice = ask(prompt_meets_quality=True, prompt_meets_cost=False, requests_per_month=10_000)
+    advice = ask(prompt_meets_quality=True, prompt_meets_cost=False, requests_per_month=1e6)
     assert advice.decision == "hosted"
     assert "you say that the best prompt costs too much" in advice.reason
     assert "check what you pay now" in advice.reason
@@ -195,8 +195,10 @@ def test_facts_that_tuning_would_not_teach_are_named_beside_it() -> None:
 
 
 def test_fewer_than_fifty_rows_are_warned_of() -> None:
-    assert "49 distinct examples are too few" in ask(data_rows=49).reason
-    assert "too few" not in ask(data_rows=50).reason
+    assert "49 distinct examples; tuning needs at least 50" in ask(data_rows=49).reason
+    mixed = ask(data_rows=49, privacy="stays_inside", prompt_meets_quality=False).reason
+    assert mixed.count("49 distinct examples") == 1
+    assert "distinct examples" not in ask(data_rows=50).reason
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ def test_each_measure_of_a_file_bears_on_the_advice() -> None:
     plain = of_file(File(), **base)
     assert plain.leading == "self_hosted"
     assert "the task is very narrow (5 different answers)" in plain.reason
-    assert "too few to tune on" in of_file(File(effective_rows=40), **base).reason
+    assert "40 distinct examples" in of_file(File(effective_rows=40), **base).reason
     assert "4 unrelated tasks" in of_file(File(output_families=3.9), **base).reason
     majority = of_file(File(majority_share=0.7), **base).reason
     assert "most common label scores 0.70 on this file, and the prompt 0.6" in majority

@@ -101,6 +101,17 @@ def test_facts_come_from_a_file_and_flags_win(tmp_path: Path, name: str, text: s
         ("a.json", b"[1]", "holds list, not a mapping"),
         ("a.json", b"\xff\xfe{", "not UTF-8 text"),
         ("a.json", b'{"data_row": 3}', "did you mean data_rows"),
+        ("a.json", b"", "holds no facts"),
+        ("a.toml", b"\n", "holds no facts"),
+        ("a.json", b"[" * 100_000, "not JSON .maximum recursion"),
+        ("a.json", b'{"data_rows": true}', "fact data_rows: yes or no is no answer here"),
+        (
+            "a.json",
+            b'{"failure_mix": {"knowlege": 1}}',
+            "knowlege: unknown; did you mean knowledge",
+        ),
+        ("a.json", b'{"regions": "eu"}', "fact regions: should be a list .got 'eu'"),
+        ("a.json", b'{"accounts": []}', "fact accounts: should be a mapping"),
     ],
 )
 def test_a_bad_facts_file_is_one_message(

@@ -2,8 +2,9 @@
 
 from datetime import date
 
+from ftctl.advisor.cautions import route_warnings
 from ftctl.advisor.decide import Verdict, decide
-from ftctl.advisor.explain import assumptions, reason, route_warnings
+from ftctl.advisor.explain import assumptions, reason
 from ftctl.advisor.flips import find_flips
 from ftctl.advisor.next_commands import next_commands
 from ftctl.advisor.rank import Ranked, dominated_by

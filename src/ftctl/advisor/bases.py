@@ -71,26 +71,40 @@ def shortlist(models: Iterable[Model], day: date, task: TaskKind | None) -> list
     """Open bases out on a day that are worth a look, the first to try first.
 
     The newest of each family and size class, not much older than the newest of all; with it those
-    newer ones that a licence forbids, so that it is told. The smallest class that suits the task
-    comes first, within it the newest; then larger ones up to the 7B class, then smaller ones, as
-    there is little evidence for them, then what is larger than the 7B class and needs a reason.
+    newer ones that a licence forbids, so that it is told.
     """
     alive = [
         model
         for model in models
         if model.open_weights and (model.parameters or 0) >= _LEAST and first_day(model) <= day
     ]
-    alive.sort(key=lambda model: (first_day(model), -(model.parameters or 0)), reverse=True)
-    alive = [model for model in alive if first_day(model) >= first_day(alive[0]) - _OLDEST]
+    newest = max(map(first_day, alive), default=day)
+    alive = [model for model in alive if first_day(model) >= newest - _OLDEST]
+    alive.sort(key=_age)
+    return by_suitability(_newest(alive), task)
+
+
+def by_suitability(models: Iterable[Model], task: TaskKind | None) -> list[Model]:
+    """Bases, the first to try first.
+
+    The smallest class that suits the task comes first, within it the newest; then larger ones up to
+    the 7B class, then smaller ones, as there is little evidence for them, then what is larger than
+    the 7B class and needs a reason.
+    """
     floor = _SMALLEST.get(task, _SEVEN)
 
-    def order(model: Model) -> tuple[int, int]:
+    def order(model: Model) -> tuple[int, int, int, int]:
         size = size_class(model)
         if size > _SEVEN:
-            return 2, size
-        return (0, size) if size >= floor else (1, -size)
+            return 2, size, *_age(model)
+        return (0, size, *_age(model)) if size >= floor else (1, -size, *_age(model))
 
-    return sorted(_newest(alive), key=order)
+    return sorted(models, key=order)
+
+
+def _age(model: Model) -> tuple[int, int]:
+    """The newest first, of those of one day the smallest."""
+    return -first_day(model).toordinal(), model.parameters or 0
 
 
 def needs_reason(model: Model) -> bool:

@@ -1,12 +1,12 @@
 """The words: one line of reason with the warnings that apply, and the assumptions behind it."""
 
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ftctl.advisor.bases import licence_conditions
+from ftctl.advisor.cautions import cautions
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import MIN_ROWS, cheapest_too_dear
-from ftctl.advisor.latency import late, probe_of
+from ftctl.advisor.latency import probe_of
 from ftctl.advisor.money import usd_text
 from ftctl.advisor.quality import pilot_note, pilot_of
 from ftctl.advisor.rank import Ranked
@@ -15,13 +15,11 @@ from ftctl.advisor.tie_break import cheapest_test, untold
 from ftctl.advisor.types import Probed, Rejected
 from ftctl.estimation.estimate import Assumption
 
-# Share of failures by missing facts from which they are worth a word beside tuning.
-FEW_FACTS = 0.2
 # Answers so short are a label.
 NARROW_TOKENS = 16
-# Of the most common label, above which `data check` says that the others are hardly learnt.
-LABEL_SHARE = 0.9
 
+# Gates at which a vendor is closed whatever the question is.
+_CLOSED_TO_ALL = ("availability", "lifecycle", "price")
 _ROUTE_WORDS = {
     "none": "doing nothing",
     "prompt": "a prompt",
@@ -42,105 +40,11 @@ def reason(situation: Situation, verdict: Verdict) -> str:
         "measure_first": _measure,
         "too_close": _close,
     }[verdict.decision]
-    return " ".join([say(situation, verdict), *_warnings(situation, verdict)])
-
-
-def route_warnings(situation: Situation, entry: Ranked) -> list[str]:
-    """What may go wrong with a route that passed the gates, a sentence each."""
-    found = []
-    slow = late(situation, entry.route, entry.seconds)
-    if slow is not None:
-        found.append(slow)
-    provider = entry.route.provider
-    if any(note.value == "not counted" and "tokens" in note.name for note in entry.cost.basis):
-        found.append(f"The cost leaves out tokens, whose price at {provider.title} isn't known.")
-    if entry.route.hosting == "hosted_custom" and not provider.serving.self_serve:
-        found.append(f"{provider.title} serves tuned models on request only.")
-    if entry.route.resold:
-        model = entry.route.model.title
-        found.append(f"Whether {provider.title} sells {model} isn't known here: ask before.")
-    budget = situation.facts.budget_usd_per_month
-    likely = entry.cost.interval().likely
-    if budget is not None and likely > budget:
-        found.append(
-            f"It likely costs {usd_text(likely)} USD a month, above your {usd_text(budget)}."
-        )
-    return found
-
-
-def _warnings(situation: Situation, verdict: Verdict) -> list[str]:
-    """What the user should hear whatever the decision."""
-    found = []
-    facts = situation.facts
-    if situation.tasks >= 2:
-        name = shlex.quote(facts.data or "FILE")
-        found.append(
-            f"{situation.tasks:g} unrelated tasks: tune one model for each, not one for all "
-            f"(ftctl data split {name} --by task)."
-        )
-    found += _of_the_file(situation)
-    mix = facts.failure_mix
-    known = mix.share("knowledge") if mix else 0.0
-    tuned_alone = verdict.first is not None and verdict.first.route.adaptation == ("tune",)
-    if tuned_alone and known >= FEW_FACTS:
-        found.append(
-            f"{known:.0%} of failures come from missing facts, which tuning doesn't teach: "
-            "retrieve them (RAG)."
-        )
-    if tuned_alone and facts.knowledge_changes in ("monthly", "daily"):
-        found.append(
-            f"The facts change {facts.knowledge_changes}: what is tuned in grows old, so "
-            "retrieve them (RAG)."
-        )
-    if situation.rows is not None and situation.rows < MIN_ROWS:
-        found.append(f"{situation.rows:g} distinct examples are too few to tune on.")
-    if facts.baseline_score is not None and situation.baseline_n < BASELINE_N:
-        found.append(f"The score stands on {situation.baseline_n} examples; take {BASELINE_N}.")
-    if facts.regions:
-        found.append("Regions aren't checked: the catalog doesn't know them yet.")
-    used = [probe_of(situation, entry.route) for entry in verdict.ranked]
-    found += [
-        f"The measured latency of {probe.model} at {probe.provider} is of none of the routes here."
-        for probe in facts.probed or ()
-        if probe not in used
-    ]
-    shown = [pilot_of(situation, entry.route) for entry in verdict.ranked]
-    found += [
-        f"The pilot of {pilot.model} is of none of the routes here."
-        for pilot in facts.piloted or ()
-        if pilot not in shown
-    ]
-    if verdict.first is not None and verdict.leading != "none":
-        found += route_warnings(situation, verdict.first)
-        expected = verdict.quality.interval(verdict.first.route)
-        if expected is not None and facts.target_score and expected.high < facts.target_score:
-            found.append(
-                f"Expected are only {expected.low:.2f} to {expected.high:.2f} of the "
-                f"{facts.target_score:g} you ask for: try a part of it before you plan on it."
-            )
-    return found
-
-
-def _of_the_file(situation: Situation) -> list[str]:
-    """What the measured file calls for: the best guess without a model, and its private texts."""
-    found = []
-    majority, score = situation.majority, situation.facts.baseline_score
-    if majority is not None and score is not None and score <= majority:
-        found.append(
-            f"Always giving the most common label scores {majority:.2f} on this file, and the "
-            f"prompt {score:g}: look at how both were measured."
-        )
-    elif majority is not None and majority > LABEL_SHARE:
-        found.append(
-            f"{majority:.0%} of the answers are one label: the others are hardly learnt, so "
-            "balance them."
-        )
-    if situation.personal and situation.facts.privacy is None:
-        found.append(
-            f"{situation.personal:,} texts of the file hold personal data or secrets: say where "
-            "they may go (--privacy)."
-        )
-    return found
+    said = say(situation, verdict)
+    rows = f"{situation.rows:g} distinct examples" if situation.rows is not None else ""
+    few = situation.rows is not None and situation.rows < MIN_ROWS and rows not in said
+    more = [f"{rows} are too few to tune on."] if few else []
+    return " ".join([said, *more, *cautions(situation, verdict)])
 
 
 def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumption, ...]:
@@ -184,6 +88,9 @@ def assumptions(situation: Situation, ranked: Sequence[Ranked]) -> tuple[Assumpt
             entry.route.hosting == "own" or entry.route.provider.weights_returned
         ):
             notes.append(Assumption.from_fact(f"licence of {model.title}", terms, model))
+        if entry.route.tunable is not None:
+            name = f"{model.name} at {entry.route.provider.name}"
+            notes.append(Assumption.from_fact(name, "can be tuned there", entry.route.tunable))
         notes += entry.cost.basis
     return tuple(dict.fromkeys(notes))
 
@@ -229,31 +136,44 @@ def _no_route(situation: Situation, verdict: Verdict) -> str:
 
 def _prompt(situation: Situation, verdict: Verdict) -> str:
     first = verdict.ranked[0]
-    where = "on your own GPUs" if first.route.hosting == "own" else "at a vendor's API"
+    where = _where(situation, first) if first.route.hosting == "own" else "at a vendor's API"
     tuned = [entry for entry in verdict.ranked if entry.route.tuned]
     if not tuned:
-        return f"Prompt {where}: tuning is ruled out ({_why_not_tuned(verdict.rejected)})."
+        why = _why_not_tuned(situation, verdict.rejected)
+        return f"Prompt {where}: tuning is ruled out ({why})."
     mine, theirs = (entry.cost.interval().likely for entry in (first, tuned[0]))
     if theirs <= mine:
-        return f"Prompt {where}: all in all it wins {first.share:.0%} of draws."
-    if situation.quality_met:
+        enough = "it reaches the quality, and " if situation.quality_met else ""
+        return f"Prompt {where}: {enough}it wins {first.share:.0%} of draws."
+    if situation.facts.prompt_meets_cost is False:
+        gain = "you say that it costs too much, but tuning costs more:"
+    elif situation.quality_met:
         gain = "it reaches the quality, and tuning isn't worth"
     else:
         gain = "what tuning may add in quality isn't worth"
     return f"Prompt {where}: {gain} about {usd_text(theirs)} USD a month against {usd_text(mine)}."
 
 
-def _why_not_tuned(rejected: Iterable[Rejected]) -> str:
-    """The reason where one gate closes all, else the gates of vendors and of one's own GPUs."""
+def _why_not_tuned(situation: Situation, rejected: Iterable[Rejected]) -> str:
+    """The reason where one gate closes all, else the gates of vendors and of one's own GPUs.
+
+    What is closed to everybody says nothing where more than that is closed.
+    """
     lines = [line for line in rejected if line.route in ("hosted", "self_hosted")]
+    lines = [line for line in lines if line.gate not in _CLOSED_TO_ALL] or lines
     if len({line.gate for line in lines}) == 1:
-        return lines[-1].reason
+        dear = cheapest_too_dear(lines)
+        return dear[1].reason if dear else max(lines, key=_context_of(situation)).reason
     places = {"at a vendor": "hosted", "on your own GPUs": "self_hosted"}
     named = {
         place: _gates(line for line in lines if line.route == route)
         for place, route in places.items()
     }
     return "; ".join(f"{place}: {gates}" for place, gates in named.items() if gates)
+
+
+def _context_of(situation: Situation) -> Callable[[Rejected], int]:
+    return lambda line: situation.catalog.get_model(line.model).context or 0
 
 
 def _gates(lines: Iterable[Rejected]) -> str:
@@ -284,15 +204,7 @@ def _tune(situation: Situation, verdict: Verdict) -> str:
         why = ["no route without tuning passes the gates"]
     before = "Add retrieval, then tune" if "rag" in first.route.adaptation else "Tune"
     because = "; ".join(why) or f"it wins {verdict.confidence:.0%} of draws"
-    said = f"{before} {_where(situation, first)}: {because}."
-    if situation.facts.prompt_meets_cost is False and prompted:
-        mine, theirs = (entry.cost.interval().likely for entry in (first, prompted[0]))
-        if theirs < mine:
-            said += (
-                f" At the catalog's prices {prompted[0].route.model.title} would cost about "
-                f"{usd_text(theirs)} USD a month, tuning {usd_text(mine)}: check what you pay now."
-            )
-    return said
+    return f"{before} {_where(situation, first)}: {because}."
 
 
 def _reasons_to_tune(situation: Situation) -> list[str]:
@@ -326,7 +238,8 @@ def _narrow(situation: Situation) -> str | None:
 
 def _where(situation: Situation, first: Ranked) -> str:
     if first.route.hosting == "own":
-        return "on your own GPUs" + (", which already serve" if situation.runs_gpus else "")
+        serve = "your own GPUs, which already serve"
+        return f"on {serve if situation.runs_gpus else 'GPUs of your own, the first in production'}"
     return f"at {first.route.provider.title}"
 
 

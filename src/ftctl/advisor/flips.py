@@ -3,11 +3,10 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 
 from ftctl.advisor.decide import Verdict, decide
 from ftctl.advisor.situation import ROWS_RANGE, VOLUME_RANGE, Situation, settle
-from ftctl.advisor.types import Criterion, Facts, Features, Flip, Label
+from ftctl.advisor.types import Criterion, Features, Flip, Label
 from ftctl.catalog.load import Catalog
 
 SHOWN = 3
@@ -28,8 +27,9 @@ class _Input:
         ends: The least and the most that is tried.
         step: A likely move: a factor, for a score so much more or less.
         says: What a value means: `{0}` is above or below, `{1}` the value.
-        ask: The route that would lead at a value.
+        ask: The decision at a value.
         known: Whether it was said, measured or looked up.
+        whole: Whether it counts things.
     """
 
     fact: str
@@ -37,8 +37,9 @@ class _Input:
     ends: tuple[float, float]
     step: float
     says: str
-    ask: Callable[[float], Label]
+    ask: Callable[[float], Verdict]
     known: bool = True
+    whole: bool = False
 
     @property
     def _linear(self) -> bool:
@@ -94,16 +95,17 @@ class _Asked:
         self.situation = situation
         self.features = features
 
-    def told(self, **changes: object) -> Label:
-        """The route that leads with other facts."""
+    def told(self, **changes: object) -> Verdict:
+        """The decision with other facts."""
         return self.on(self.situation.catalog, **changes)
 
-    def on(self, catalog: Catalog, **changes: object) -> Label:
+    def on(self, catalog: Catalog, **changes: object) -> Verdict:
         """The same with another catalog."""
         facts = self.situation.facts.model_copy(update=changes)
-        return _leading(facts, self.features, catalog, self.situation.as_of)
+        changed = settle(facts, self.features, catalog, self.situation.as_of)
+        return decide(changed, explain=False)
 
-    def priced(self, factor: float) -> Label:
+    def priced(self, factor: float) -> Verdict:
         """The same where every card costs so many times as much."""
         cards = []
         for gpu in self.situation.catalog.gpus:
@@ -111,10 +113,6 @@ class _Asked:
             times = {name: getattr(price, name) * factor for name in ("low", "likely", "high")}
             cards.append(gpu.model_copy(update={"price": price.model_copy(update=times)}))
         return self.on(self.situation.catalog.model_copy(update={"gpus": tuple(cards)}))
-
-
-def _leading(facts: Facts, features: Features | None, catalog: Catalog, as_of: date) -> Label:
-    return decide(settle(facts, features, catalog, as_of), explain=False).leading
 
 
 def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
@@ -147,7 +145,9 @@ def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
         middle = math.sqrt(math.prod(ROWS_RANGE))
         rows = middle if situation.rows is None else situation.rows
         known = situation.rows is not None
-        yield number("data_rows", rows, 100, 4, "with {0} {1} examples", known=known)
+        ends, says = (rows / 100, rows * 100), "with {1} examples or {0}"
+        ask = _told(asked, "data_rows")
+        yield _Input("data_rows", rows, ends, 4, says, ask, known=known, whole=True)
         for name in ("input_tokens", "output_tokens"):
             says = f"{{0}} about {{1}} {name.replace('_', ' ')} a request"
             value = float(getattr(situation, name))
@@ -163,17 +163,17 @@ def _inputs(asked: _Asked, verdict: Verdict) -> Iterator[_Input]:
         yield number("budget_usd_per_month", facts.budget_usd_per_month, 100, 2, says)
 
 
-def _priced(asked: _Asked, price: float) -> Callable[[float], Label]:
+def _priced(asked: _Asked, price: float) -> Callable[[float], Verdict]:
     return lambda value: asked.priced(value / price)
 
 
-def _told(asked: _Asked, name: str) -> Callable[[float], Label]:
+def _told(asked: _Asked, name: str) -> Callable[[float], Verdict]:
     return lambda value: asked.told(**{name: value})
 
 
 def _crossing(one: _Input, leading: Label) -> _Found | None:
     """The nearer of the values below and above at which another route leads, or None."""
-    if one.now <= 0 or (not one.known and one.ask(one.now) != leading):
+    if one.now <= 0 or (not one.known and one.ask(one.now).leading != leading):
         return None
     found = [crossing for end in one.ends if (crossing := _toward(one, end, leading))]
     return min(found, key=lambda crossing: crossing.distance, default=None)
@@ -183,7 +183,7 @@ def _toward(one: _Input, end: float, leading: Label) -> _Found | None:
     inside = one.now
     for step in range(1, _STEPS + 1):
         outside = one.between(one.now, end, step / _STEPS)
-        if one.ask(outside) != leading:
+        if one.ask(outside).leading != leading:
             inside, outside = _narrowed(one, inside, outside, leading, _HALVINGS)
             return _Found(one.distance(outside), None, one, inside, outside)
         inside = outside
@@ -197,7 +197,7 @@ def _narrowed(
         if abs(outside - inside) <= _EXACT * abs(outside):
             break
         middle = one.between(inside, outside)
-        if one.ask(middle) == leading:
+        if one.ask(middle).leading == leading:
             inside = middle
         else:
             outside = middle
@@ -208,16 +208,21 @@ def _solved(found: _Found, leading: Label) -> Flip:
     one = found.input
     assert one is not None  # noqa: S101 - what is no choice is a number
     _, value = _narrowed(one, found.inside, found.outside, leading, halvings=60)
-    if one.fact == "data_rows":
-        value = float(math.ceil(value) if value > one.now else math.floor(value))
+    up = value > one.now
+    words, text = ("above", "below"), _rounded(value)
+    if one.whole:
+        # The whole number beside it that is nearer to now, where another route leads there already.
+        nearer, farther = (math.floor, math.ceil) if up else (math.ceil, math.floor)
+        at_nearer = one.ask(float(nearer(value))).leading
+        value = float(nearer(value) if at_nearer != leading else farther(value))
+        words, text = ("more", "fewer"), f"{value:,.0f}"
     other = one.ask(value)
-    word = "above" if value > one.now else "below"
     return Flip(
         fact=one.fact,
         now=f"{one.now:.12g}" if one.known else "unknown",
         value=f"{value:.12g}",
-        leads=other,
-        says=f"{one.says.format(word, _rounded(value))}, {_leads(other)}",
+        leads=other.leading,
+        says=f"{one.says.format(words[not up], text)}, {_leads(other)}",
     )
 
 
@@ -239,11 +244,11 @@ def _choices(asked: _Asked, leading: Label) -> Iterator[_Found]:
     tried += [("priorities", (criterion,), facts.priorities) for criterion in first]
     for fact, value, now in tried:
         other = asked.told(**{fact: value})
-        if other == leading:
+        if other.leading == leading:
             continue
         said = _word(value)
         says = f"if {fact} were {said}, {_leads(other)}"
-        flip = Flip(fact=fact, now=_word(now), value=said, leads=other, says=says)
+        flip = Flip(fact=fact, now=_word(now), value=said, leads=other.leading, says=says)
         yield _Found(_UNSAID if now is None else _SAID, flip)
 
 
@@ -253,10 +258,10 @@ def _rounded(value: float) -> str:
     return f"{round(value, digits):,.12g}"
 
 
-def _leads(label: Label) -> str:
-    if label == "none":
-        return "nothing need be done, or no route is left"
-    return f"{label} would lead"
+def _leads(verdict: Verdict) -> str:
+    if verdict.leading == "none":
+        return "nothing need be done" if verdict.ranked else "no route is left"
+    return f"{verdict.leading} would lead"
 
 
 def _word(value: object) -> str:

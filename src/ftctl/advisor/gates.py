@@ -196,9 +196,9 @@ def _available(provider: str, situation: Situation, account: Account | None) -> 
 
 
 def _lifecycle(situation: Situation, route: Route) -> str | None:
-    tunable = route.tunable
+    tunable, instead = route.tunable, _replacement(situation, route.model)
     if tunable is not None and tunable.until is not None and situation.as_of >= tunable.until:
-        return f"{route.model.title} takes no tuning jobs there since {tunable.until}"
+        return f"{route.model.title} takes no tuning jobs there since {tunable.until}{instead}"
     first = first_day(route.model, tunable)
     if situation.as_of < first:
         if not route.tuned and route.hosting == "vendor_api":
@@ -208,9 +208,18 @@ def _lifecycle(situation: Situation, route: Route) -> str | None:
         left = (route.ends - situation.as_of).days
         return (
             f"{route.model.title} shuts down on {route.ends}, {left} days from {situation.as_of}, "
-            f"before your horizon ends on {situation.until}"
+            f"before your horizon ends on {situation.until}{instead}"
         )
     return None
+
+
+def _replacement(situation: Situation, model: Model) -> str:
+    """What the vendor named in a model's place, once it did."""
+    if model.replacement is None or model.known_shutdown(situation.as_of) is None:
+        return ""
+    named = situation.catalog.get_model(model.replacement)
+    untuned = "" if named.tunable else ", which isn't known to be tuned anywhere"
+    return f"; its vendor's replacement is {named.title}{untuned}"
 
 
 def _there(route: Route) -> str:

@@ -12,6 +12,7 @@ from ftctl.catalog.load import Catalog
 from ftctl.catalog.types import Fact, Gpu
 from ftctl.estimation.estimate import Assumption, Estimate
 from ftctl.estimation.money import (
+    ENGINEER_USD_PER_MONTH,
     HOURS_PER_MONTH,
     Usage,
     people_usd,
@@ -34,6 +35,9 @@ _CARD_SHARE = Estimate(low=1 / 25, likely=0.5, high=1.0, unit="cards")
 _FIRST_ONCE, _FIRST_PEOPLE = (1.0, 3.0, 6.0), (0.20, 0.45, 1.0)
 # The busiest hour over the mean: how much capacity stands idle.
 _PEAK_OVER_MEAN = 3.0
+# USD per million tokens in and out of the dearest model that was widely used, GPT-4 of 2023
+# (genai-prices 0.2.3): no prompt in use costs more.
+_DEAREST_USD = (30.0, 60.0)
 # The monthly cost whose value is nothing: a bit more than two engineers.
 ZERO_VALUE_USD = 30_000.0
 _SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600
@@ -71,15 +75,30 @@ class Money:
         work = people_usd(people, why)
         months = max(1.0, self._months(route))
         one_off = people_usd(once, why).scaled(1 / months)
+        labour = Assumption.prior(
+            f"people for {route.label}",
+            f"{people[0]:g} to {people[2]:g} engineers, and {once[0]:g} to {once[2]:g} months of "
+            f"one to begin with; {ENGINEER_USD_PER_MONTH:,.0f} USD a month each",
+            why,
+        )
         usd = standing + self._draws.between("people", work) + self._draws.between("once", one_off)
         retraining = self._retraining(route, once)
         training, training_basis = self._training(route)
         usd = usd + training / months
-        notes = (*basis, *(work.basis if why else ()), *training_basis)
+        notes = (*basis, *((labour,) if why else ()), *training_basis)
         if retraining is None:
             return MonthlyCost(usd, notes)
         usd = usd + self._draws.between("retraining", retraining)
         return MonthlyCost(usd, (*notes, *retraining.basis))
+
+    def dearest_prompt(self) -> Array | None:
+        """USD a month that no prompt in use costs more than; None where nobody told the volume."""
+        situation = self._situation
+        if situation.requests is None:
+            return None
+        dear_in, dear_out = _DEAREST_USD
+        tokens_usd = situation.input_tokens * dear_in + situation.output_tokens * dear_out
+        return self._draws.requests * tokens_usd / 1e6
 
     def _standing(self, route: Route) -> tuple[Array, tuple[Assumption, ...]]:
         if route.price is not None:
@@ -241,14 +260,15 @@ def base_months(catalog: Catalog) -> Share:
     return (lived[0], median(lived), lived[-1]) if lived else (12.0, 24.0, 36.0)
 
 
-def cost_value(situation: Situation, route: Route, usd: Array) -> Array:
+def cost_value(situation: Situation, route: Route, usd: Array, cheaper: Array | bool) -> Array:
     """Fixed anchors: 1 at nothing, 0 at 30,000 USD a month, on without end; −1 where it is missed.
 
-    Linear, as a dollar is a dollar at any volume.
+    Linear, as a dollar is a dollar at any volume. That the prompt costs too much speaks for tuning
+    only where tuning can be cheaper.
     """
     missed = situation.facts.prompt_meets_cost is False
-    penalty = 1.0 if missed and not route.tuned and route.hosting == "vendor_api" else 0.0
-    return 1 - usd / ZERO_VALUE_USD - penalty
+    prompted = not route.tuned and route.hosting == "vendor_api"
+    return 1 - usd / ZERO_VALUE_USD - (1.0 * np.asarray(cheaper) if missed and prompted else 0.0)
 
 
 def usd_text(value: float) -> str:

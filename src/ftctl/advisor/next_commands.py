@@ -4,11 +4,13 @@ import math
 import shlex
 from pathlib import PurePath
 
+from ftctl.advisor.cautions import closed_accounts
 from ftctl.advisor.decide import Verdict
 from ftctl.advisor.gates import cheapest_too_dear
 from ftctl.advisor.routes import own_models
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.tie_break import cheapest_test, untold
+from ftctl.datasets.rules.rule import SOURCES
 
 _TELL = {"runs_gpus": "--runs-gpus true", "requests_per_month": "--requests-per-month N"}
 
@@ -36,12 +38,23 @@ def next_commands(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
             "tune": (check, split, pilot, f"{scored} --piloted pilot.json"),
         }[cheapest_test(situation, verdict)]
     if verdict.decision == "self_hosted":
-        return f"{check} --for local", split, tune
+        return f"{check} --for local", split, tune, *_moves(situation, verdict, model)
     if verdict.decision == "hosted":
         route = verdict.ranked[0].route
-        job = f"--provider {route.provider.name} --model {route.model.name} --data {train}"
-        return check, split, f"ftctl estimate {job}", f"ftctl submit {job} --dry-run"
+        place, base = route.provider.name, route.model.name
+        job = f"--provider {place} --model {base} --data {train}"
+        steps = (f"ftctl estimate {job}", f"ftctl submit {job} --dry-run")
+        ruled = f"{check} --for {place}" if place in SOURCES else check
+        return ruled, split, *steps, *_moves(situation, verdict, base)
     return split, score
+
+
+def _moves(situation: Situation, verdict: Verdict, base: str) -> tuple[str, ...]:
+    """How to bring along what was tuned where it won't answer for long."""
+    if not closed_accounts(situation, verdict):
+        return ()
+    place = verdict.ranked[0].route.provider.name
+    return (f"ftctl migrate JOB --to {place} --model {base}",)
 
 
 def _files(situation: Situation) -> tuple[str, str, str]:

@@ -74,6 +74,15 @@ class Ranking:
         ]
         return sorted(ranked, key=lambda entry: -entry.share)
 
+    @cached_property
+    def tuning_can_be_cheaper(self) -> Array | bool:
+        """In which draws a route that tunes costs less than the dearest prompt would."""
+        if self._draws.situation.facts.prompt_meets_cost is not False:
+            return True  # nobody asks
+        dearest = self._money.dearest_prompt()
+        tuned = [self._money.of(route).usd for route in self._routes if route.tuned]
+        return True if dearest is None or not tuned else np.min(tuned, axis=0) < dearest
+
     def _head_start(self, route: Route) -> float:
         if route.label == "rag" and self._draws.situation.needs_knowledge:
             return RETRIEVAL_FIRST
@@ -90,7 +99,7 @@ class Ranking:
         values: dict[Criterion, Array] = {
             "quality": self.quality.value(route),
             "latency": latency_value(self._draws, route, answers),
-            "cost": cost_value(situation, route, cost.usd),
+            "cost": cost_value(situation, route, cost.usd, self.tuning_can_be_cheaper),
             "privacy": np.full(DRAWS, 1.0 if inside else outside),
         }
         utility = sum((weights[name] * value for name, value in values.items()), np.zeros(DRAWS))

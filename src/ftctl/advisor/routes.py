@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ftctl.advisor.bases import shortlist
+from ftctl.advisor.bases import by_suitability, shortlist
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Adaptation, Hosting, Label
 from ftctl.catalog.types import Gpu, InferencePrice, Model, Provider, Tunable
@@ -141,10 +141,12 @@ def _known_alive(situation: Situation, row: InferencePrice) -> bool:
 
 
 def _hosted_routes(situation: Situation, steps: tuple[Adaptation, ...]) -> Iterator[Route]:
-    """Every vendor's own models, then the open ones that it tunes, the smallest first."""
+    """Every vendor's own models, then the open ones that it tunes, the first to try first."""
     catalog = situation.catalog
     tuned: dict[str, list[tuple[Model, Tunable]]] = {}
-    for model in sorted(catalog.models, key=lambda m: (m.open_weights, m.parameters or 0)):
+    closed = [model for model in catalog.models if not model.open_weights]
+    opened = [model for model in catalog.models if model.open_weights]
+    for model in (*closed, *by_suitability(opened, situation.facts.task_kind)):
         for tunable in model.tunable:
             tuned.setdefault(tunable.provider, []).append((model, tunable))
     for provider in catalog.providers:

@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, date, timedelta
 from functools import cached_property
 
 from ftctl.advisor.types import Facts, Features
@@ -167,7 +167,8 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
         notes.append(_note(name, seen, said, f"{low:,.0f} to {high:,.0f}"))
         return seen if seen is not None else said
 
-    input_tokens = choose("input_tokens", facts.input_tokens, _INPUT_TOKENS)
+    prefix_tokens = choose("shared_prefix_tokens", facts.shared_prefix_tokens, 0.0)
+    input_tokens = choose("input_tokens", facts.input_tokens, _INPUT_TOKENS + prefix_tokens)
     output_tokens = choose("output_tokens", facts.output_tokens, _OUTPUT_TOKENS)
     p95 = None
     if features is not None:
@@ -185,7 +186,7 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
         requests=choose_range("requests_per_month", facts.requests_per_month, *VOLUME_RANGE),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        prefix_tokens=choose("shared_prefix_tokens", facts.shared_prefix_tokens, 0.0),
+        prefix_tokens=prefix_tokens,
         p95_tokens=p95,
         labels=features.label_count if features else None,
         majority=features.majority_share if features else None,
@@ -197,12 +198,14 @@ def settle(facts: Facts, features: Features | None, catalog: Catalog, as_of: dat
 
 
 def add_months(day: date, months: float) -> date:
-    """The day so many months later; a fraction counts thirty days to the month."""
+    """The day so many months later, or the last one; a fraction counts thirty days to the month."""
     whole = int(min(months, 1200.0))
     index = day.year * 12 + day.month - 1 + whole
     year, month = divmod(index, 12)
+    if year >= MAXYEAR:
+        return date.max
     moved = date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
-    return date.fromordinal(moved.toordinal() + round(30 * (min(months, 1200.0) - whole)))
+    return moved + timedelta(days=round(30 * (min(months, 1200.0) - whole)))
 
 
 def _measured_values(features: Features | None) -> dict[str, float]:

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import date
+from textwrap import shorten
 from typing import Any, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from ftctl.catalog.load import nearest
 from ftctl.errors import UsageError
@@ -143,6 +153,23 @@ class Piloted(BaseModel):
     untuned: float = Field(ge=0, le=1)
 
 
+_NESTED = [name for part in (FailureMix, Account, Probed, Piloted) for name in part.model_fields]
+
+_SHAPES = {"tuple_type": "a list", "dict_type": "a mapping", "model_type": "a mapping"}
+
+
+def _said(error: ErrorDetails) -> str:
+    """What is wrong with a fact, and what was given."""
+    kind, reason = error["type"], error["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        near = nearest(str(error["loc"][-1]), _NESTED)
+        return "unknown" + (f"; did you mean {near}?" if near else "")
+    if kind in _SHAPES:
+        reason = f"should be {_SHAPES[kind]}"
+    reason = reason.replace("Input should", "should", 1)
+    return f"{reason} (got {shorten(repr(error['input']), 80)})"
+
+
 class Facts(BaseModel):
     """What the user knows; every field may be left out."""
 
@@ -222,6 +249,15 @@ class Facts(BaseModel):
         None, description="scores that `ftctl pilot` measured, instead of the prior"
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """A yes or no only where one is asked for: it would pass for 1 or 0."""
+        asked = str(info.field_name).startswith("prompt_") or info.field_name == "runs_gpus"
+        if isinstance(value, bool) and not asked:
+            raise ValueError("yes or no is no answer here")
+        return value
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Facts from a mapping, such as a facts file.
@@ -242,7 +278,7 @@ class Facts(BaseModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"fact {where}: {first['msg']} (got {first['input']!r})",
+                f"fact {where}: {_said(first)}",
                 hint="ftctl advise --schema lists every fact with its range",
             ) from None
 

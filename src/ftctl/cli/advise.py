@@ -123,10 +123,11 @@ def read_facts(name: str) -> dict[str, Any]:
         raise UsageError(f"{name}: {error.strerror}", hint="ftctl advise --schema") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: not UTF-8 text (byte {error.start})") from None
-    values = _parsed(path, text)
+    values = _parsed(path, text) if text.strip() else None
     if not isinstance(values, dict):
+        holds = "no facts" if values is None else f"{type(values).__name__}, not a mapping of facts"
         raise UsageError(
-            f"{name}: holds {type(values).__name__}, not a mapping of facts",
+            f"{name}: holds {holds}",
             hint="ftctl advise --schema shows what goes in",
         )
     return values
@@ -239,7 +240,7 @@ def _parsed(path: Path, text: str) -> Any:  # noqa: ANN401 - whatever the file h
         if ending in (".yaml", ".yml"):
             return _yaml(path, text)
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kind = "TOML" if ending == ".toml" else "JSON"
         raise UsageError(f"{path}: not {kind} ({error})") from None
 
@@ -254,7 +255,7 @@ def _yaml(path: Path, text: str) -> Any:  # noqa: ANN401 - whatever the file hol
         ) from None
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: not YAML ({error})") from None
 
 
