@@ -184,7 +184,8 @@ def _of_2_12(
     from torch.nn.functional import scaled_dot_product_attention as attend
 
     assert cu_q.dtype == cu_k.dtype == torch.int32
-    assert window_size == (-1, 0)
+    before, after = window_size
+    assert after == 0
     assert int(cu_q.diff().max()) == max_q
     assert int(cu_k.diff().max()) == max_k
     found = []
@@ -192,6 +193,8 @@ def _of_2_12(
     splits = [x.split(cu.diff().tolist()) for x, cu in ((query, cu_q), (key, cu_k), (value, cu_k))]
     for (rows, columns), q, k, v in zip(spans, *splits, strict=True):
         mask = torch.ones(rows, columns, dtype=torch.bool).tril(columns - rows)
+        if before >= 0:
+            mask = mask.triu(columns - rows - before)
         q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
         each = attend(q, k, v, attn_mask=mask, scale=scale, enable_gqa=enable_gqa)
         found.append(each[0].transpose(0, 1))
@@ -209,6 +212,34 @@ def test_a_varlen_kernel_gets_the_bounds_that_keep_documents_apart(
     expected = separate(model, examples)
     for prefix in (6, 0):
         assert_equal(together(model, collate_pack(examples, prefix, "cpu"), "varlen"), expected)
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gemma3_text"])
+def test_a_window_shorter_than_the_examples_is_kept_in_a_pack(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr("ftctl.local_backend.attention._varlen_attention", lambda: _of_2_12)
+    examples, model = examples_of(), adapted(kind, sliding_window=8)
+    expected, wide = separate(model, examples), separate(adapted(kind), examples)
+    assert (expected[0] - wide[0]).abs().max() > 0.1
+    ways: tuple[Way, ...] = ("documents", "masked", "varlen")
+    for prefix in (6, 0):
+        pack = collate_pack(examples, prefix, "cpu")
+        for way in ways:
+            assert_equal(together(model, pack, way), expected)
+        with torch.no_grad():  # off CUDA torch has no backward pass for it
+            found = summed_by_row(token_losses(model, pack, plain=False, packed="flex"), pack)
+        torch.testing.assert_close(found, expected[0], rtol=1e-4, atol=1e-4)
+        assert_equal(together(model, collate(examples, 0, prefix, "cpu")), expected)
+
+
+def test_torch_2_10_has_no_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftctl.local_backend.attention._varlen_attention", lambda: _of_2_10)
+    model = adapted("mistral", sliding_window=8)
+    with pytest.raises(ValueError, match="has a window"):
+        together(model, collate_pack(examples_of(), 6, "cpu"), "varlen")
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral"])
@@ -244,8 +275,6 @@ def test_a_pack_leaks_where_transformers_is_left_to_itself() -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "why"),
     [
-        ("mistral", {"sliding_window": 8}, "a sliding window shorter than the longest example"),
-        ("gemma3_text", {"sliding_window": 8}, "a sliding window"),
         ("gemma2", {"attn_logit_softcapping": 20.0}, "softcap"),
         ("llama", {"attention_dropout": 0.1}, "dropout"),
     ],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Model = Any  # a PreTrainedModel
 Way = Literal["varlen", "flex", "documents", "masked", "padded"]
 
+_Sees = Callable[[object, object, "Tensor", "Tensor"], "Tensor"]
+
 _NAME = "ftctl_documents"  # under which transformers knows it
 
 
@@ -43,6 +45,12 @@ class Layout:
     def spans(self) -> list[int]:
         """Tokens of everything in the row: the prefix, where there is one, then the documents."""
         return [self.prefix, *self.lengths] if self.prefix else [*self.lengths]
+
+    @property
+    def positions(self) -> list[int]:
+        """Of each token of the row in its own document."""
+        own = (range(self.prefix, self.prefix + length) for length in self.lengths)
+        return [*range(self.prefix), *chain.from_iterable(own)]
 
 
 def ways_on(device: str) -> list[Way]:
@@ -73,6 +81,8 @@ def use_documents(model: Model) -> None:
     model.set_attn_implementation(_NAME)
     if model.config._attn_implementation != _NAME:  # noqa: SLF001
         raise ValueError("its attention can't be replaced")
+    if "chunked_attention" in (getattr(model.config.get_text_config(), "layer_types", None) or ()):
+        raise ValueError("its attention is in chunks")  # which its layers don't say of themselves
 
 
 def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict[str, Any]:
@@ -83,13 +93,12 @@ def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict
     """
     import torch
 
-    if way == "masked":
-        return {"attention_mask": _mask_of(layout, device)[None, None]}
     nothing = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
     makers: dict[Way, Callable[[Layout, Any], _Documents]] = {
         "varlen": _Varlen,
         "flex": _Flex,
         "documents": _OneByOne,
+        "masked": _Masked,
     }
     return {"attention_mask": nothing, "documents": makers[way](layout, device)}
 
@@ -100,9 +109,17 @@ class _Documents(Protocol):
     layout: Layout
 
     def attend(
-        self, query: "Tensor", key: "Tensor", value: "Tensor", scale: float | None
+        self,
+        query: "Tensor",
+        key: "Tensor",
+        value: "Tensor",
+        scale: float | None,
+        window: int | None,
     ) -> "Tensor":
-        """Of queries [1, h, T, d], keys and values [1, kv, T, d]: [1, T, h, d]."""
+        """Of queries [1, h, T, d], keys and values [1, kv, T, d]: [1, T, h, d].
+
+        A token sees the last `window` ones of its document, itself among them, or all.
+        """
 
 
 def _attention(
@@ -127,11 +144,12 @@ def _attention(
     unknown = [name for name in unsupported if others.get(name) is not None]
     if others.get("dropout"):
         unknown.append("dropout")
-    if (others.get("sliding_window") or documents.layout.longest) < documents.layout.longest:
-        unknown.append("a sliding window shorter than the longest example")
     if unknown:
         raise ValueError(f"its attention has {', '.join(unknown)}")
-    return documents.attend(query, key, value, others.get("scaling")), None
+    window: int | None = others.get("sliding_window")
+    if window is not None and window >= documents.layout.longest:
+        window = None
+    return documents.attend(query, key, value, others.get("scaling"), window), None
 
 
 class _OneByOne:
@@ -141,26 +159,36 @@ class _OneByOne:
         import torch
 
         self.layout = layout
-        rows, columns = max(layout.lengths), layout.longest
-        # Causal from the end: the first token of a document sees the prefix and itself.
-        self._mask = torch.ones(rows, columns, dtype=torch.bool, device=device).tril(layout.prefix)
+        whole = torch.ones(layout.longest, layout.longest, dtype=torch.bool, device=device)
+        self._mask = whole.tril()  # of one document by its positions
+        self._windows: dict[int, Tensor] = {}
 
     def attend(
-        self, query: "Tensor", key: "Tensor", value: "Tensor", scale: float | None
+        self,
+        query: "Tensor",
+        key: "Tensor",
+        value: "Tensor",
+        scale: float | None,
+        window: int | None,
     ) -> "Tensor":
         import torch
         from torch.nn.functional import scaled_dot_product_attention as attend
 
         prefix, gqa = self.layout.prefix, query.shape[1] != key.shape[1]
+        mask = self._mask
+        if window is not None:
+            mask = self._windows.setdefault(window, mask.triu(1 - window))
         # Split at once: its gradient is one concatenation, that of slices a sum of whole rows.
         parts = [whole.split(self.layout.spans, dim=2) for whole in (query, key, value)]
         before: list[Tensor] = [whole[0] for whole in parts[1:]]
         found = []
         for place, (q, k, v) in enumerate(zip(*parts, strict=True)):
-            if prefix and place:
+            start = prefix if place else 0
+            if start:
                 k, v = (torch.cat(both, dim=2) for both in zip(before, (k, v), strict=True))
-                mask = self._mask[: q.shape[2], : k.shape[2]]
-                found.append(attend(q, k, v, attn_mask=mask, scale=scale, enable_gqa=gqa))
+            if start or window is not None:
+                sees = mask[start : start + q.shape[2], : k.shape[2]]
+                found.append(attend(q, k, v, attn_mask=sees, scale=scale, enable_gqa=gqa))
             else:
                 found.append(attend(q, k, v, is_causal=True, scale=scale, enable_gqa=gqa))
         return torch.cat(found, dim=2).transpose(1, 2).contiguous()
@@ -184,7 +212,12 @@ class _Varlen:
         self._keys = torch.tensor(_key_places(layout)).to(device) if prefix else None
 
     def attend(
-        self, query: "Tensor", key: "Tensor", value: "Tensor", scale: float | None
+        self,
+        query: "Tensor",
+        key: "Tensor",
+        value: "Tensor",
+        scale: float | None,
+        window: int | None,
     ) -> "Tensor":
         attend = _varlen_attention()
         assert attend is not None  # noqa: S101 - `ways_on` leaves this way out without it
@@ -194,7 +227,9 @@ class _Varlen:
         known = inspect.signature(attend).parameters
         how: dict[str, Any] = {}
         if "window_size" in known:
-            how["window_size"] = (-1, 0)
+            how["window_size"] = (-1 if window is None else window - 1, 0)
+        elif window is not None:
+            raise ValueError("its attention has a window, which torch 2.10 doesn't have")
         else:
             how["is_causal"] = True  # torch 2.10
         if q.shape[1] != k.shape[1]:
@@ -214,45 +249,75 @@ class _Flex:
     """Torch's compiled attention with a mask in blocks; uncompiled, and slow, off CUDA."""
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
-        import torch
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        self.layout = layout
-        numbers = range(not layout.prefix, len(layout.lengths) + 1)  # 0 is the prefix
-        document = torch.tensor(
-            list(chain.from_iterable([n] * s for n, s in zip(numbers, layout.spans, strict=True)))
-        ).to(device)
-
-        def sees(_batch: "Tensor", _head: "Tensor", query: "Tensor", key: "Tensor") -> "Tensor":
-            own = document[query] == document[key]
-            return (query >= key) & (own | (document[key] == 0))
-
-        size = len(document)
-        self._mask = create_block_mask(sees, None, None, size, size, device=document.device)
+        self.layout, self._device = layout, device
+        self._masks: dict[int | None, Any] = {}
 
     def attend(
-        self, query: "Tensor", key: "Tensor", value: "Tensor", scale: float | None
+        self,
+        query: "Tensor",
+        key: "Tensor",
+        value: "Tensor",
+        scale: float | None,
+        window: int | None,
     ) -> "Tensor":
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        if window not in self._masks:
+            sees, size = _sees(self.layout, window, self._device), query.shape[2]
+            self._masks[window] = create_block_mask(
+                sees, None, None, size, size, device=query.device
+            )
         gqa = query.shape[1] != key.shape[1]
         attend = _flex_attention(query.device.type)
         found: Tensor = attend(
-            query, key, value, block_mask=self._mask, scale=scale, enable_gqa=gqa
+            query, key, value, block_mask=self._masks[window], scale=scale, enable_gqa=gqa
         )
         return found.transpose(1, 2).contiguous()
 
 
-def _mask_of(layout: Layout, device: "str | torch.device") -> "Tensor":
-    """True where a token of a packed row sees another: [T, T]."""
+class _Masked:
+    """Torch's plain attention over the whole row, with a mask: slow, and for any device."""
+
+    def __init__(self, layout: Layout, device: "str | torch.device") -> None:
+        self.layout, self._device = layout, device
+        self._masks: dict[int | None, Tensor] = {}
+
+    def attend(
+        self,
+        query: "Tensor",
+        key: "Tensor",
+        value: "Tensor",
+        scale: float | None,
+        window: int | None,
+    ) -> "Tensor":
+        import torch
+        from torch.nn.functional import scaled_dot_product_attention as attend
+
+        if window not in self._masks:
+            places = torch.arange(query.shape[2], device=query.device)
+            sees = _sees(self.layout, window, self._device)
+            self._masks[window] = sees(None, None, places[:, None], places)
+        gqa = query.shape[1] != key.shape[1]
+        mask = self._masks[window]
+        found = attend(query, key, value, attn_mask=mask, scale=scale, enable_gqa=gqa)
+        return found.transpose(1, 2).contiguous()
+
+
+def _sees(layout: Layout, window: int | None, device: "str | torch.device") -> _Sees:
+    """Whether a token of a packed row sees another: of batch, head and both their places."""
     import torch
 
-    whole = sum(layout.spans)
-    mask = torch.zeros(whole, whole, dtype=torch.bool)
-    mask[:, : layout.prefix] = True
-    start = layout.prefix
-    for length in layout.lengths:
-        mask[start : start + length, start : start + length] = True
-        start += length
-    return mask.tril().to(device)
+    numbers = range(not layout.prefix, len(layout.lengths) + 1)  # 0 is the prefix
+    each = ([n] * span for n, span in zip(numbers, layout.spans, strict=True))
+    document = torch.tensor([*chain.from_iterable(each)]).to(device)
+    at = torch.tensor(layout.positions).to(device)
+
+    def sees(_batch: object, _head: object, query: "Tensor", key: "Tensor") -> "Tensor":
+        own = document[query] == document[key]
+        seen = (query >= key) & (own | (document[key] == 0))
+        return seen if window is None else seen & (at[query] - at[key] < window)
+
+    return sees
 
 
 def _key_places(layout: Layout) -> list[int]:
