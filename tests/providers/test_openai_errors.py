@@ -16,6 +16,7 @@ from ftctl.errors import (
     NotFound,
     ProviderError,
     RateLimited,
+    Refused,
     Retired,
     Unavailable,
     UsageError,
@@ -210,13 +211,13 @@ def test_the_environments_base_url_never_wins_over_the_jobs_own(
     assert len(vendor.requests) == 1
 
 
-def test_the_environments_proxy_is_used(
+def test_no_key_goes_to_another_machine_in_the_clear(
     vendor: OpenAIVendor, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", vendor.base_url.removesuffix("/v1"))
-    driver = OpenAIProvider(load_settings(), "http://vendor.invalid/v1")
-    assert driver.find("job-1") is None
-    assert vendor.requests[0].host == "vendor.invalid"
+    with pytest.raises(Refused, match="http to another machine"):
+        OpenAIProvider(load_settings(), "http://vendor.invalid/v1").find("job-1")
+    assert vendor.requests == []
 
 
 def closed_port() -> int:
@@ -235,9 +236,9 @@ def test_a_server_that_is_down(key: str) -> None:
 
 def test_a_proxy_that_is_down_is_named(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = f"http://me:secret@127.0.0.1:{closed_port()}"
-    monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(Unavailable, match=r"HTTP_PROXY=http://\*\*\*@127") as caught:
-        OpenAIProvider(load_settings(), "http://vendor.invalid/v1").find("job-1")
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(Unavailable, match=r"HTTPS_PROXY=http://\*\*\*@127") as caught:
+        OpenAIProvider(load_settings(), "https://vendor.invalid/v1").find("job-1")
     assert "secret" not in caught.value.message
 
 

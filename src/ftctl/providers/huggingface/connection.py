@@ -21,14 +21,13 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from ftctl.config import Credential, switch_off_telemetry
+from ftctl.config import Credential, require_base_url, switch_off_telemetry
 from ftctl.errors import ExtraMissing, FtctlError, Unavailable, Unsupported
 from ftctl.providers.transport.http_connection import (
     CONNECT_TIMEOUT_S,
     TIMEOUT_S,
     UPLOAD_TIMEOUT_S,
     require_key,
-    require_url,
 )
 from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
 from ftctl.providers.transport.signed_links import (
@@ -102,7 +101,7 @@ class HubConnection:
                     f"{name} is set, so {self._who} isn't asked", hint=f"unset {name} to use it"
                 )
         self.credential()
-        require_url(self._base_url)
+        require_base_url(self._base_url)
 
     def credential(self) -> Credential:
         """The key.

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ftctl.config import switch_off_telemetry
+from ftctl.config import require_base_url, switch_off_telemetry
 from ftctl.errors import ExtraMissing, ProviderError, Unavailable, UsageError
 from ftctl.providers.transport.http_connection import (
     TIMEOUT_S,
     open_client,
     require_key,
-    require_url,
 )
 from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
 
@@ -54,7 +53,7 @@ class MistralSdk:
         except ImportError:
             raise ExtraMissing("mistral", "asking for models at Mistral") from None
         require_key("mistral", self._who)
-        require_url(self._base_url)
+        require_base_url(self._base_url)
         if not self._base_url.endswith(_ROOT):
             raise UsageError(
                 f"{self._who}: Mistral's SDK asks at a base URL that ends with {_ROOT}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from ftctl.config import require_base_url
 from ftctl.errors import ExtraMissing, NotFound, Unavailable, UsageError
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.transport.documents import Document, Item
@@ -22,7 +23,6 @@ from ftctl.providers.transport.http_connection import (
     TIMEOUT_S,
     open_client,
     require_key,
-    require_url,
 )
 from ftctl.providers.transport.http_errors import (
     connection_error,
@@ -66,7 +66,7 @@ class Connection:
         """
         _require_sdk()
         require_key(self._provider, self._who)
-        require_url(self._base_url)
+        require_base_url(self._base_url)
 
     def rows(
         self,

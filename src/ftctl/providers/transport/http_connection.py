@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -23,7 +23,7 @@ from ftctl.config import (
     Credential,
     direct_mounts,
     find_credential,
-    mask_url,
+    require_base_url,
 )
 from ftctl.errors import CredentialsMissing, Unavailable, UsageError
 from ftctl.providers.transport.documents import Document
@@ -63,7 +63,7 @@ class HttpConnection:
             UsageError: what is given isn't a base URL.
         """
         require_key(self._provider, self._who)
-        require_url(self._base_url)
+        require_base_url(self._base_url)
 
     def one(
         self,
@@ -269,23 +269,6 @@ def require_key(provider: str, who: str) -> Credential:
             hint=f"set {found.origin} again, without quotes or line ends",
         )
     return found
-
-
-def require_url(base_url: str) -> None:
-    """Refuse what isn't an HTTP URL.
-
-    Raises:
-        UsageError: with the shape that one has.
-    """
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that isn't a number, half an IPv6 address
-        usable = False
-    if not usable:
-        raise UsageError(
-            f"{mask_url(base_url)!r} isn't a base URL", hint="--base-url https://host/v1"
-        )
 
 
 def _parsed(content: bytes) -> object:
