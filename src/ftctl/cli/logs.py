@@ -34,7 +34,7 @@ def command(out: Output, job_id: str, *, follow: bool) -> None:
                 mark = "" if event.level == "info" else f"{event.level}: "
                 out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {mark}{event.message}")
         waits = job.state.open_intention or job.state is JobState.NEEDS_ATTENTION
-        if not follow or waits or job.state.terminal:
+        if not follow or waits or job.state.terminal or out.unheard:
             return
         try:
             time.sleep(pause)

@@ -1,8 +1,10 @@
 """The command line: one table of commands, each imported only when it is asked for."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from typing_extensions import override
@@ -91,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The words after `ftctl`; those of this process when None.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_missing_streams()
     # A dataset's bytes are UTF-8 whatever the terminal's locale says, and so is what we print.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -100,10 +103,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Without click's own standalone mode `ctx.exit(1)` comes back as a value.
         code = ftctl.main(arguments, prog_name="ftctl", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where failures become messages
-        from ftctl.cli.render import exit_with
+        from ftctl.cli.failures import exit_with
 
-        exit_with(error, json="--json" in arguments)
+        exit_with(error, arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_missing_streams() -> None:
+    """Streams that whoever started us has closed read nothing and write nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _require_text(arguments: Sequence[str]) -> None:
@@ -115,7 +125,17 @@ def _require_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             shown = argument.encode("utf-8", "backslashreplace").decode()
-            raise UsageError(
-                f"the argument {shown} isn't UTF-8",
-                hint="write it in UTF-8; a file can be renamed, or reached by a link",
-            ) from None
+            said = f"the argument {shown} isn't UTF-8"
+            hint = "write it in UTF-8; a file can be renamed, or reached by a link"
+            if _as_utf8(argument):
+                said = f"the argument {_as_utf8(argument)} can't be read in this locale"
+                hint = "LC_ALL=C.UTF-8 ftctl …, or unset PYTHONUTF8"
+            raise UsageError(said, hint=hint) from None
+
+
+def _as_utf8(argument: str) -> str:
+    """What an argument says that only the locale keeps from being UTF-8; "" where nothing."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        return ""

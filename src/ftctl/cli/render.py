@@ -1,18 +1,16 @@
-"""The only place that formats for people: tables, progress, JSON documents, errors."""
+"""The only place that formats for people: tables, progress, JSON documents."""
 
+import functools
 import json as jsonlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import click
 from pydantic import BaseModel
-
-from ftctl.errors import FtctlError
-from ftctl.fault_words import FaultWord, word_of, word_of_error
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,21 +19,35 @@ if TYPE_CHECKING:
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
+@dataclass
+class _Reader:
+    """Whoever reads stdout; gone after `| head`."""
+
+    gone: bool = False
+
+
 @dataclass(frozen=True)
 class Output:
     """How one command speaks: a JSON document, or text for a person.
 
-    Human text and JSON go to stdout, notes and progress to stderr.
+    Human text and JSON go to stdout, notes and progress to stderr. When the reader goes away the
+    rest is dropped and the command goes on to its own end and exit code.
     """
 
     json: bool = False
     quiet: bool = False
     color: bool = True
+    _reader: _Reader = field(default_factory=_Reader, repr=False)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether stdout's reader went away: what streams may stop."""
+        return self._reader.gone
 
     def document(self, value: BaseModel | dict[str, Any]) -> None:
         """Print one JSON document on a line of its own (stdout)."""
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        print(jsonlib.dumps(plain, ensure_ascii=False, default=str), flush=True)
+        self.piece(jsonlib.dumps(plain, ensure_ascii=False, default=str) + "\n")
 
     @property
     def colored(self) -> bool:
@@ -55,21 +67,38 @@ class Output:
         """Print a line (stdout) of parts: text, or text with a style such as `bold`."""
         from rich.text import Text
 
-        self._console(stderr=False).print(Text.assemble(*parts), soft_wrap=True)
+        with self._while_read():
+            self._console(stderr=False).print(Text.assemble(*parts), soft_wrap=True)
 
     def piece(self, text: str) -> None:
         """Print a piece of a growing text (stdout), without a line end."""
-        print(text, end="", flush=True)
+        with self._while_read():
+            print(text, end="", flush=True)
 
     def note(self, text: str) -> None:
         """Print a remark on the side (stderr), as it is, unless `--quiet`."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             self._console(stderr=True).print(text, markup=False, soft_wrap=True, highlight=False)
+        except OSError:  # nobody can be told
+            discard(2)
 
     def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        title: str = "",
+        whole: Sequence[str] = (),
     ) -> None:
-        """Print a table (stdout); cells and title are text as it is, without marks."""
+        """Print a table (stdout); cells and title are text as it is, without marks.
+
+        Args:
+            columns: What stands above them.
+            rows: The cells.
+            title: What stands above the table.
+            whole: Columns whose cells are never broken: what a person copies.
+        """
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -77,10 +106,11 @@ class Output:
         heading = Text(title) if title else None
         table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
-            table.add_column(Text(column), overflow="fold")
+            table.add_column(Text(column), overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-        self._console(stderr=False).print(table)
+        with self._while_read():
+            self._console(stderr=False).print(table)
 
     @contextmanager
     def progress(self, *, of_bytes: bool = False) -> Iterator["Progress"]:
@@ -113,13 +143,38 @@ class Output:
         ) as progress:
             yield progress
 
-    def _console(self, *, stderr: bool) -> "Console":
-        from rich.console import Console
+    @contextmanager
+    def _while_read(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._reader.gone = True
+            discard(1)
 
+    def _console(self, *, stderr: bool) -> "Console":
         # COLUMNS is honoured by rich; without a terminal a wide line keeps tables greppable.
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() or "COLUMNS" in os.environ else 120
-        return Console(stderr=stderr, no_color=not self.color, width=width, emoji=False)
+        return _console_type()(stderr=stderr, no_color=not self.color, width=width, emoji=False)
+
+
+@functools.cache
+def _console_type() -> "type[Console]":
+    from rich.console import Console
+
+    class Plain(Console):
+        @override
+        def on_broken_pipe(self) -> None:  # rich would end the program with exit code 1
+            raise BrokenPipeError
+
+    return Plain
+
+
+def discard(descriptor: int) -> None:
+    """Send what is still written to a stream nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
@@ -143,47 +198,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def exit_with(error: BaseException, *, json: bool) -> NoReturn:
-    """Turn a failure into one message (or one JSON document) and the contract's exit code."""
-    if isinstance(error, SystemExit):
-        raise error
-    if isinstance(error, click.exceptions.Exit):
-        sys.exit(error.exit_code)
-    if isinstance(error, BrokenPipeError):
-        # The reader went away (`| head`): nothing is wrong, and the final flush must stay quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    kind, message, hint, code, word = _described(error)
-    if json:
-        body = {
-            "kind": kind,
-            "word": word,
-            "message": message,
-            "hint": hint,
-            "exit_code": code,
-        }
-        Output().document({"schema": "ftctl.error/1", "error": body})
-    else:
-        print(f"ftctl: {message}", file=sys.stderr)
-        if hint:
-            print(f"  → {hint}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _described(error: BaseException) -> tuple[str, str, str, int, FaultWord | None]:
-    if isinstance(error, FtctlError):
-        return error.kind, error.message, error.hint, error.exit_code, word_of_error(error)
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        hint = f"{context.command_path} --help" if context else ""
-        return "usage_error", error.format_message(), hint, 2, word_of("usage_error")
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        return "interrupted", "interrupted", "", 130, None
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        said = f"{error.strerror or error}{where}"
-        hint = "free space or fix permissions, then run it again"
-        return "os_error", said, hint, 1, FaultWord.CAPACITY
-    raise error

@@ -27,17 +27,24 @@ def show_live(out: Output, ids: Sequence[str] | None, every_s: float | None) -> 
         every_s: Seconds between two looks.
 
     Raises:
-        Interrupted: Ctrl-C; the jobs go on.
+        Interrupted: Ctrl-C, or nobody reads on; the jobs go on.
     """
     from ftctl.api.job_handle import watch
 
     ended: dict[str, JobRecord] = {}
+    left = Interrupted(
+        "no longer watching; the jobs go on",
+        hint="ftctl watch " + (" ".join(ids) if ids else "--all"),
+    )
     try:
         for record in _shown(out, watch(ids, every_s=every_s)):
             ended[record.id] = record
+            if out.unheard:
+                raise left
     except KeyboardInterrupt:
-        again = "ftctl watch " + (" ".join(ids) if ids else "--all")
-        raise Interrupted("no longer watching; the jobs go on", hint=again) from None
+        raise left from None
+    if not ended:
+        out.note("no job is under way")
     if any(record.state is not JobState.SUCCEEDED for record in ended.values()):
         raise click.exceptions.Exit(1)
 
