@@ -6,24 +6,26 @@
 What is received goes to a disk by `ftctl.providers.artifacts.result_folder.write_results` alone.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ftctl.config import Credential, direct_mounts
 from ftctl.errors import ProviderError, Unavailable
-from ftctl.providers.transport.http_errors import connection_error, status_error
-from ftctl.providers.transport.signed_links import hide_signatures, require_safe_link
+from ftctl.providers.transport.http_connection import TIMEOUT_S, timeout
+from ftctl.providers.transport.http_errors import connection_error, parsed, status_error
+from ftctl.providers.transport.signed_links import (
+    hide_signatures,
+    origin_of,
+    require_safe_link,
+)
 
 if TYPE_CHECKING:
     import httpx2
 
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0  # for each piece, not for the whole
 MAX_REDIRECTS = 3
 _LONGEST_REFUSAL = 64 << 10  # bytes that are read of an error document
 
@@ -111,7 +113,7 @@ class _Source:
     def open(self, offset: int, version: str | None) -> Iterator[Stream]:
         """The file from `offset` on, or from 0 where that can't be had."""
         url = self.link()
-        credential = self.credential if _origin(url) == _origin(self.base_url) else None
+        credential = self.credential if origin_of(url) == origin_of(self.base_url) else None
         for _ in range(MAX_REDIRECTS + 1):
             require_safe_link(self.what, url, who=self.who, base_url=self.base_url)
             with self._answer(url, credential, _headers(offset, version)) as response:
@@ -135,7 +137,7 @@ class _Source:
             with (
                 httpx2.Client(
                     follow_redirects=False,
-                    timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                    timeout=timeout(TIMEOUT_S),
                     mounts=direct_mounts(url),
                 ) as client,
                 client.stream("GET", url, headers=headers) as response,
@@ -218,12 +220,4 @@ def _document(response: "httpx2.Response") -> object:
         content += chunk
         if len(content) > _LONGEST_REFUSAL:
             return None
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parsed(content)

@@ -24,14 +24,20 @@ from typing_extensions import override
 from ftctl.config import Credential, require_base_url, switch_off_telemetry
 from ftctl.errors import ExtraMissing, FtctlError, Unavailable, Unsupported
 from ftctl.providers.transport.http_connection import (
-    CONNECT_TIMEOUT_S,
     TIMEOUT_S,
     UPLOAD_TIMEOUT_S,
     require_key,
+    timeout,
 )
-from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
+from ftctl.providers.transport.http_errors import (
+    connection_error,
+    no_answer,
+    parsed,
+    status_error,
+)
 from ftctl.providers.transport.signed_links import (
     hide_signatures,
+    origin_of,
     require_rows_stay,
     require_safe_link,
 )
@@ -216,7 +222,7 @@ def _set_up() -> None:
 def _require_ours(request: "httpx2.Request", asking: _Asking) -> None:
     """Refuse to send the key, or rows in the clear, elsewhere than to the hub."""
     url = str(request.url)
-    if _origin(url) == _origin(asking.base_url):
+    if origin_of(url) == origin_of(asking.base_url):
         return
     if "authorization" in request.headers:
         where = urlsplit(url).hostname
@@ -234,28 +240,18 @@ def _require_new(url: str, asking: _Asking) -> None:
     asking.turned.add(url)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
 def _set_timeout(request: "httpx2.Request") -> None:
     """huggingface_hub mostly names none, and would then wait for ever."""
-    import httpx2
-
-    timeout = request.extensions.get("timeout") or {}
-    if any(value is not None for value in timeout.values()):
+    given = request.extensions.get("timeout") or {}
+    if any(value is not None for value in given.values()):
         return
     seconds = UPLOAD_TIMEOUT_S if request.method == "PUT" else TIMEOUT_S
-    request.extensions["timeout"] = httpx2.Timeout(seconds, connect=CONNECT_TIMEOUT_S).as_dict()
+    request.extensions["timeout"] = timeout(seconds).as_dict()
 
 
 def _document(response: "httpx2.Response") -> object:
     """The error document in the shape that `status_error` reads; a hub says `{"error": text}`."""
-    try:
-        body = json.loads(response.content)
-    except ValueError:
-        body = None
+    body = parsed(response.content)
     said = body.get("error") if isinstance(body, dict) else None
     said = said or response.headers.get("x-error-message")
     return {"error": {"message": said}} if isinstance(said, str) else body
@@ -267,9 +263,8 @@ def _read_log(api: "HfApi", url: str) -> list[LogLine]:
     from huggingface_hub import get_session
 
     lines: list[LogLine] = []
-    timeout = httpx2.Timeout(QUIET_S, connect=CONNECT_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {api.token}"}
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+    with get_session().stream("GET", url, headers=headers, timeout=timeout(QUIET_S)) as response:
         now = _time_of(response)
         try:
             for line in response.iter_lines():

@@ -20,7 +20,12 @@ from ftctl.providers.transport.http_connection import (
     open_client,
     require_key,
 )
-from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
+from ftctl.providers.transport.http_errors import (
+    connection_error,
+    no_answer,
+    parsed,
+    status_error,
+)
 
 if TYPE_CHECKING:
     from mistralai.client import Mistral
@@ -89,16 +94,12 @@ class MistralSdk:
     def _error_of(self, doing: str, error: "MistralError") -> ProviderError:
         if 200 <= error.status_code < 300:  # an answer that the SDK can't read
             return self._no_answer(doing)
-        try:
-            body = json.loads(error.body)
-        except ValueError:
-            body = None
         return status_error(
             who=self._who,
             doing=doing,
             status=error.status_code,
             headers=error.headers,
-            body=body,
+            body=parsed(error.body),
             credential=require_key("mistral", self._who),
         )
 

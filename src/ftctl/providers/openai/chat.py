@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from ftctl.config import mask_url
 from ftctl.errors import InvalidRequest, NotFound, Unavailable
-from ftctl.providers.openai.connection import Connection, timeout
+from ftctl.providers.openai.connection import Connection
+from ftctl.providers.transport.http_connection import timeout
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam

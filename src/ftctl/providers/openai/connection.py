@@ -19,10 +19,10 @@ from ftctl.errors import ExtraMissing, NotFound, Unavailable, UsageError
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.transport.documents import Document, Item
 from ftctl.providers.transport.http_connection import (
-    CONNECT_TIMEOUT_S,
     TIMEOUT_S,
     open_client,
     require_key,
+    timeout,
 )
 from ftctl.providers.transport.http_errors import (
     connection_error,
@@ -211,10 +211,3 @@ def _require_sdk() -> None:
         import openai  # noqa: F401 - only whether it is there
     except ImportError:
         raise ExtraMissing("openai", "fine-tuning at OpenAI or a gateway") from None
-
-
-def timeout(seconds: float) -> Any:  # noqa: ANN401 - the SDK's own type
-    """Limits for one request: to connect, and for each read and write, in seconds."""
-    from openai import Timeout
-
-    return Timeout(seconds, connect=CONNECT_TIMEOUT_S)

@@ -271,7 +271,8 @@ class OpenAIProvider:
         job = self._job(remote_id)
         if not job.ended:
             raise IllegalMove(f"{remote_id} hasn't ended: {job.status}", hint="cancel it first")
-        kept = {file for other in self._jobs({}) if not other.ended for file in other.files}
+        running = [other for other in self._jobs({}) if not other.ended]
+        kept: set[str | None] = {file for other in running for file in other.files}
         kept |= {job.training_file, job.validation_file} - self._files.ours()
         checkpoints = self._checkpoints(remote_id) if self.profile.returns_weights else []
         weights = [file for row in checkpoints for file in row.result_files or ()]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ftctl.errors import FtctlError, InvalidRequest, Unavailable, UsageError
 from ftctl.providers.openai import wire as wire
-from ftctl.providers.openai.connection import Connection, timeout
+from ftctl.providers.openai.connection import Connection
 from ftctl.providers.openai.profiles import MB, Profile
 from ftctl.providers.transport.documents import Item
+from ftctl.providers.transport.http_connection import UPLOAD_TIMEOUT_S, timeout
 
-UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer: files may be 512 MB
 _LARGEST_UPLOAD = 8 * 1024 * MB  # of all parts together
 _IMPORT_S = 600.0  # how long to wait until a file may be used
 

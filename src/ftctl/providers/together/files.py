@@ -4,7 +4,6 @@ The order is the official SDK's, together 3.1.1: the vendor answers the first qu
 link as `Location` and the file's id as `X-Together-File-Id`.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from ftctl.errors import DataInvalid, Unavailable
 from ftctl.providers.together.wire import File, Files
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
-from ftctl.providers.transport.http_errors import status_error
+from ftctl.providers.transport.http_errors import parsed, status_error
 from ftctl.providers.transport.signed_links import hide_signatures, send_to_link
 
 OURS = "ftctl-"  # begins the name of every file that we send
@@ -76,11 +75,11 @@ class TogetherFiles:
         hide_signatures()
         with self._at.asking(doing) as client:
             answer = client.post("/files", files=form)
-        said = _document(answer.content)
+        said = parsed(answer.content)
         link, file_id = answer.headers.get("location"), answer.headers.get("x-together-file-id")
         if (answer.status_code == 302 or answer.is_success) and link and file_id:
             return file_id, link
-        known = said.get("file_id")
+        known = said.get("file_id") if isinstance(said, dict) else None
         if answer.status_code == 409 and isinstance(known, str) and known:
             return known, None  # the same content, under any name
         raise status_error(
@@ -110,11 +109,3 @@ class TogetherFiles:
                 hint="run the same command again",
             )
         return held.id
-
-
-def _document(content: bytes) -> dict[str, object]:
-    try:
-        said = json.loads(content)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}

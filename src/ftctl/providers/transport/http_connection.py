@@ -6,7 +6,6 @@ environment are honoured.
 """
 
 import functools
-import json
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,12 @@ from ftctl.config import (
 )
 from ftctl.errors import CredentialsMissing, Unavailable, UsageError
 from ftctl.providers.transport.documents import Document
-from ftctl.providers.transport.http_errors import connection_error, no_answer, status_error
+from ftctl.providers.transport.http_errors import (
+    connection_error,
+    no_answer,
+    parsed,
+    status_error,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -147,7 +151,7 @@ class HttpConnection:
                 path,
                 files={"file": (name, stream, kind)},
                 data=dict(fields or {}),
-                timeout=_timeout(UPLOAD_TIMEOUT_S),
+                timeout=timeout(UPLOAD_TIMEOUT_S),
             )
 
     def _ask(self, doing: str, method: str, path: str, **options: Any) -> bytes:  # noqa: ANN401 - the client's own
@@ -163,7 +167,7 @@ class HttpConnection:
                     doing=doing,
                     status=response.status_code,
                     headers=response.headers,
-                    body=_parsed(content),
+                    body=parsed(content),
                     credential=require_key(self._provider, self._who),
                 )
             return content
@@ -223,7 +227,7 @@ def open_client(make: Callable[..., _Client], url: str, **options: Any) -> _Clie
     try:
         return make(
             follow_redirects=False,
-            timeout=_timeout(TIMEOUT_S),
+            timeout=timeout(TIMEOUT_S),
             mounts=direct_mounts(url),
             **options,
         )
@@ -271,14 +275,8 @@ def require_key(provider: str, who: str) -> Credential:
     return found
 
 
-def _parsed(content: bytes) -> object:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
-
-
-def _timeout(seconds: float) -> Any:  # noqa: ANN401 - the client's own type
+def timeout(seconds: float) -> "httpx2.Timeout":
+    """Limits for one request: to connect, and for each read and write, in seconds."""
     import httpx2
 
     return httpx2.Timeout(seconds, connect=CONNECT_TIMEOUT_S)

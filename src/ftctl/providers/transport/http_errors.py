@@ -1,5 +1,6 @@
 """What an HTTP status or a broken connection means: by number and class, never by text."""
 
+import json
 import math
 import re
 import socket
@@ -205,6 +206,14 @@ def _vendor_code(body: object) -> str | None:
     inner = body.get("error", body) if isinstance(body, Mapping) else None  # an SDK unwraps it
     code = inner.get("code") if isinstance(inner, Mapping) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+
+
+def parsed(content: bytes | str) -> object:
+    """What an error's document says; None where it isn't JSON."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def printable(text: str) -> str:

@@ -11,10 +11,9 @@ from typing_extensions import override
 
 from ftctl.config import direct_mounts, is_loopback
 from ftctl.errors import PrivacyForbids, Unavailable
+from ftctl.providers.transport.http_connection import UPLOAD_TIMEOUT_S, timeout
 from ftctl.providers.transport.http_errors import connection_error
 
-_CONNECT_TIMEOUT_S = 10.0
-_UPLOAD_TIMEOUT_S = 600.0  # for each write and for the answer
 _BLOCK = 1 << 20  # bytes
 _LOGGERS = ("httpx2", "httpcore2.http11", "httpcore2.http2")
 _QUERY = re.compile(r"(?<=[^\s'\"?])\?[^\s'\"]+")
@@ -39,6 +38,12 @@ def require_safe_link(what: str, url: str, *, who: str, base_url: str) -> None:
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
         where = parts.hostname or "no host"
         raise Unavailable(f"{who} gives an address for {what} that isn't https ({where}): not used")
+
+
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: a key goes nowhere else."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def require_rows_stay(what: str, url: str, *, who: str, base_url: str) -> None:
@@ -82,7 +87,7 @@ def send_to_link(file: Path, url: str, *, who: str, base_url: str) -> None:
             file.open("rb") as stream,
             httpx2.Client(
                 follow_redirects=False,
-                timeout=httpx2.Timeout(_UPLOAD_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+                timeout=timeout(UPLOAD_TIMEOUT_S),
                 mounts=direct_mounts(url),
             ) as client,
         ):
