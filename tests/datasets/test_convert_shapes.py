@@ -297,3 +297,19 @@ def test_an_answer_judged_by_steps_is_refused_elsewhere(to: str) -> None:
     row: JsonObject = {"prompt": "2+2?", "completions": ["4"], "labels": [True]}
     with pytest.raises(CannotCarryError):
         said(row, to, "trl")
+
+
+@pytest.mark.parametrize("to", ["bedrock", "gemini"])
+@pytest.mark.parametrize(
+    ("messages", "path", "why"),
+    [
+        ([{"role": "system", "content": "Brief."}], "messages", "nothing but a system message"),
+        ([ASKED, {"role": "assistant", "content": None}], "messages[1]", "nothing is left of"),
+    ],
+)
+def test_turns_without_anything_in_them_are_refused_not_written(
+    messages: list[JsonObject], path: str, why: str, to: str
+) -> None:
+    with pytest.raises(CannotCarryError, match=why) as caught:
+        said({"messages": messages}, to)
+    assert caught.value.path == path

@@ -58,6 +58,8 @@ def _row(conversation: Conversation, notes: Notes) -> JsonObject:
     if messages and messages[0].role == "system":
         row["system"] = _said(messages[0])
         messages = messages[1:]
+    if not messages:
+        raise CannotCarryError("messages", "nothing but a system message")
     if conversation.tools is not None:
         row["toolConfig"] = {"tools": [_tool(tool) for tool in conversation.tools]}
     return row | {"messages": _turns(messages, notes)}

@@ -199,6 +199,8 @@ def _written(conversation: Conversation, notes: Notes, system: str) -> JsonObjec
             role = "model" if message.role == "assistant" else "user"
             turns.append({"role": role, "parts": parts})
         answering = message.role == "tool"
+    if not turns:
+        raise CannotCarryError("messages", "nothing but a system message")
     row["contents"] = turns
     if conversation.tools is not None:
         declared = [write_function(tool) for tool in conversation.tools]
@@ -226,4 +228,6 @@ def _parts(message: Message) -> list[JsonObject]:
             path = f"{message.path}.tool_calls[{i}].function.arguments"
             raise CannotCarryError(path, "arguments that are no JSON object")
         made.append({"functionCall": {"name": call.name, "args": given}})
+    if not made:
+        raise CannotCarryError(message.path, "nothing is left of the message")
     return made
