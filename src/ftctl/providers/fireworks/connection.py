@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ftctl.errors import NotFound, Unavailable, UsageError
+from ftctl.errors import Unavailable, UsageError
 from ftctl.providers.fireworks.wire import Named, Page, Row
 from ftctl.providers.transport.documents import Document
 from ftctl.providers.transport.http_connection import HttpConnection, segment
@@ -105,21 +105,8 @@ class Fireworks:
             seen.add(token)
 
     def gone(self, name: str) -> None:
-        """Delete a resource and see that it is gone.
-
-        Raises:
-            Unavailable: it is still there.
-        """
-        try:
-            self.ask(f"delete {name}", "DELETE", name)
-            left = self.one(f"show {name}", _Left, "GET", name)
-        except NotFound:
-            return
-        if "DELETING" not in (left.state or ""):
-            raise Unavailable(
-                f"{self._who} still shows {name} after deleting it",
-                hint="run the same command again",
-            )
+        """Delete a resource and see that it is gone; raises as `HttpConnection.gone`."""
+        self._at.gone(name, _path(name))
 
     def _named_account(self) -> str:
         named = os.environ.get(ACCOUNT, "").strip().removeprefix("accounts/")
@@ -138,10 +125,6 @@ class Fireworks:
                 hint=f"export {ACCOUNT}=ID",
             )
         return found[0]
-
-
-class _Left(Document):
-    state: str | None = None
 
 
 def _path(name: str) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids, Unavailable
+from ftctl.errors import InvalidRequest, NotFound, PrivacyForbids
 from ftctl.providers.artifacts.download import Download, http_download
 from ftctl.providers.artifacts.safe_names import WEIGHTS, choose
 from ftctl.providers.huggingface.connection import HubConnection
 from ftctl.providers.huggingface.wire import DATA_FILE, DATA_PREFIX, Order
+from ftctl.providers.transport.http_errors import still_there
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -182,7 +183,7 @@ class Repos:
             self.show(repo, kind)
         except NotFound:
             return
-        raise Unavailable(f"{self._who} still shows {repo} after deleting it", hint="try again")
+        raise still_there(self._who, repo)
 
     def show(self, repo: str, kind: str) -> Any:  # noqa: ANN401 - huggingface_hub's own types
         """What a hub says of a repository, sizes and hashes included.

@@ -252,9 +252,9 @@ class MistralProvider:
         in_use = {file for other in running for file in other.files}
         for file in (file for file in self._files(OURS) if file.id in job.files):
             if file.id not in in_use:
-                self._gone(file.id, f"/files/{segment(file.id)}")
+                self._at.gone(file.id, f"/files/{segment(file.id)}")
         if job.tuned:
-            self._gone(job.tuned, f"/models/{segment(job.tuned)}")
+            self._at.gone(job.tuned, f"/models/{segment(job.tuned)}")
 
     def answering(self, model: str) -> MistralModel:
         """The model of that name there, ready to be asked."""
@@ -279,18 +279,6 @@ class MistralProvider:
     def delete_model(self, model: str) -> None:
         """Delete it for good, and see that it is gone."""
         self._models.delete(model)
-
-    def _gone(self, what: str, path: str) -> None:
-        try:
-            self._at.ask(f"delete {what}", "DELETE", path)
-            shown = self._at.one(f"show {what}", wire.File, "GET", path)
-        except NotFound:
-            return
-        if not shown.deleted:  # a deleted file may be shown as such
-            raise Unavailable(
-                f"{self._who} still shows {what} after deleting it",
-                hint="run the same command again",
-            )
 
     def _tuned(self, job: wire.Job) -> TunedModel:
         if job.tuned is None:

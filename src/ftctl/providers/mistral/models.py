@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ftctl.errors import NotFound, Unavailable, UsageError
+from ftctl.errors import NotFound, UsageError
 from ftctl.providers.base import KeptModel
 from ftctl.providers.mistral.sdk import MistralSdk
-from ftctl.providers.transport.http_errors import printable
+from ftctl.providers.transport.http_errors import printable, still_there
 
 if TYPE_CHECKING:
     from mistralai.client.models import FTModelCard
@@ -86,10 +86,7 @@ class MistralModels:
             self.show(model_id)
         except NotFound:
             return
-        raise Unavailable(
-            f"{self._who} still shows {model_id} after deleting it",
-            hint="run the same command again",
-        )
+        raise still_there(self._who, model_id)
 
 
 def _require_id(model_id: str) -> None:

@@ -168,7 +168,6 @@ class File(Item):
     """A file as the vendor holds it."""
 
     filename: str = ""
-    deleted: bool = False
 
 
 class Files(Document):

@@ -28,6 +28,7 @@ from ftctl.providers.transport.http_errors import (
     connection_error,
     no_answer,
     status_error,
+    still_there,
     vendor_words,
 )
 
@@ -145,9 +146,7 @@ class Connection:
             self.ask(f"show {what}", show)
         except NotFound:
             return
-        raise Unavailable(
-            f"{self._who} still shows {what} after deleting it", hint="run the same command again"
-        )
+        raise still_there(self._who, what)
 
     @contextmanager
     def asking(self, doing: str) -> "Iterator[OpenAI]":

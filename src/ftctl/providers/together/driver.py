@@ -224,7 +224,7 @@ class TogetherProvider:
         for file in (job.training_file, job.validation_file):
             if file and file not in in_use:
                 self._forget_file(file)
-        self._gone(job.id, _path(job.id))
+        self._at.gone(job.id, _path(job.id))
         if job.tuned and job.tuned in self._models():
             raise Unavailable(
                 f"{self._who} still lists {job.tuned} after deleting its job",
@@ -237,17 +237,7 @@ class TogetherProvider:
         except NotFound:
             return
         if held.filename.startswith(OURS):
-            self._gone(file_id, f"/files/{segment(file_id)}")
-
-    def _gone(self, what: str, path: str) -> None:
-        try:
-            self._at.ask(f"delete {what}", "DELETE", path)
-            self._at.ask(f"show {what}", "GET", path)
-        except NotFound:
-            return
-        raise Unavailable(
-            f"{self._who} still shows {what} after deleting it", hint="run the same command again"
-        )
+            self._at.gone(file_id, f"/files/{segment(file_id)}")
 
     def _tuned(self, job: wire.Job) -> TunedModel:
         if job.tuned is None:

@@ -24,13 +24,14 @@ from ftctl.config import (
     find_credential,
     require_base_url,
 )
-from ftctl.errors import CredentialsMissing, Unavailable, UsageError
+from ftctl.errors import CredentialsMissing, NotFound, Unavailable, UsageError
 from ftctl.providers.transport.documents import Document
 from ftctl.providers.transport.http_errors import (
     connection_error,
     no_answer,
     parsed,
     status_error,
+    still_there,
 )
 
 if TYPE_CHECKING:
@@ -154,6 +155,20 @@ class HttpConnection:
                 timeout=timeout(UPLOAD_TIMEOUT_S),
             )
 
+    def gone(self, what: str, path: str) -> None:
+        """Delete a thing and see that it is gone, or going; harmless when it was before.
+
+        Raises:
+            Unavailable: it is still there.
+        """
+        try:
+            self.ask(f"delete {what}", "DELETE", path)
+            left = self.one(f"show {what}", _Left, "GET", path)
+        except NotFound:
+            return
+        if not left.deleted and "DELETING" not in (left.state or ""):
+            raise still_there(self._who, what)
+
     def _ask(self, doing: str, method: str, path: str, **options: Any) -> bytes:  # noqa: ANN401 - the client's own
         with self.asking(doing) as client, client.stream(method, path, **options) as response:
             content = b""
@@ -211,6 +226,13 @@ class HttpConnection:
         )
         weakref.finalize(self, client.close)
         return client
+
+
+class _Left(Document):
+    """What is shown of a thing after it was deleted."""
+
+    deleted: bool = False  # Mistral shows a deleted file as such
+    state: str | None = None  # Fireworks deletes what is large by and by
 
 
 def open_client(make: Callable[..., _Client], url: str, **options: Any) -> _Client:  # noqa: ANN401 - of `make`

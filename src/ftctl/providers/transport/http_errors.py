@@ -118,6 +118,13 @@ def no_answer(
     return Unavailable(said, hint=hint)
 
 
+def still_there(who: str, what: str) -> Unavailable:
+    """The error for a thing that is shown after it was deleted."""
+    return Unavailable(
+        f"{who} still shows {what} after deleting it", hint="run the same command again"
+    )
+
+
 def connection_error(*, who: str, doing: str, url: str, error: BaseException) -> Unavailable:
     """The error for a request that got no whole answer: what broke, and what to do about it.
 
