@@ -70,6 +70,17 @@ def test_too_few_calls_bound_nothing() -> None:
     assert quantile([float(n) for n in range(need - 1)], 0.95).high is None
 
 
+@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize("calls", [1_000, 1_100, 10_000])
+def test_many_calls_are_bounded_as_the_normal_distribution_says(calls: int, share: float) -> None:
+    found = quantile([float(n) for n in range(calls)], share)
+    assert found.low is not None
+    assert found.high is not None
+    half = 1.96 * math.sqrt(calls * share * (1 - share))
+    assert found.likely - found.low == pytest.approx(half, abs=2)
+    assert found.high - found.likely == pytest.approx(half, abs=2)
+
+
 @pytest.mark.parametrize(("share", "true"), [(0.5, math.log(2)), (0.95, math.log(20))])
 def test_the_interval_holds_the_truth_as_often_as_it_says(share: float, true: float) -> None:
     draw = random.Random(7).expovariate  # noqa: S311 - a seeded sample, no secret

@@ -160,7 +160,9 @@ def quantile(sorted_values: Sequence[float], share: float) -> Quantile:
     n, tail = len(sorted_values), (1 - _CONFIDENCE) / 2
     below, low, high = 0.0, None, None
     for k in range(n):  # `below` is the chance that at most k values lie under the quantile
-        below += math.comb(n, k) * share**k * (1 - share) ** (n - k)
+        # By logarithms: the number of ways is too large for a double from n = 1,030 on.
+        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        below += math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
         if below <= tail:
             low = sorted_values[k]
         if high is None and below >= 1 - tail:
