@@ -50,11 +50,14 @@ def test_a_prefix_longer_than_the_prompt_is_named_and_without_a_length_comes_bef
 
 def test_an_account_that_no_longer_helps_is_named_with_the_date_and_the_replacement() -> None:
     advice = ask(**MISSED, accounts=CUSTOMER)
-    assert "Your account at OpenAI doesn't help: GPT-4.1 shuts down on 2027-01-14" in advice.reason
+    assert "Your account at OpenAI won't do: GPT-4.1 shuts down on 2027-01-14" in advice.reason
     assert "its vendor's replacement is GPT-6 luna" in advice.reason
     assert advice.next[-1] == f"ftctl migrate JOB --to together --model {advice.model}"
     assert "Your account" not in ask(**MISSED).reason
-    assert "Your account" not in ask(**MISSED, accounts=CUSTOMER, horizon_months=1).reason
+    month = ask(**MISSED, accounts=CUSTOMER, horizon_months=1)
+    assert "Your account" not in month.reason
+    assert "It answers only until 2027-01-14" in " ".join(route(month, "hosted").warnings)
+    assert "Your account" not in ask(accounts=CUSTOMER, knowledge_changes="daily").reason
 
 
 def test_a_replacement_isnt_known_before_it_was_named() -> None:

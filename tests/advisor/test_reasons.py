@@ -250,6 +250,9 @@ def test_each_measure_of_a_file_bears_on_the_advice() -> None:
     assert "most common label scores 0.70 on this file, and the prompt 0.6" in majority
     lopsided = of_file(File(majority_share=0.95), prompt_meets_quality=False).reason
     assert "95% of the answers are one label" in lopsided
+    said = of_file(File(), **base, data_rows=5000).reason
+    assert "You say 5,000 examples, the file holds 900 distinct ones: these count." in said
+    assert "You say" not in of_file(File(), **base, data_rows=900).reason
     private = of_file(File(pii_hits=3, secret_hits=1), **base).reason
     assert "4 texts of the file hold personal data or secrets" in private
     told = of_file(File(pii_hits=3), **base, privacy="contractual").reason

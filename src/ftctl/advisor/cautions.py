@@ -84,6 +84,8 @@ def route_warnings(situation: Situation, entry: Ranked) -> list[str]:
         found.append(f"The cost leaves out tokens, whose price at {provider.title} isn't known.")
     if entry.route.hosting == "hosted_custom" and not provider.serving.self_serve:
         found.append(f"{provider.title} serves tuned models on request only.")
+    if entry.route.tuned and entry.route.ends is not None:
+        found.append(f"It answers only until {entry.route.ends}: by then you tune another base.")
     if entry.route.resold:
         model = entry.route.model.title
         found.append(f"Whether {provider.title} sells {model} isn't known here: ask before.")
@@ -138,6 +140,11 @@ def _contradictions(situation: Situation) -> list[str]:
                 f"You say that the prompt {says} the quality, but it scores {score:g} of "
                 f"{target:g}: the numbers count."
             )
+    if facts.data_rows is not None and situation.rows not in (None, facts.data_rows):
+        found.append(
+            f"You say {facts.data_rows:,} examples, the file holds {situation.rows:,.0f} distinct "
+            "ones: these count."
+        )
     if situation.prefix_tokens > situation.input_tokens:
         found.append(
             f"A shared prefix of {situation.prefix_tokens:,.0f} tokens doesn't fit into prompts of "
@@ -185,9 +192,11 @@ def _cheaper_prompt(situation: Situation, verdict: Verdict) -> list[str]:
 
 
 def _closed_accounts(situation: Situation, verdict: Verdict) -> list[str]:
-    """Vendors at which the user has an account that no longer helps, with the date."""
+    """Vendors at which the user has an account that won't do to tune with, with the date."""
+    if verdict.first is None or not verdict.first.route.tuned:
+        return []
     return [
-        f"Your account at {situation.catalog.get_provider(line.provider).title} doesn't help: "
+        f"Your account at {situation.catalog.get_provider(line.provider).title} won't do: "
         f"{line.reason}."
         for line in closed_accounts(situation, verdict)
     ]
