@@ -214,3 +214,14 @@ def test_a_call_stays_unless_a_person_writes_something_else() -> None:
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "No."},
     ]
+
+
+def test_a_text_with_a_bare_carriage_return_stays_in_its_cell(tmp_path: Path) -> None:
+    file, out = tmp_path / "x.jsonl", tmp_path / "x.csv"
+    messages = [{"role": "user", "content": "one\rtwo"}, {"role": "assistant", "content": "a\rb"}]
+    file.write_text(json.dumps({"messages": messages}) + "\n")
+    export_rows(file, out, "pigeonxt")
+    with out.open(newline="", encoding="utf-8") as lines:
+        (row,) = csv.DictReader(lines, strict=True)
+    assert row["example"] == "[prompt]\none\rtwo\n\n[response]\na\rb"
+    assert row["answer"] == "a\rb"

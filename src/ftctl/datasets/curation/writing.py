@@ -146,7 +146,8 @@ def write_pigeonxt(out: Path, views: Iterable[View], asked: Sequence[Ask]) -> st
         )
     ask = asked[0]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # Every cell in quotes: else Python leaves a bare carriage return outside of them.
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     # Free text begins with what is there; a choice is blanked by every run.
     begun = not ask.options
     writer.writerow([ID, "example", ROW, *([ask.name] if begun else [])])
