@@ -11,12 +11,12 @@ from ftctl.estimation.quote import billed_usd
 from ftctl.job import JobEvent, JobRecord, JobState, Snapshot
 from ftctl.providers.base import Provider
 from ftctl.store import Store
+from ftctl.store.rows import Change
 
 _MISSES_UNTIL_LOST = 3
 _NUMBERS = ("step", "total_steps", "loss", "valid_loss")  # of an event, as of a progress
 _log = logging.getLogger(__name__)
 
-Change = Callable[[JobRecord], dict[str, Any]]
 Clock = Callable[[], datetime]
 Tell = Callable[[JobRecord], None]
 

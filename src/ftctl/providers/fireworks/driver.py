@@ -25,8 +25,9 @@ from ftctl.providers.base import Capabilities, Probe, RemoteFile
 from ftctl.providers.fireworks import request as asking
 from ftctl.providers.fireworks import wire as wire
 from ftctl.providers.fireworks.connection import PAGE, Fireworks
-from ftctl.providers.fireworks.files import OURS, FireworksDatasets
+from ftctl.providers.fireworks.files import FireworksDatasets
 from ftctl.providers.fireworks.results import card_of, record_of, without_folder
+from ftctl.providers.sending import OURS
 from ftctl.providers.transport.documents import moment, untold
 
 BASE_URL = "https://api.fireworks.ai"

@@ -7,9 +7,9 @@ from pathlib import Path
 from ftctl.errors import DataInvalid, InvalidRequest, Unavailable
 from ftctl.providers.fireworks.connection import Fireworks
 from ftctl.providers.fireworks.wire import Dataset, Links
+from ftctl.providers.sending import OURS
 from ftctl.providers.transport.signed_links import send_to_link
 
-OURS = "ftctl-"  # begins the id of every dataset that we make
 ONE_REQUEST = 150_000_000  # bytes that one request takes; larger files go to a signed link
 LOOK_EVERY_S = 2.0
 LOOKS = 300  # ten minutes

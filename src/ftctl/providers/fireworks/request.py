@@ -4,7 +4,6 @@ Names and ranges: the SDK's types, fireworks-ai 1.2.30 (an adapter's rank from `
 from `DpoConfig`). The preference API names two defaults for its loss, so it is always said.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from ftctl.errors import UsageError
 from ftctl.job import JobSpec
 from ftctl.providers.base import RemoteFile
 from ftctl.providers.fireworks.wire import Model
+from ftctl.providers.sending import number_of
 
 OPTIONS = {
     "warm_start_from": "go on from an adapter of yours: accounts/A/models/M",
@@ -127,7 +127,7 @@ def _require_terms(spec: JobSpec) -> None:
         raise UsageError(
             f"dpo_loss={options['dpo_loss']!r}: DPO or ORPO", hint="--set dpo_loss=DPO"
         )
-    if "dpo_beta" in options and not 0 < _number(options["dpo_beta"]) < 0.5:
+    if "dpo_beta" in options and not 0 < number_of(options["dpo_beta"]) < 0.5:
         raise UsageError(
             f"dpo_beta={options['dpo_beta']}: above 0 and below 0.5", hint="--set dpo_beta=0.1"
         )
@@ -154,10 +154,3 @@ def require_model(spec: JobSpec, model: Model) -> None:
 
 def _is_true(text: str) -> bool:
     return text.lower() == "true"
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Words, moment
+from ftctl.providers.transport.documents import Document, Words, moment, unknown_word
 
 _PREFIX = "JOB_STATE_"
 # Every state word, without its prefix, and what it means; UNSPECIFIED means nothing.
@@ -237,7 +237,7 @@ def snapshot_of(job: Job) -> Snapshot:
     trouble = job.status.trouble if job.status else ""
     message = "; ".join(filter(None, (PHASES.get(job.word), trouble)))
     if state is None:
-        message = f"the provider says {job.state!r}, a word we don't know"
+        message = unknown_word(job.state)
     if state is JobState.FAILED:
         code = (job.status and job.status.code) or "failed"
         kind, said = _ENDS.get(job.word, (code.lower(), "the provider gives no reason"))

@@ -14,6 +14,7 @@ from ftctl.estimation.estimate import Estimate
 from ftctl.estimation.memory import GIB
 from ftctl.estimation.rented import Rental, cheapest_rental, rented_memory
 from ftctl.job import JobSpec, Method
+from ftctl.providers.sending import number_of
 
 PROVIDER = "huggingface"
 BATCH_SIZE = 16
@@ -107,10 +108,7 @@ def beta_of(spec: JobSpec) -> float:
     said = spec.options.get("beta")
     if said is None:
         return _BETA
-    try:
-        beta = float(said)
-    except ValueError:
-        beta = 0.0
+    beta = number_of(said)
     if spec.method != "dpo" or not 0 < beta <= 2:
         raise UsageError(
             f"beta={said!r}: for dpo, a number above 0 and up to 2", hint=f"--set beta={_BETA}"

@@ -20,7 +20,7 @@ from ftctl.job import DEFAULT_LEARNING_RATE, JobEvent, JobSpec, JobState, Method
 from ftctl.providers.base import RemoteFile
 from ftctl.providers.huggingface.connection import LogLine
 from ftctl.providers.huggingface.plan import BATCH_SIZE, MAX_LENGTH, Plan, beta_of, epochs_of
-from ftctl.providers.transport.documents import Document, Words
+from ftctl.providers.transport.documents import Document, Words, unknown_word
 from ftctl.providers.transport.http_errors import printable
 
 # Built by TRL's own workflow for each of its releases; --set image= takes another.
@@ -222,7 +222,7 @@ def snapshot_of(job: Job, model: str | None, machine: Hardware | None) -> Snapsh
             progress["cost_usd"] = -(-ran // 60) * machine.usd_per_hour / 60
     error = None
     if state is None:
-        said = f"the provider says {stage!r}, a word we don't know"
+        said = unknown_word(stage)
     elif state is JobState.FAILED:
         said = said or _SAID_SO.get(stage, f"it ended as {stage}")
         hint = "ftctl logs shows what the job printed"

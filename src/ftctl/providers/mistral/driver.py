@@ -27,11 +27,11 @@ from ftctl.providers.mistral.models import MistralModels
 from ftctl.providers.mistral.results import files_of
 from ftctl.providers.mistral.sdk import MistralSdk
 from ftctl.providers.prices import VendorPrice
+from ftctl.providers.sending import OURS, name_of
 from ftctl.providers.transport.documents import untold
 from ftctl.providers.transport.http_connection import HttpConnection, segment
 
 BASE_URL = "https://api.mistral.ai/v1"
-OURS = "ftctl-"  # begins the name of every file that we send
 PAGE = 100
 _JOBS = "/fine_tuning/jobs"
 
@@ -95,7 +95,7 @@ class MistralProvider:
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Send a file, unless one of this content is held: its name is its hash."""
-        name = f"{OURS}{sha256}.jsonl"
+        name = name_of(sha256)
         for held in self._files(name):
             _log.info("%s holds %s already, as %s", self._who, name, held.id)
             return RemoteFile(id=held.id, sha256=sha256)

@@ -3,13 +3,13 @@
 Fields and ranges: the OpenAPI file that still had the job paths in 2026-07.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from ftctl.errors import Unsupported, UsageError
+from ftctl.errors import UsageError
 from ftctl.job import JobSpec
 from ftctl.providers.base import RemoteFile
+from ftctl.providers.sending import number_of, require_size
 
 MAX_SUFFIX = 18  # characters; our marker has 14
 MAX_FILE_BYTES = 512 << 20
@@ -73,21 +73,9 @@ def require_settings(spec: JobSpec) -> None:
             hint=f"--set {AUTO_START}=false",
         )
     for name, (low, high) in _RANGES.items():
-        if name in spec.options and not low <= _number(spec.options[name]) <= high:
+        if name in spec.options and not low <= number_of(spec.options[name]) <= high:
             raise UsageError(
                 f"{name}={spec.options[name]!r}: {low:g} to {high:g} is taken",
                 hint=f"--set {name}={low:g}",
             )
-    for file in filter(None, (spec.data, spec.validation)):
-        if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
-            raise Unsupported(
-                f"{file}: a file may have {MAX_FILE_BYTES:,} bytes there",
-                hint=f"ftctl data split {file}",
-            )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    require_size(spec, MAX_FILE_BYTES)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment
+from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment, unknown_word
 from ftctl.providers.transport.http_errors import printable
 
 VALIDATED = "VALIDATED"
@@ -182,7 +182,7 @@ def snapshot_of(job: Job) -> Snapshot:
     state, error, message = job.state, None, job.trouble
     quoted = job.metadata.text if job.metadata else ""
     if state is None:
-        message = f"the provider says {job.status!r}, a word we don't know"
+        message = unknown_word(job.status)
     elif state is JobState.PAUSED:
         message = "; ".join(
             filter(

@@ -11,13 +11,13 @@ from ftctl.errors import FtctlError, InvalidRequest, Unavailable, UsageError
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.openai.connection import Connection
 from ftctl.providers.openai.profiles import MB, Profile
+from ftctl.providers.sending import OURS, name_of
 from ftctl.providers.transport.documents import Item
 from ftctl.providers.transport.http_connection import UPLOAD_TIMEOUT_S, timeout
 
 _LARGEST_UPLOAD = 8 * 1024 * MB  # of all parts together
 _IMPORT_S = 600.0  # how long to wait until a file may be used
 
-_OURS = "ftctl-"  # begins the name of every file that we send
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ class Files:
 
     def ours(self) -> set[str]:
         """The ids of those that ftctl sent."""
-        return {file.id for file in self.all() if file.filename.startswith(_OURS)}
+        return {file.id for file in self.all() if file.filename.startswith(OURS)}
 
     def hold(self, file: Path, sha256: str) -> str:
         """The id of a file there, which is sent unless there is one of this content.
@@ -53,7 +53,7 @@ class Files:
             InvalidRequest: the vendor can't use it.
             Unavailable: it isn't ready for use yet.
         """
-        name = f"{_OURS}{sha256}.jsonl"
+        name = name_of(sha256)
         size = file.stat().st_size
         for held in self.all():
             if held.filename == name and held.bytes == size and held.status != "error":

@@ -11,6 +11,7 @@ from ftctl.providers.base import RemoteFile
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.openai.graders import grader_of
 from ftctl.providers.openai.profiles import Profile, Setting, Value
+from ftctl.providers.sending import number_of
 
 LONGEST_NAME = 64  # characters; OpenAI's API reference
 _METHODS: Mapping[Method, str] = {"sft": "supervised", "dpo": "dpo", "rft": "reinforcement"}
@@ -84,10 +85,7 @@ def _value(name: str, given: str | float, rule: Setting, profile: Profile) -> Va
                 hint=f"--set {name}={next(iter(rule.words))}",
             )
         return rule.words[word]
-    try:
-        number = float(given)
-    except ValueError:
-        number = float("nan")
+    number = number_of(str(given))
     inside = rule.low < number if rule.above else rule.low <= number
     if not inside or number > rule.high or (rule.whole and number != int(number)):
         raise UsageError(f"{name}={given}: {profile.who} takes {_range(rule)}", hint=rule.says)

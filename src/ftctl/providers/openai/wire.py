@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words, moment
+from ftctl.providers.transport.documents import Document, Item, Words, moment, unknown_word
 
 MARKER = "ftctl_marker"
 NAME = "ftctl_name"
@@ -186,7 +186,7 @@ def snapshot_of(job: Job) -> Snapshot:
     # An error of a job that hasn't failed is a remark: its status decides.
     message = (job.error and job.error.message) or ""
     if state is None:
-        message = f"the provider says {job.status!r}, a word we don't know"
+        message = unknown_word(job.status)
     if state is JobState.FAILED:
         error = _error(job.error or Trouble())
         message = error["message"]

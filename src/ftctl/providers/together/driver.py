@@ -13,10 +13,11 @@ from ftctl.providers.artifacts.archive import write_unpacked
 from ftctl.providers.artifacts.download import Progress, http_download
 from ftctl.providers.base import Capabilities, Probe, RemoteFile
 from ftctl.providers.prices import VendorPrice
+from ftctl.providers.sending import OURS
 from ftctl.providers.together import request as asking
 from ftctl.providers.together import results as results
 from ftctl.providers.together import wire as wire
-from ftctl.providers.together.files import OURS, TogetherFiles
+from ftctl.providers.together.files import TogetherFiles
 from ftctl.providers.transport.documents import Document, lines_of, moment, untold
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ftctl.errors import DataInvalid, Unavailable
+from ftctl.providers.sending import name_of
 from ftctl.providers.together.wire import File, Files
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
 from ftctl.providers.transport.http_errors import parsed, status_error
 from ftctl.providers.transport.signed_links import hide_signatures, send_to_link
 
-OURS = "ftctl-"  # begins the name of every file that we send
 LOOK_EVERY_S = 2.0
 LOOKS = 300  # ten minutes: a check of 5 GB takes its time
 _CHECKING = frozenset({"PENDING", "QUEUED", "RUNNING"})
@@ -46,7 +46,7 @@ class TogetherFiles:
             DataInvalid: the check refuses it.
             Unavailable: no verdict came.
         """
-        name = f"{OURS}{sha256}.jsonl"
+        name = name_of(sha256)
         for held in self._at.one("list files", Files, "GET", "/files").data:
             # What is only reserved has never come: it is sent anew.
             if held.filename == name and held.processing_status not in (None, "PENDING", "FAILED"):

@@ -13,6 +13,7 @@ from ftctl.catalog.load import load_catalog
 from ftctl.errors import Unsupported, UsageError
 from ftctl.job import JobSpec
 from ftctl.providers.base import RemoteFile
+from ftctl.providers.sending import number_of, require_size
 from ftctl.providers.transport.documents import Document
 
 OPTIONS = {
@@ -160,12 +161,7 @@ def require_settings(spec: JobSpec) -> None:
             raise UsageError("n_evals needs a validation file", hint="--validation FILE")
     for term in {"dpo_beta", "rpo_alpha"} & options.keys():
         _require_term(spec, term)
-    for file in filter(None, (spec.data, spec.validation)):
-        if file.is_file() and file.stat().st_size > MAX_BYTES:
-            raise Unsupported(
-                f"{file}: ftctl sends Together files of up to {MAX_BYTES:,} bytes",
-                hint=f"ftctl data split {file}",
-            )
+    require_size(spec, MAX_BYTES)
 
 
 def _require_term(spec: JobSpec, term: str) -> None:
@@ -216,10 +212,7 @@ def _ranges(spec: JobSpec, limits: Limits) -> Iterator[_Range]:
 
 
 def _number(options: Mapping[str, str], name: str) -> float:
-    try:
-        value = float(options[name])
-    except ValueError:
-        value = math.nan
+    value = number_of(options[name])
     if not math.isfinite(value):
         raise UsageError(f"{name}={options[name]!r} is no number", hint=f"--set {name}=1")
     return value

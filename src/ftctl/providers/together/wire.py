@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ftctl.job import JobEvent, JobState, Snapshot
-from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment
+from ftctl.providers.transport.documents import Document, Item, Words, id_of, moment, unknown_word
 
 # Every status word, and what it means.
 STATUS: dict[str, JobState] = {
@@ -258,7 +258,7 @@ def snapshot_of(job: Job) -> Snapshot:
     state, error = job.state, None
     message = "; ".join(filter(None, (PHASES.get(job.status), job.trouble)))
     if state is None:
-        message = f"the provider says {job.status!r}, a word we don't know"
+        message = unknown_word(job.status)
     if state is JobState.FAILED:
         message = job.trouble or "the provider gives no reason"
         hint = "ftctl logs shows what the job said"

@@ -29,6 +29,11 @@ class Item(Document):
     id: str = Field(pattern=r"^[!-~]+$", max_length=512)
 
 
+def unknown_word(word: str) -> str:
+    """What is said of a status that stands in no table of ours."""
+    return f"the provider says {word!r}, a word we don't know"
+
+
 def moment(at: datetime | float | None) -> datetime:
     """A vendor's time in UTC, from Unix seconds or a date; the epoch where it says none."""
     if isinstance(at, datetime):
