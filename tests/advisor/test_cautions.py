@@ -88,6 +88,28 @@ def test_tuning_for_money_is_advised_only_where_it_can_save_any() -> None:
     assert "check what you pay now" in close.reason
 
 
+def test_the_cheaper_prompt_is_a_prompt_not_retrieval() -> None:
+    advice = ask(
+        task_kind="qa",
+        output_tokens=200,
+        input_tokens=273,
+        requests_per_month=15_940_097,
+        data_rows=515,
+        runs_gpus=False,
+        knowledge_changes="never",
+        prompt_meets_quality=False,
+        prompt_meets_cost=False,
+    )
+    usd = route(advice, "prompt").usd_per_month.likely
+    assert usd < route(advice, "rag").usd_per_month.likely
+    assert f"would cost about {usd:,.0f} USD a month" in advice.reason
+
+
+def test_a_low_score_without_a_target_is_the_reason() -> None:
+    advice = ask(task_kind="classification", baseline_score=0.45, data_rows=5000)
+    assert advice.reason.startswith("Tune at Together AI: the best prompt scores only 0.45.")
+
+
 def test_what_a_vendor_closes_to_all_isnt_given_as_the_reason() -> None:
     """Nor twice: of several gates the one that the question itself comes up against."""
     poor = ask(**MISSED, budget_usd_per_month=50, requests_per_month=20_000)

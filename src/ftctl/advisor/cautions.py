@@ -179,14 +179,14 @@ def _answer_terms(
 def _cheaper_prompt(situation: Situation, verdict: Verdict) -> list[str]:
     """A prompt that would cost less than the tuning which is to save money."""
     first = verdict.first
-    prompted = [entry for entry in verdict.ranked if not entry.route.tuned]
-    if situation.facts.prompt_meets_cost is not False or first is None or not prompted:
+    prompted = next((entry for entry in verdict.ranked if entry.route.label == "prompt"), None)
+    if situation.facts.prompt_meets_cost is not False or first is None or prompted is None:
         return []
-    mine, theirs = (entry.cost.interval().likely for entry in (first, prompted[0]))
+    mine, theirs = (entry.cost.interval().likely for entry in (first, prompted))
     if not first.route.tuned or theirs >= mine:
         return []
     return [
-        f"At the catalog's prices {prompted[0].route.model.title} would cost about "
+        f"At the catalog's prices {prompted.route.model.title} would cost about "
         f"{usd_text(theirs)} USD a month, tuning {usd_text(mine)}: check what you pay now."
     ]
 

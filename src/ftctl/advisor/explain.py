@@ -211,8 +211,11 @@ def _reasons_to_tune(situation: Situation) -> list[str]:
     """Those that hold; a narrow task is one beside another."""
     facts = situation.facts
     late = facts.prompt_meets_latency is False
+    score = facts.baseline_score
+    alone = score is not None and facts.target_score is None and facts.prompt_meets_quality is None
     named = {
         "the best prompt misses the quality": situation.quality_missed,
+        f"the best prompt scores only {score}": alone and not situation.nothing_to_gain,
         "you say that the best prompt is too slow": late,
         "a small model that is tuned can be as good and faster": late and situation.quality_met,
         "you say that the best prompt costs too much": facts.prompt_meets_cost is False,
