@@ -308,6 +308,11 @@ def test_a_running_job_that_refuses_to_be_cancelled_is_an_error(
     ("change", "error", "says"),
     [
         (
+            {"method": "rft", "model": "o4-mini", "options": {"eval_interval": "1e999"}},
+            UsageError,
+            "whole numbers from 1",
+        ),
+        (
             {"method": "dpo", "model": "gpt-4o-mini"},
             Unsupported,
             "doesn't tune gpt-4o-mini with dpo",

@@ -29,8 +29,9 @@ def require_size(spec: JobSpec, most_bytes: int) -> None:
 
 
 def number_of(text: str) -> float:
-    """The number that an option says; NaN, which no range holds, where it says none."""
+    """The number that an option says; NaN, which no range holds, where it says none or no end."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return math.nan
+    return number if math.isfinite(number) else math.nan
