@@ -46,4 +46,5 @@ def test_an_unknown_name_is_refused_with_those_known(cli: Cli) -> None:
     for arguments, known in ((("--for", "opnai"), "openai"), (("--method", "ppo"), "rft")):
         ran = cli("data", "rules", *arguments, "--json")
         assert ran.returncode == 2
-        assert known in json.loads(ran.stdout)["error"]["hint"]
+        error = json.loads(ran.stdout)["error"]
+        assert known in error["message"] + error["hint"]

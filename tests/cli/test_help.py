@@ -44,6 +44,23 @@ def test_every_command_has_the_output_flags_and_an_example() -> None:
         assert f"Example: ftctl {words}" in (found.help or ""), words
 
 
+# Named like others and yet the command's own: what it reads, writes and names.
+OWN = {"-o", "--data", "--validation", "--from", "--to", "--model", "--name", "--provider", "--for"}
+OWN |= {"--as-of", "--base-url", "--dry-run", "--grader", "--html", "--method", "--near", "--new"}
+OWN |= {"--port", "--seed", "--yes"}
+
+
+def test_every_flag_says_what_it_does_and_the_same_everywhere() -> None:
+    said: dict[str, set[str | None]] = {}
+    for words, found in every_command():
+        if words.split()[0] in ("advise", "pilot", "probe"):
+            continue
+        for option in (one for one in found.params if isinstance(one, click.Option)):
+            assert option.help, f"{words} {option.opts[0]}"
+            said.setdefault(option.opts[0], set()).add(option.help)
+    assert {flag for flag, texts in said.items() if len(texts) > 1} == OWN
+
+
 def test_the_group_lists_every_command_with_its_help(cli: Cli) -> None:
     ran = cli("--help")
     assert ran.returncode == 0

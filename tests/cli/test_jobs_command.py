@@ -1,10 +1,12 @@
 """`ftctl jobs`: one damaged record hides no other, and is named."""
 
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from specimens import write_chats
 
 from ftctl.config import load_settings
 from ftctl.job import JobSpec, JobState
@@ -78,3 +80,21 @@ def test_the_damaged_job_itself_is_told_in_a_sentence(cli: Cli, ids: list[str], 
     ran = cli(verb, ids[1])
     assert (ran.returncode, ran.stdout) == (1, "")
     assert f"the record of {ids[1]} is damaged" in ran.stderr
+
+
+def test_ids_are_whole_on_a_narrow_terminal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    file = write_chats(tmp_path / "train.jsonl")
+    where = ("--provider", "fake", "--data", file, "--model", tmp_path / "a-long-name-of-a-model")
+    job = cli("submit", *where, "--name", "a name of many", "--set", "epochs=2").stdout.strip()
+    listed = cli("jobs").stdout
+    assert job in listed
+    assert max(map(len, listed.splitlines())) <= 80
+    shown = cli("job", job).stdout
+    assert "epochs=2" in shown
+    assert "{'" not in shown
+    (made,) = (line.split() for line in shown.splitlines() if "created_at" in line)
+    at = datetime.fromisoformat(" ".join(made[1:])).astimezone()
+    assert abs(datetime.now().astimezone() - at).total_seconds() < 3600  # on this clock

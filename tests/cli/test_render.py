@@ -1,8 +1,10 @@
 """What a person reads is what was said, whatever marks it holds."""
 
+from datetime import datetime
+
 import pytest
 
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, short_time
 
 TEXT = "a[/b] [bold]c[/] :smile: \\[d]"
 
@@ -16,6 +18,26 @@ def test_other_people_s_brackets_are_text(capsys: pytest.CaptureFixture[str]) ->
     printed = capsys.readouterr()
     assert printed.out.count(TEXT) == 6
     assert printed.err == TEXT + "\n"
+
+
+def test_what_is_copied_is_never_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    columns = ("id", "what")
+    Output().table(columns, [("job-7f3k2m9xab", "many words " * 9)], whole=("id",))
+    lines = capsys.readouterr().out.splitlines()
+    assert any("job-7f3k2m9xab" in line for line in lines)
+    assert max(map(len, lines)) <= 40
+
+
+def test_a_time_is_as_short_as_it_can_be_told() -> None:
+    now = datetime.now().astimezone().replace(hour=13, minute=5)
+    assert short_time(now) == "13:05"
+    assert short_time(None) == "never"
+    assert short_time(now.replace(year=now.year - 1, month=3, day=9)) == f"{now.year - 1}-03-09"
+    other = now.replace(month=6 if now.month != 6 else 7, day=9)
+    assert short_time(other) == f"{other:%d %b}"
 
 
 def test_a_progress_line_takes_brackets_as_text() -> None:

@@ -6,6 +6,7 @@ import click
 
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
+from ftctl.errors import UsageError
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -102,7 +103,7 @@ def diff(out: Output, first: datetime | None, last: datetime | None) -> None:
     from ftctl.catalog.load import load_catalog, load_shipped
 
     if first is None and last is not None:
-        raise click.UsageError("--to needs --from")
+        raise UsageError("--to needs --from", hint="ftctl catalog diff --from DAY --to DAY")
     if first is None:
         names, changes = ("shipped", "yours"), changes_of_user(load_shipped(), load_catalog())
     else:

@@ -30,7 +30,13 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could move a ter
     help="A system message. Without it the one the model was tuned with is sent, where that is "
     "known; an empty one sends none.",
 )
-@click.option("--max-new-tokens", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Longest answer.",
+)
 @click.option("--web", is_flag=True, help="A chat box in the browser, for you alone.")
 @click.option(
     "--port",
@@ -65,7 +71,9 @@ def command(
 
     if web:
         if prompt is not None:
-            raise UsageError("--web takes no PROMPT: it is asked in the page")
+            raise UsageError(
+                "--web takes no PROMPT", hint=f"ask in the page: ftctl chat {target} --web"
+            )
         from ftctl.cli.chat_web import run
 
         model = find_model(target, provider=provider, base_url=base_url)

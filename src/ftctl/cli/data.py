@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
 from ftctl.cli.data_compare import compare_command
 from ftctl.cli.data_convert import convert_command
 from ftctl.cli.data_fix import fixed_copy, fixed_document, grader_text, print_fixed
@@ -17,8 +18,9 @@ from ftctl.cli.data_rules import rules_command
 from ftctl.cli.data_show import show_command
 from ftctl.cli.data_split import split_command
 from ftctl.cli.data_stats import stats_command
+from ftctl.cli.options import METHODS
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, counted
 from ftctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def command() -> None:
     metavar="P[,P]",
     help="Whose rules, or all; openai, mistral, local if not. `ftctl data rules` lists them.",
 )
-@click.option("--method", default="sft", show_default=True, help="How the model will be tuned.")
+@options.method
 @click.option("--validation", type=_FILE, metavar="FILE", help="Held-out file, for overlap too.")
 @click.option(
     "--grader", callback=grader_text, metavar="FILE", help="For rft: the fields that it reads."
@@ -98,7 +100,7 @@ def check_command(
     *,
     files: list[Path],
     providers: str | None,
-    method: str,
+    method: str | None,
     validation: Path | None,
     grader: str | None,
     new: Path | None,
@@ -128,7 +130,7 @@ def check_command(
     """
     from ftctl.datasets.rules.table import providers_named
 
-    names = providers_named(providers)
+    names, method = providers_named(providers), method or METHODS[0]
     fixed = fixed_copy(files, new, names, method, max_errors) if new else None
     counter, limit = _counting(model, names)
     report = _checked(
@@ -199,10 +201,10 @@ def _print_report(out: Output, report: "Report") -> None:
     if not report.complete:
         out.line("Left off: this is what was found so far, and the rest is not known.")
     told = "" if report.tokens.method == "none" else f", {_tokens_said(report.tokens)}"
-    out.line(f"{report.examples:,} examples{told}.")
+    out.line(f"{counted(report.examples, 'example')}{told}.")
     for name, verdict in report.providers.items():
         word = ("ok", "green") if verdict.ok else ("not ok", "red")
-        counts = f", {verdict.errors:,} errors, {verdict.warnings:,} warnings"
+        counts = f", {counted(verdict.errors, 'error')}, {counted(verdict.warnings, 'warning')}"
         out.styled(f"{name}: ", word, counts)
 
 

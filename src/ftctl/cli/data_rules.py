@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftctl.cli.options import METHODS
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @make_command("rules", short_help="Every rule, with limit, severity, source and date.")
 @click.option("--for", "providers", metavar="P[,P]", help="Whose rules; everybody's if not.")
-@click.option("--method", metavar="M", help="sft, dpo or rft; all if not.")
+@click.option("--method", type=click.Choice(METHODS), help="All when not given.")
 def rules_command(out: Output, *, providers: str | None, method: str | None) -> None:
     """Print the rules that `data check` applies: what each finds, who minds, how to mend it.
 

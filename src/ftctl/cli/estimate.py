@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
 from ftctl.cli.home_plans import show_home_plan
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_lines, spread
@@ -18,22 +19,20 @@ if TYPE_CHECKING:
 
 @make_command("estimate", short_help="Cost, time and memory of a job, before anything is spent.")
 @click.option("--provider", required=True, help="`local`, or a name of `ftctl providers`.")
-@click.option("--model", required=True, help="A name of `ftctl models`.")
-@click.option("--data", type=click.Path(path_type=Path), help="Training examples, to be counted.")
+@click.option("--model", required=True, help="A name of `ftctl models`, a folder or a hub id.")
+@click.option("--data", metavar="FILE", type=click.Path(path_type=Path), help="Training examples.")
 @click.option("--rows", type=click.IntRange(min=1), help="Examples, where there is no file yet.")
 @click.option("--tokens", type=click.IntRange(min=1), help="Tokens of all examples, likewise.")
-@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), default="sft")
-@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), default="lora")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
-)
+@options.method
+@options.tuning
+@options.hyperparameters
 @click.option("--gpu", help="At home: a card of `ftctl catalog`, instead of what is here.")
 @click.option("--gpu-count", type=click.IntRange(min=1), default=1, help="How many of them.")
 @click.option(
     "--calibrate", is_flag=True, help="At home: train three steps now, and tell the time by them."
 )
-@click.option("--base-url", help="A gateway that speaks the provider's wire.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Prices and dates of another day.")
+@options.base_url
+@options.as_of
 def command(
     out: Output,
     *,
@@ -68,7 +67,9 @@ def command(
     from ftctl.api.estimating import estimate
 
     found = estimate(
-        hyperparameters=read_settings(settings), as_of=as_of.date() if as_of else None, **asked
+        hyperparameters=read_settings(settings),
+        as_of=as_of.date() if as_of else None,
+        **{name: value for name, value in asked.items() if value is not None},
     )
     if out.json:
         out.document(found)

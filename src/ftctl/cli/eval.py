@@ -14,16 +14,34 @@ if TYPE_CHECKING:
 
 @make_command("eval", short_help="Score models on held-out examples, with intervals.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Held-out examples.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Held-out examples.",
+)
 @click.option("--grader", default="exact", show_default=True, help="How answers are judged.")
 @click.option("--against", metavar="BASE", help="A reference; targets are compared pair by pair.")
 @click.option("--baseline", is_flag=True, help="Also what needs no language model.")
-@click.option("--train", type=click.Path(path_type=Path), help="For baselines and --few-shot.")
+@click.option(
+    "--train",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="For baselines and --few-shot.",
+)
 @click.option(
     "--few-shot", type=click.IntRange(min=0), default=0, help="Also the reference with K examples."
 )
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest answer.")
-@click.option("-o", "--out", "folder", type=click.Path(path_type=Path), help="Where answers go.")
+@click.option(
+    "-o",
+    "--out",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where answers go.",
+)
 def command(
     out: Output,
     *,

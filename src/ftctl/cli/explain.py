@@ -4,7 +4,7 @@ import click
 
 from ftctl.cli.job import show_findings
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, local_time
 
 
 @make_command("explain", short_help="What went wrong with a job, and what to do.")
@@ -34,7 +34,7 @@ def command(out: Output, job_id: str) -> None:
     if told.log:
         out.line("its last words:")
     for line in told.log:
-        out.plain(f"  {line.at.astimezone():%Y-%m-%d %H:%M:%S}  {line.message}")
+        out.plain(f"  {local_time(line.at)}  {line.message}")
     out.line("what to do:")
     for step in told.next:
         out.plain(f"  → {step}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, counted
 from ftctl.errors import UsageError
 
 
@@ -18,7 +18,9 @@ from ftctl.errors import UsageError
     help="peft, merged, gguf[:FORMAT], ollama[:FORMAT], axolotl-yaml, autotrain-yaml, "
     "mistral-finetune-yaml or hub:ORG/NAME.",
 )
-@click.option("-o", "--out", "place", type=click.Path(path_type=Path), help="What to write.")
+@click.option(
+    "-o", "--out", "place", metavar="PATH", type=click.Path(path_type=Path), help="What to write."
+)
 @click.option("--public", is_flag=True, help="Let everybody read what is sent to a hub.")
 @click.option(
     "--max-kl",
@@ -65,5 +67,5 @@ def command(
         out.document({"schema": "ftctl.export/1", **done.model_dump(mode="json")})
         return
     out.line(done.place)
-    note = f"{len(done.files)} files, {done.bytes:,} bytes"
+    note = f"{counted(len(done.files), 'file')}, {counted(done.bytes, 'byte')}"
     out.note(note if done.commit is None else f"{note}, commit {done.commit}")

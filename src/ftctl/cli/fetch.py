@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 @make_command("fetch", short_help="Bring home a job's adapter, metrics and model card.")
 @click.argument("job_id", metavar="ID")
 @click.option(
-    "-o", "--out", "folder", required=True, type=click.Path(path_type=Path), help="A new folder."
+    "-o",
+    "--out",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A new folder.",
 )
 def command(out: Output, job_id: str, folder: Path) -> None:
     """Bring home a job's adapter, metrics, model card and sha256 manifest.

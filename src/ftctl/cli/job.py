@@ -1,12 +1,13 @@
 """`ftctl job`: one job whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output, duration
+from ftctl.cli.render import Output, duration, local_time
 from ftctl.cli.watching import job_document
 
 if TYPE_CHECKING:
@@ -37,21 +38,38 @@ def command(out: Output, job_id: str, *, refresh: bool) -> None:
         shown = [finding.model_dump(mode="json") for finding in findings]
         out.document({**job_document(job.record), "history": told, "diagnosis": shown})
         return
-    record = job.record.model_dump(mode="json", exclude={"spec", "misses", "estimate", "actual"})
-    rows = [(key, value) for key, value in record.items() if value not in (None, "", {})]
-    rows += _quoted_and_actual(job.record)
-    rows += [
-        (f"spec.{key}", value)
-        for key, value in job.record.spec.model_dump(mode="json", exclude_none=True).items()
-        if value != {}
-    ]
-    out.table(("", ""), rows)
+    out.table(
+        ("what", "value"),
+        [
+            *_rows(job.record.model_dump(exclude={"spec", "misses", "estimate", "actual"})),
+            *_quoted_and_actual(job.record),
+            *_rows(job.record.spec.model_dump(exclude_none=True), "spec."),
+        ],
+    )
     for event in history:
-        out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.message}")
+        out.plain(f"{local_time(event.at)}  {event.message}")
     show_findings(out, findings)
     again = submit_again(job.id, findings)
     if again is not None:
         out.plain(f"  → {again}")
+
+
+def _rows(fields: Mapping[str, object], within: str = "") -> Iterator[tuple[str, str]]:
+    """Fields that hold something, as a person reads them."""
+    for name, value in fields.items():
+        if value not in (None, "", {}):
+            yield within + name, told(value)
+
+
+def told(value: object) -> str:
+    """A field's value as a person reads it: local time, `key=value` pairs, no more digits."""
+    if isinstance(value, datetime):
+        return local_time(value)
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{name}={told(one)}" for name, one in value.items() if one not in (None, "")
+        )
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _quoted_and_actual(record: "JobRecord") -> list[tuple[str, str]]:

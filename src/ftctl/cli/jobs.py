@@ -1,12 +1,13 @@
 """`ftctl jobs`: list jobs."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, short_time
 from ftctl.cli.watching import job_document
 from ftctl.errors import StoreError, UsageError
 from ftctl.job import JobRecord, JobState
@@ -109,11 +110,12 @@ def _show(out: Output, found: Sequence[JobRecord], damaged: "Sequence[DamagedJob
                 job.id,
                 job.name,
                 job.provider,
-                job.model,
+                Path(job.model).name,
                 job.state,
-                f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
-                f"{job.observed_at.astimezone():%Y-%m-%d %H:%M}" if job.observed_at else "never",
+                short_time(job.created_at),
+                short_time(job.observed_at),
             )
             for job in found
         ],
+        whole=("id", "state"),
     )

@@ -188,12 +188,10 @@ def delete_command(
 def _require_word(model: "KeptModel") -> None:
     """A person's yes, where one is there."""
     named = f" ({model.name})" if model.name else ""
-    asked = sys.stdin.isatty() and sys.stderr.isatty()
-    if not asked or not click.confirm(f"delete {model.id}{named} for good?", err=True):
-        raise UsageError(
-            "nothing was deleted" + ("" if asked else ": nobody is here to ask"),
-            hint="--yes deletes it",
-        )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("nothing was deleted: nobody is here to ask", hint="--yes deletes it")
+    if not click.confirm(f"delete {model.id}{named} for good?", err=True):
+        raise click.exceptions.Exit(1)
 
 
 COMMANDS = (show_command, rename_command, archive_command, unarchive_command, delete_command)

@@ -5,7 +5,7 @@ import time
 import click
 
 from ftctl.cli.options import command as make_command
-from ftctl.cli.render import Output
+from ftctl.cli.render import Output, local_time
 from ftctl.errors import Interrupted
 from ftctl.job import JobState
 
@@ -32,7 +32,7 @@ def command(out: Output, job_id: str, *, follow: bool) -> None:
                 out.document({"schema": "ftctl.event/1", **event.model_dump(mode="json")})
             else:
                 mark = "" if event.level == "info" else f"{event.level}: "
-                out.plain(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {mark}{event.message}")
+                out.plain(f"{local_time(event.at)}  {mark}{event.message}")
         waits = job.state.open_intention or job.state is JobState.NEEDS_ATTENTION
         if not follow or waits or job.state.terminal or out.unheard:
             return

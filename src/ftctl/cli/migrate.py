@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
 from ftctl.cli.data_convert import show_losses
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
@@ -23,25 +24,19 @@ if TYPE_CHECKING:
 @click.argument("job_id", metavar="ID")
 @click.option("--to", required=True, metavar="PROVIDER", help="Where to run it.")
 @click.option("--model", help="The base model there, where the old one isn't tuned.")
-@click.option(
-    "--set", "changed", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; repeatable."
-)
-@click.option("--name", help="What to call the new job.")
-@click.option("--base-url", help="A gateway that speaks the new provider's wire.")
-@click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
-@click.option(
-    "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
-)
-@click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge availability by another day."
-)
+@options.hyperparameters
+@click.option("--name", help="What to call the job; as the old one when not given.")
+@options.base_url
+@options.max_cost
+@options.allow_scan_hits
+@options.as_of
 @click.option("--dry-run", is_flag=True, help="Show the difference and submit nothing.")
 @click.option("--yes", is_flag=True, help="Submit without asking.")
 def command(
     out: Output,
     job_id: str,
     *,
-    changed: tuple[str, ...],
+    settings: tuple[str, ...],
     allow_scan_hits: bool,
     as_of: datetime | None,
     dry_run: bool,
@@ -64,7 +59,7 @@ def command(
     consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
     plan = plan_migration(
         job_id,
-        hyperparameters=read_settings(changed),
+        hyperparameters=read_settings(settings),
         as_of=day,
         consents=consents,
         on_step=out.note,

@@ -1,10 +1,12 @@
 """`ftctl models`: base models, where they can be tuned, until when, at what price."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
 from ftctl.cli.kept_models import COMMANDS, ModelsGroup, show_kept
 from ftctl.cli.options import command as make_command
 from ftctl.cli.providers import checked, starts
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--mine", is_flag=True, help="The models your jobs made, and how long each answers.")
 @click.option("--provider", help="With --mine: ask this vendor for all that it keeps of yours.")
 @click.option("--base-url", metavar="URL", help="Where that is, if not at the vendor.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
+@options.as_of
 def command(
     out: Output,
     name: str | None,
@@ -91,8 +93,9 @@ def _show_mine(out: Output, day: date) -> None:
         return
     out.table(
         ("model", "base", "provider", "how long it answers", "job"),
-        [(m.name, m.base_model, m.provider, m.lifetime, m.job) for m in models],
+        [(m.name, Path(m.base_model).name, m.provider, m.lifetime, m.job) for m in models],
         title=f"on {day}",
+        whole=("job",),
     )
     for needed in dict.fromkeys(model.needed for model in models if model.needed):
         out.note(needed)

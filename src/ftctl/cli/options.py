@@ -1,4 +1,4 @@
-"""What every command has: the output flags, logging, and the `Output` built from them."""
+"""Flags that mean the same wherever they stand; and what every command has: an `Output`."""
 
 import functools
 import logging
@@ -9,6 +9,32 @@ import click
 
 from ftctl.cli.render import Output
 from ftctl.config import switch_off_telemetry
+
+METHODS = ("sft", "dpo", "rft")
+TUNINGS = ("lora", "qlora", "full")
+
+as_of = click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Prices and dates of another day; today's if not given.",
+)
+base_url = click.option(
+    "--base-url", metavar="URL", help="A gateway that speaks the provider's wire."
+)
+max_cost = click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
+allow_scan_hits = click.option(
+    "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
+)
+hyperparameters = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A hyperparameter, or an option of the provider (@FILE: its text); repeatable.",
+)
+method = click.option("--method", type=click.Choice(METHODS), help="sft when not given.")
+tuning = click.option("--tuning", type=click.Choice(TUNINGS), help="lora when not given.")
 
 
 def command(

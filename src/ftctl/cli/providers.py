@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     "providers", short_help="Who takes fine-tuning jobs, until when, with source and date."
 )
 @click.argument("name", required=False)
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Answer for another day.")
+@options.as_of
 def command(out: Output, name: str | None, as_of: datetime | None) -> None:
     """List the places that fine-tune, or one of them whole.
 

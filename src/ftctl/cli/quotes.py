@@ -30,7 +30,8 @@ def show_lines(
     amounts = [amount for amount in (*(line.amount for line in lines), *beside) if amount]
     basis = dict.fromkeys(assumption for amount in amounts for assumption in amount.basis)
     rows = [(a.name, a.value, a.origin, a.source, checked_on(a, day)) for a in basis]
-    out.table(("computed from", "value", "origin", "source", "checked"), rows)
+    if rows:
+        out.table(("computed from", "value", "origin", "source", "checked"), rows)
 
 
 def checked_on(assumption: "Assumption", day: date) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -188,6 +189,26 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
     low, high = min(columns), max(columns)
     span = (high - low) or 1.0
     return "".join(SPARKS[round((value - low) / span * (len(SPARKS) - 1))] for value in columns)
+
+
+def local_time(at: datetime) -> str:
+    """A moment on this machine's clock, to the second."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def short_time(at: datetime | None) -> str:
+    """A moment on this machine's clock as briefly as `ls` says it; `never` where there is none."""
+    if at is None:
+        return "never"
+    there, today = at.astimezone(), datetime.now().astimezone()
+    if there.date() == today.date():
+        return f"{there:%H:%M}"
+    return f"{there:%d %b}" if there.year == today.year else f"{there:%Y-%m-%d}"
+
+
+def counted(count: int, one: str) -> str:
+    """A number of things: `1 error`, `2 errors`."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftctl.cli import options
+from ftctl.cli.job import told
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output, duration
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 @make_command("submit", short_help="Check, quote and submit a fine-tuning job.")
 @click.option("--provider", help="`local`, or a name of `ftctl providers`.")
-@click.option("--data", type=click.Path(path_type=Path), help="Training examples.")
+@click.option("--data", metavar="FILE", type=click.Path(path_type=Path), help="Training examples.")
 @click.option("--model", help="A name of `ftctl models`, a folder or a hub id.")
 @click.option(
     "--from", "earlier", metavar="ID", help="Take all that isn't given from an earlier job."
@@ -45,36 +47,27 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--validation",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     help="Validation examples; the checkpoint that does best on them is kept.",
 )
-@click.option("--method", type=click.Choice(["sft", "dpo", "rft"]), help="sft when not given.")
-@click.option("--tuning", type=click.Choice(["lora", "qlora", "full"]), help="lora when not given.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A hyperparameter, or an option of the provider (@FILE: its text); repeatable.",
-)
+@options.method
+@options.tuning
+@options.hyperparameters
 @click.option("--engine", help="One of the provider's ways to run it; its own choice else.")
 @click.option("--name", help="What to call the job.")
-@click.option("--max-cost", type=float, metavar="USD", help="Refuse a quote above this.")
+@options.max_cost
 @click.option(
     "--privacy",
     type=click.Choice(["public", "contractual", "regulated", "stays_inside"]),
     help="What may happen to the rows.",
 )
-@click.option(
-    "--allow-scan-hits", is_flag=True, help="Send rows in which the scan found something."
-)
+@options.allow_scan_hits
 @click.option(
     "--notify", metavar="CMD_OR_URL", help="Told of each change of state while the job is watched."
 )
-@click.option("--base-url", help="A gateway that speaks the provider's wire.")
-@click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge availability by another day."
-)
+@options.base_url
+@options.as_of
 @click.option("--new", is_flag=True, help="Another job, even though the same one is under way.")
 @click.option("--dry-run", is_flag=True, help="Everything but the submission: no row is sent.")
 @click.option("--wait", is_flag=True, help="Watch the job to its end.")
@@ -227,7 +220,7 @@ def _show_dry_run(
         body = {name: part.model_dump(mode="json") for name, part in parts.items()}
         out.document({"schema": "ftctl.dry-run/1", **body})
         return
-    rows = [item for item in spec.model_dump(mode="json", exclude_none=True).items() if item[1]]
+    rows = [(key, told(at)) for key, at in spec.model_dump(exclude_none=True).items() if at]
     cost, time = quoted.cost, quoted.time
     rows.append(("cost", f"{cost.low:.2f} to {cost.high:.2f} USD" if cost else "unknown"))
     if time is not None:
@@ -257,5 +250,8 @@ def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
 def _text_of(file: str) -> str:
     try:
         return Path(file).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        raise UsageError(f"--set …=@{file}: can't be read ({error})") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (UnicodeDecodeError, RuntimeError) as error:  # no text; a home that nobody has
+        why = str(error)
+    raise UsageError(f"--set …=@{file}: can't be read ({why})", hint="--set KEY=@FILE, a text file")
