@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from ftctl.errors import (
     InvalidRequest,
     NoBalance,
     NotFound,
+    ProviderClosed,
     RateLimited,
     Retired,
     Unavailable,
@@ -100,6 +101,17 @@ def test_a_recent_job_shows_that_the_account_is_one_of_the_chosen(
     seen: Probe, day: date, says: str
 ) -> None:
     assert word(Probing(seen), "openai", day=day) == says
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "last"),
+    [("openai", "gpt-4.1", date(2027, 1, 5)), ("azure", "gpt-4.1", date(2027, 4, 13))],
+)
+def test_a_good_key_opens_no_route_that_is_closed(provider: str, model: str, last: date) -> None:
+    seen = Probe(has_jobs=True, last_job=last)
+    word(Probing(seen), provider, model, last)
+    with pytest.raises(ProviderClosed):
+        word(Probing(seen), provider, model, last + timedelta(days=1))
 
 
 def test_the_first_of_all_ends_is_named() -> None:

@@ -16,6 +16,7 @@ from ftctl.errors import (
     IllegalMove,
     InvalidRequest,
     NotFound,
+    ProviderClosed,
     ProviderError,
     RateLimited,
     Retired,
@@ -228,6 +229,20 @@ def test_a_lagging_list_is_asked_until_the_job_appears(store: Store) -> None:
     assert done.state is JobState.QUEUED
     assert provider.made == [done.id]
     assert sum(moving.slept) == pytest.approx(60.0)
+
+
+def test_a_route_that_closes_while_a_job_is_looked_for_is_not_sent_it(store: Store) -> None:
+    provider, moving = Scripted(), Time()
+    provider.capabilities = replace(provider.capabilities, data_stays_here=False)
+    moving.now = datetime(2027, 1, 5, 23, 59, 30, tzinfo=UTC)
+    asked = spec_of(store).model_copy(update={"provider": "openai", "model": "gpt-4.1"})
+    provider.fails_at = "before create"
+    with pytest.raises(Unavailable):
+        submit(asked, store=store, provider=provider, patience=moving.patience())
+    provider.fails_at = None
+    with pytest.raises(ProviderClosed, match="2027-01-06"):
+        submit(asked, store=store, provider=provider, patience=moving.patience())
+    assert provider.made == []
 
 
 def test_a_window_shorter_than_the_lag_would_pay_twice(store: Store) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from ftctl.catalog.load import load_catalog
 from ftctl.catalog.types import Tunable
 from ftctl.errors import InvalidRequest, NotFound, RateLimited, Unavailable
-from ftctl.policy import Account, availability
+from ftctl.policy import Account, require_base_open, require_open
 from ftctl.providers.base import ListingProvider, Probe, ProbingProvider, Provider
 
 
@@ -67,6 +67,7 @@ def ask_account(
 
     Raises:
         AuthError, NoBalance, Retired: a definite no.
+        ProviderClosed: the route takes no job on that day, whatever the account.
         Unavailable, RateLimited: nobody answered for now.
     """
     if driver.capabilities.data_stays_here:
@@ -111,9 +112,11 @@ def _judge(
     rows = base.tunable if base else ()
     row = next((row for row in rows if row.provider == vendor.name), None)
     account = Account(last_job=seen.last_job) if seen and seen.last_job else None
-    found = availability(
+    found = require_open(
         vendor.name, as_of=as_of, account=account, base_url=base_url, catalog=catalog
     )
+    if model is not None:
+        require_base_open(vendor.name, model, as_of=as_of, base_url=base_url, catalog=catalog)
     if found.gateway:
         row, sure, why = None, False, "whether it takes jobs only a create shows"
     elif seen is None:
