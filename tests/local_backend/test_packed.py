@@ -13,6 +13,7 @@ from ftctl.local_backend.attention import Way
 from ftctl.local_backend.data import Batch, Example, Pack, collate, collate_pack, shared_prefix
 from ftctl.local_backend.losses import summed_by_row, token_losses
 from ftctl.local_backend.model import add_adapter
+from ftctl.local_backend.probe import _difference
 from ftctl.local_backend.recompute import set_recompute
 
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(300)]
@@ -48,7 +49,7 @@ def model_of(kind: str, **values: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **SIZES | ARCHITECTURES[kind] | values)
+    config = AutoConfig.for_model(kind, **SIZES | ARCHITECTURES.get(kind, {}) | values)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
@@ -285,6 +286,29 @@ def test_attention_that_a_pack_would_change_is_refused(
     model = adapted(kind, **values)
     with pytest.raises(ValueError, match=why):
         token_losses(model, collate_pack(examples_of(), 6, "cpu"), plain=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("qwen3_next", "hand a state from token to token"),
+        ("falcon_h1", "hand a state from token to token"),
+        ("nemotron", "3 of 3 layers mix tokens their own way"),
+        ("stablelm", "3 of 3 layers mix tokens their own way"),
+    ],
+)
+def test_layers_in_which_documents_would_meet_are_refused(kind: str, why: str) -> None:
+    """By what they are, as in bf16 rounding may hide what they do."""
+    with pytest.raises(ValueError, match=why):
+        token_losses(model_of(kind), collate_pack(examples_of(), 0, "cpu"), plain=False)
+
+
+def test_losses_that_are_off_are_seen_where_their_sum_is_not() -> None:
+    import torch
+
+    apart = torch.tensor([60.0, 30.0, 10.0])
+    assert _difference(apart + torch.tensor([2.0, -1.0, -1.0]), apart) > 2e-2
+    assert _difference(apart * 1.001, apart) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_a_model_that_has_seen_packs_answers_as_before() -> None:

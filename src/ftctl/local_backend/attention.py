@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     import torch
@@ -73,16 +75,19 @@ def use_documents(model: Model) -> None:
     """
     if model.config._attn_implementation == _NAME:  # noqa: SLF001 - it has no public name
         return
+    from torch import nn
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+    if "chunked_attention" in (getattr(model.config.get_text_config(), "layer_types", None) or ()):
+        raise ValueError("its attention is in chunks")  # which its layers don't say of themselves
+    if any(isinstance(module, nn.Conv1d) for module in model.get_decoder().modules()):
+        raise ValueError("its layers hand a state from token to token")  # Mamba and the like
     AttentionInterface.register(_NAME, _attention)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
     model.set_attn_implementation(_NAME)
     if model.config._attn_implementation != _NAME:  # noqa: SLF001
         raise ValueError("its attention can't be replaced")
-    if "chunked_attention" in (getattr(model.config.get_text_config(), "layer_types", None) or ()):
-        raise ValueError("its attention is in chunks")  # which its layers don't say of themselves
 
 
 def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict[str, Any]:
@@ -94,7 +99,7 @@ def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict
     import torch
 
     nothing = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-    makers: dict[Way, Callable[[Layout, Any], _Documents]] = {
+    makers: dict[Way, Callable[[Layout, Any], Documents]] = {
         "varlen": _Varlen,
         "flex": _Flex,
         "documents": _OneByOne,
@@ -103,10 +108,25 @@ def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict
     return {"attention_mask": nothing, "documents": makers[way](layout, device)}
 
 
-class _Documents(Protocol):
-    """A row's documents, as one way of attention needs to know them."""
+class Documents:
+    """A row's documents, as one way of attention needs to know them.
 
-    layout: Layout
+    Attributes:
+        layout: Where they are.
+        asked: How often layers have asked.
+    """
+
+    def __init__(self, layout: Layout, device: "str | torch.device") -> None:
+        self.layout, self.device, self.asked = layout, device, 0
+
+    def require_all(self, layers: int) -> None:
+        """Refuse a model in which documents meet elsewhere, too: a state that goes from token on.
+
+        Raises:
+            ValueError: fewer than so many layers have asked.
+        """
+        if self.asked < layers:
+            raise ValueError(f"{layers - self.asked} of {layers} layers mix tokens their own way")
 
     def attend(
         self,
@@ -120,6 +140,7 @@ class _Documents(Protocol):
 
         A token sees the last `window` ones of its document, itself among them, or all.
         """
+        raise NotImplementedError
 
 
 def _attention(
@@ -129,7 +150,7 @@ def _attention(
     value: "Tensor",
     attention_mask: "Tensor | None",
     *,
-    documents: _Documents | None = None,
+    documents: Documents | None = None,
     **others: Any,  # noqa: ANN401 - whatever the architecture says of its attention
 ) -> "tuple[Tensor, None]":
     """What a layer calls: our attention over a packed row, else torch's own as ever."""
@@ -149,20 +170,22 @@ def _attention(
     window: int | None = others.get("sliding_window")
     if window is not None and window >= documents.layout.longest:
         window = None
+    documents.asked += 1
     return documents.attend(query, key, value, others.get("scaling"), window), None
 
 
-class _OneByOne:
+class _OneByOne(Documents):
     """Torch's plain attention, a call for each document: exact everywhere, and without padding."""
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
         import torch
 
-        self.layout = layout
+        super().__init__(layout, device)
         whole = torch.ones(layout.longest, layout.longest, dtype=torch.bool, device=device)
         self._mask = whole.tril()  # of one document by its positions
         self._windows: dict[int, Tensor] = {}
 
+    @override
     def attend(
         self,
         query: "Tensor",
@@ -194,13 +217,13 @@ class _OneByOne:
         return torch.cat(found, dim=2).transpose(1, 2).contiguous()
 
 
-class _Varlen:
+class _Varlen(Documents):
     """Torch's flash attention over sequences of different lengths; CUDA alone."""
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
         import torch
 
-        self.layout = layout
+        super().__init__(layout, device)
         prefix = layout.prefix
         seen = [prefix, *(prefix + length for length in layout.lengths)][not prefix :]
         # On the CPU, as asking the device for their ends would wait for it in every layer.
@@ -211,6 +234,7 @@ class _Varlen:
         self._longest = max(layout.spans), max(seen)
         self._keys = torch.tensor(_key_places(layout)).to(device) if prefix else None
 
+    @override
     def attend(
         self,
         query: "Tensor",
@@ -245,13 +269,14 @@ class _Varlen:
         return found[None]
 
 
-class _Flex:
+class _Flex(Documents):
     """Torch's compiled attention with a mask in blocks; uncompiled, and slow, off CUDA."""
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
-        self.layout, self._device = layout, device
+        super().__init__(layout, device)
         self._masks: dict[int | None, Any] = {}
 
+    @override
     def attend(
         self,
         query: "Tensor",
@@ -263,7 +288,7 @@ class _Flex:
         from torch.nn.attention.flex_attention import create_block_mask
 
         if window not in self._masks:
-            sees, size = _sees(self.layout, window, self._device), query.shape[2]
+            sees, size = _sees(self.layout, window, self.device), query.shape[2]
             self._masks[window] = create_block_mask(
                 sees, None, None, size, size, device=query.device
             )
@@ -275,13 +300,14 @@ class _Flex:
         return found.transpose(1, 2).contiguous()
 
 
-class _Masked:
+class _Masked(Documents):
     """Torch's plain attention over the whole row, with a mask: slow, and for any device."""
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
-        self.layout, self._device = layout, device
+        super().__init__(layout, device)
         self._masks: dict[int | None, Tensor] = {}
 
+    @override
     def attend(
         self,
         query: "Tensor",
@@ -295,7 +321,7 @@ class _Masked:
 
         if window not in self._masks:
             places = torch.arange(query.shape[2], device=query.device)
-            sees = _sees(self.layout, window, self._device)
+            sees = _sees(self.layout, window, self.device)
             self._masks[window] = sees(None, None, places[:, None], places)
         gqa = query.shape[1] != key.shape[1]
         mask = self._masks[window]

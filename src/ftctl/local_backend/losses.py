@@ -101,12 +101,11 @@ def _plain_losses(model: Model, batch: Batch) -> "Tensor":
 def _packed_hidden(base: Model, pack: Pack, packed: Way) -> "Tensor":
     """Last hidden states of the tokens that predict a trained one, [N, d]."""
     use_documents(base)
+    how = attention_of(packed, pack.layout, pack.ids.device)
     output = base.get_decoder()(
-        input_ids=pack.ids,
-        position_ids=pack.positions,
-        use_cache=False,
-        **attention_of(packed, pack.layout, pack.ids.device),
+        input_ids=pack.ids, position_ids=pack.positions, use_cache=False, **how
     )
+    how["documents"].require_all(base.config.get_text_config().num_hidden_layers)
     hidden: Tensor = output.last_hidden_state[0, pack.predicts]
     return hidden
 

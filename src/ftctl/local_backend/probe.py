@@ -10,13 +10,14 @@ from ftctl.estimation.setting import Recompute
 from ftctl.local_backend.attention import Way, ways_on
 from ftctl.local_backend.data import Batch, Example, Pack, collate, collate_pack
 from ftctl.local_backend.kernels import Kernels, Undo, use_fused_kernels
-from ftctl.local_backend.losses import token_losses
+from ftctl.local_backend.losses import summed_by_row, token_losses
 from ftctl.local_backend.model import Trainable
 from ftctl.local_backend.recompute import set_recompute
 from ftctl.local_backend.run_options import RunOptions
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 Model = Any  # as `Trainable` loads it
 
@@ -144,7 +145,7 @@ class Probe:
             with torch.no_grad():
                 apart = self._apart(model)
                 batch = batch_of(way, some, self._pad_id, prefix, self._device)
-                found = token_losses(model, batch, plain=False, packed=way).sum().item()
+                found = summed_by_row(token_losses(model, batch, plain=False, packed=way), batch)
         except torch.OutOfMemoryError:
             raise
         except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
@@ -153,14 +154,19 @@ class Probe:
         finally:
             base.set_attn_implementation(before)
             model.train()
-        words = f"loss {found:.4f}, of {len(some)} examples one by one {apart:.4f}"
-        return _same(found, apart, dtype), f"{name}: {words}"
+        off = _difference(found, apart)
+        words = f"loss {found.sum():.4f}, of {len(some)} examples one by one {apart.sum():.4f}"
+        if off > _tolerance(dtype):
+            return False, f"{name}: {words}, {off:.2%} off in each"
+        return True, f"{name}: {words}"
 
-    def _apart(self, model: Model) -> float:
-        """The loss of some examples, each alone, by the model's own logits."""
+    def _apart(self, model: Model) -> "Tensor":
+        """The losses of some examples, each alone, by the model's own logits: [B]."""
+        import torch
+
         some = self._sequences[:_COMPARED]
         alone = [collate([one], self._pad_id, 0, self._device) for one in some]
-        return float(sum(token_losses(model, one, plain=True).sum().item() for one in alone))
+        return torch.stack([token_losses(model, one, plain=True).sum() for one in alone])
 
     def _kernels(self, dtype: "torch.dtype") -> Kernels:
         """Liger's, where they are installed and give the same loss."""
@@ -174,7 +180,7 @@ class Probe:
             before = self._apart(model)
             if not use_fused_kernels(model):
                 return "torch"
-            if _same(self._apart(model), before, dtype):
+            if _difference(self._apart(model), before) <= _tolerance(dtype):
                 return "liger"
         undo()
         del self._models[dtype]
@@ -193,12 +199,16 @@ class Probe:
             torch.cuda.synchronize()
 
 
-def _same(found: float, apart: float, dtype: "torch.dtype") -> bool:
-    """Whether two losses are one but for rounding: of a sum, relative to it."""
+def _difference(found: "Tensor", apart: "Tensor") -> float:
+    """How far examples' losses are apart, as a share of them; what cancels in a sum counts, too."""
+    return float((found - apart).norm() / apart.norm().clamp(min=1.0))
+
+
+def _tolerance(dtype: "torch.dtype") -> float:
+    """What rounding may take them apart."""
     import torch
 
-    tolerance = 1e-4 if dtype == torch.float32 else 2e-2
-    return abs(found - apart) <= tolerance * max(1.0, abs(apart))
+    return 1e-4 if dtype == torch.float32 else 2e-2
 
 
 def batch_of(
