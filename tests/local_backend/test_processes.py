@@ -48,19 +48,38 @@ def together(
     alone: RunFolder, folder: Path, options: Mapping[str, str], python: Path = Path(sys.executable)
 ) -> RunFolder:
     """The same run by a worker that has such options; its plan is the one's, untimed."""
+    run = begun(alone, folder)
+    require_outcome("succeeded", run, options, python)
+    return run
+
+
+def begun(alone: RunFolder, folder: Path, **planned: str) -> RunFolder:
+    """The same run, not trained yet."""
     run = RunFolder(folder / "run", attempt=1)
     run.path.mkdir()
-    run.write(run.config_file, alone.config().model_copy(update={"options": dict(options)}))
     plan = alone.read(alone.plan_file, Plan)
     assert plan is not None
-    run.write(run.plan_file, plan)
+    run.write(run.config_file, alone.config())
+    run.write(run.plan_file, plan.model_copy(update=planned))
+    return run
+
+
+def require_outcome(
+    outcome: str,
+    run: RunFolder,
+    options: Mapping[str, str],
+    python: Path = Path(sys.executable),
+    attempt: int = 1,
+) -> None:
+    """Train with such options, and see how that ends."""
+    told = {"options": dict(options), "attempt": attempt}
+    run.write(run.config_file, run.config().model_copy(update=told))
     command = [str(python), "-m", "ftctl.local_backend.worker", str(run.path)]
     environment = worker_environment(os.environ)
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    record = run.exit_record(1)
+    record = run.exit_record(attempt)
     assert record is not None, ran.stderr
-    assert record.outcome == "succeeded", (record, ran.stderr)
-    return run
+    assert record.outcome == outcome, (record, ran.stderr)
 
 
 def require_same(alone: RunFolder, run: RunFolder) -> None:
@@ -101,6 +120,47 @@ def test_processes_train_what_one_does(
 ) -> None:
     options = {"processes": str(count), "sharding": sharding, "wrap": wrap}
     require_same(alone, together(alone, tmp_path, options))
+
+
+_DDP = {"processes": "2"}
+_SPLIT = {"processes": "2", "sharding": "full_shard"}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "dtype", "exact"),
+    [
+        (_DDP, {}, "fp32", _LOSS),
+        ({}, _SPLIT, "fp32", _LOSS),
+        # Whole weights in bf16 have masters; split ones are fp32. Products are rounded to 8 bits.
+        (_SPLIT, {}, "bf16", 3e-2),
+        ({}, _SPLIT, "bf16", 3e-2),
+        (_SPLIT, _DDP, "bf16", 3e-2),
+    ],
+)
+def test_any_number_of_processes_goes_on_from_a_checkpoint(
+    alone: RunFolder,
+    tmp_path: Path,
+    first: Mapping[str, str],
+    then: Mapping[str, str],
+    dtype: str,
+    exact: float,
+) -> None:
+    run = begun(alone, tmp_path, dtype=dtype)
+    run.cancel_file.touch()
+    require_outcome("cancelled", run, first)
+    run.cancel_file.unlink()
+    run = RunFolder(run.path, attempt=2)
+    require_outcome("succeeded", run, then, attempt=2)
+    told = [row["message"] for row in run.rows(run.events_file)]
+    assert "goes on from step 1 of 6" in told
+    counts = [int(options.get("processes", 1)) for options in (then, first)]
+    changed = f"{counts[0]} processes instead of {counts[1]}: every step is as it would be"
+    assert (changed in told) is (counts[0] != counts[1])
+    assert not any("can't be read" in message for message in told)
+    if dtype == "fp32":
+        require_same(alone, run)
+    losses = [row["loss"] for row in steps_of(alone)]
+    assert [row["loss"] for row in steps_of(run)] == pytest.approx(losses, rel=exact)
 
 
 @pytest.fixture(scope="module")

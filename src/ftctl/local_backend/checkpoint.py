@@ -3,11 +3,17 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftctl.local_backend.model import load_tuned_weights, tuned_weights, weights_file
+from ftctl.local_backend.model import (
+    put_tuned_weights,
+    trained_names,
+    tuned_weights,
+    weights_file,
+)
 from ftctl.local_backend.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ class Progress:
         seconds: Wall time spent training so far, all attempts together.
         best_step: The step whose checkpoint scored best on the validation data; 0 is none yet.
         best_score: Its score: (exact match, -loss); larger is better.
+        processes: How many trained together in the last step.
     """
 
     step: int = 0
@@ -35,6 +42,7 @@ class Progress:
     seconds: float = 0.0
     best_step: int = 0
     best_score: tuple[float, float] | None = None
+    processes: int = 1
 
 
 def folder_of(run: RunFolder, step: int) -> Path:
@@ -110,7 +118,8 @@ def restore(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer") ->
     """Load the newest checkpoint that can be read; a fresh start when there is none."""
     from safetensors import SafetensorError
 
-    for step in reversed(whole_steps(run)):
+    steps = whole_steps(run)
+    for step in reversed(steps):
         folder = folder_of(run, step)
         progress = read_progress(folder / "progress.json")
         try:
@@ -123,6 +132,9 @@ def restore(run: RunFolder, model: Model, optimizer: "torch.optim.Optimizer") ->
                 run.events_file,
                 {"level": "warning", "message": f"{folder.name} can't be read ({error}); skipped"},
             )
+    if steps:
+        message = "no checkpoint is left that can be read: the run begins at its first step again"
+        run.append(run.events_file, {"level": "warning", "message": message})
     return Progress()
 
 
@@ -157,22 +169,46 @@ def _apply(folder: Path, model: Model, optimizer: "torch.optim.Optimizer") -> No
     weights = load_file(folder / weights_file(model))
     tensors = load_file(folder / "optimizer.safetensors")
     generators = {key: tensors.pop(key) for key in ("rng", "rng-cuda") if key in tensors}
-    ours = tuned_weights(model)
-    if {name: (w.shape, w.dtype) for name, w in weights.items()} != {
-        name: (w.shape, w.dtype) for name, w in ours.items()
-    }:
-        raise ValueError("its weights have other names, shapes or formats than the model's")
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
+    ours = tuned_weights(model)
+    _take_format(weights, state, ours, trained_names(model))
+    if {name: (w.shape, w.dtype) for name, w in weights.items()} != {
+        name: (w.shape, w.dtype) for name, w in ours.items()
+    }:
+        raise ValueError("its weights have other names, shapes or formats than the model's")
     _require_fitting(state, optimizer)
     torch.set_rng_state(generators["rng"])
     if "rng-cuda" in generators and torch.cuda.is_available():
         torch.cuda.set_rng_state(generators["rng-cuda"])
-    load_tuned_weights(model, folder / weights_file(model))
+    put_tuned_weights(model, weights)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _take_format(
+    weights: dict[str, "torch.Tensor"],
+    state: dict[int, dict[str, "torch.Tensor"]],
+    ours: dict[str, "torch.Tensor"],
+    names: Sequence[str],
+) -> None:
+    """Let a checkpoint of whole weights be one of split weights, or the other way round.
+
+    Computing in bf16, whole weights are kept in it, each with a master in fp32 beside its moments;
+    split ones are kept in fp32 alone. So any number of processes goes on from a checkpoint.
+    """
+    import torch
+
+    for index, name in enumerate(names):
+        row, here, there = state.get(index, {}), ours.get(name), weights.get(name)
+        if here is None or there is None or here.dtype == there.dtype:
+            continue
+        if here.dtype is torch.float32 and "master" in row:
+            weights[name] = row.pop("master")
+        elif there.dtype is torch.float32 and "master" not in row:
+            weights[name], row["master"] = there.to(here.dtype), there
 
 
 def _require_fitting(

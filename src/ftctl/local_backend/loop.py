@@ -53,7 +53,9 @@ def run_steps(
     plan, team = loop.plan, loop.layout.team
     batches = iter_step_batches(examples, plan.batch_size, plan.seed, at.step, plan.total_steps)
     loop.scorer.train()
-    losses = [row["loss"] for row in run.rows(run.metrics_file) if row["kind"] == "step"]
+    # As the leader has them: who only reads the file may find what it hasn't dropped yet.
+    known = [row["loss"] for row in run.rows(run.metrics_file) if row["kind"] == "step"]
+    losses = team.told(known)
     for chosen in batches:
         if plan.gives_up_at(at.step, at.best_step):
             break
@@ -67,6 +69,7 @@ def run_steps(
             tokens=at.tokens + seen,
             trained_tokens=at.trained_tokens + trained_tokens(chosen),
             seconds=at.seconds + seconds,
+            processes=team.count,
         )
         speed = seen / seconds
         told = {"step": at.step, "loss": stepped.loss, **stepped.means}
@@ -90,7 +93,7 @@ def run_steps(
         if stop or left == 0 or at.step % plan.checkpoint_steps == 0:
             if loop.validation is not None and not stop:
                 watch.report("validating", f"validating step {at.step}", **where)
-                at = team.told(loop.validation.score(loop.scorer, at, run))
+                at = team.told(loop.validation.score(loop.layout, loop.scorer, at, run))
             checkpoint.save(run, loop.model, loop.optimizer, at, keep=plan.keep_checkpoints)
         if stop:
             raise Interrupted

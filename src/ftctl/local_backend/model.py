@@ -239,17 +239,29 @@ def weights_file(model: Model) -> str:
     return "adapter_model.safetensors" if is_adapter(model) else "model.safetensors"
 
 
+def trained_names(model: Model) -> list[str]:
+    """The names in `tuned_weights` of what has a gradient, in the order of an optimiser."""
+    # PEFT's file leaves the adapter's own name out.
+    named = model.named_parameters()
+    return [name.replace(".default.", ".") for name, weight in named if weight.requires_grad]
+
+
 def load_tuned_weights(model: Model, file: Path) -> None:
     """Put saved `tuned_weights` back into a model that has the same ones."""
-    import torch
-    from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    saved = load_file(file)
+    put_tuned_weights(model, load_file(file))
+
+
+def put_tuned_weights(model: Model, saved: "dict[str, torch.Tensor]") -> None:
+    """Let a model have such `tuned_weights`."""
+    import torch
+    from peft import set_peft_model_state_dict
+
     if is_split(model):
-        for name, weight in model.named_parameters():
-            if weight.requires_grad:  # PEFT's file leaves the adapter's own name out
-                put(weight, saved[name.replace(".default.", ".")])
+        trained = (weight for weight in model.parameters() if weight.requires_grad)
+        for name, weight in zip(trained_names(model), trained, strict=True):
+            put(weight, saved[name])
         return
     if is_adapter(model):
         set_peft_model_state_dict(model, saved)
@@ -270,16 +282,16 @@ def merged(model: Model) -> Iterator[None]:
     from peft.tuners.lora import LoraLayer
 
     kept = []
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer):
-            weight = layer.get_base_layer().weight
-            if not weight.is_floating_point():
-                continue
-            kept.append((layer, weight, weight.data))
-            for name in layer.active_adapters:
-                weight.data = weight.data + layer.get_delta_weight(name).to(weight.dtype)
-                layer.merged_adapters.append(name)
     try:
+        for layer in model.modules():
+            if isinstance(layer, LoraLayer):
+                weight = layer.get_base_layer().weight
+                if not weight.is_floating_point():
+                    continue
+                kept.append((layer, weight, weight.data))
+                for name in layer.active_adapters:
+                    weight.data = weight.data + layer.get_delta_weight(name).to(weight.dtype)
+                    layer.merged_adapters.append(name)
         yield
     finally:
         for layer, weight, original in kept:

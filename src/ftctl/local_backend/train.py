@@ -31,7 +31,7 @@ from ftctl.local_backend.output import write_output
 from ftctl.local_backend.pairs import load_pairs
 from ftctl.local_backend.plan import Plan, make_plan
 from ftctl.local_backend.preflight import check_examples, check_step, heaviest_of
-from ftctl.local_backend.processes import join
+from ftctl.local_backend.processes import join, require_processes
 from ftctl.local_backend.reference import Reference
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
 from ftctl.local_backend.run_options import RunOptions, options_of
@@ -60,6 +60,7 @@ def train(config: WorkerConfig, run: RunFolder, watch: Watch) -> Progress:
     checkpoint.drop_rows_after(run, at.step)
     if at.step:
         _tell(run, f"goes on from step {at.step} of {plan.total_steps}")
+        _tell_of_processes(opened, at.processes, run)
     else:
         made = _preflight(opened, made, run, watch)
     names = trackers_of(options.track) if run.writes else ()
@@ -109,6 +110,7 @@ def _open(config: WorkerConfig, run: RunFolder, watch: Watch) -> _Opened:
     # It fills up rows: never trained on, never seen.
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     options = options_of(config.method, config.options)
+    require_processes(options, config.tuning, resumed=bool(checkpoint.whole_steps(run)))
     loaded = load_training(config, tokenizer, options, run)
     settings, examples = config.hyperparameters, loaded.examples
     plan = _plan(
@@ -284,6 +286,15 @@ def _plan(run: RunFolder, watch: Watch, make: Callable[[], Plan]) -> Plan:
         beta = "" if plan.beta is None else f"; dpo with beta {plan.beta:g}"
         _tell(run, f"{plan.device_name}; {plan.dtype_reason}; {plan.loss_reason}{beta}")
     return plan
+
+
+def _tell_of_processes(opened: _Opened, before: int, run: RunFolder) -> None:
+    """A step is the same for any number of processes, but for what dropout takes."""
+    now = opened.options.processes
+    if now != before:
+        dropout = opened.config.hyperparameters.lora_dropout
+        taken = "; but for what dropout takes, which is drawn in each" if dropout else ""
+        _tell(run, f"{now} processes instead of {before}: every step is as it would be{taken}")
 
 
 def _system_prompt(example: Example) -> str | None:
