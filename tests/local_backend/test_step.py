@@ -14,6 +14,7 @@ from ftctl.errors import JobFailed
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import Example, Item, load_examples
 from ftctl.local_backend.loop import Loop, run_steps
+from ftctl.local_backend.memory import OutOfMemory
 from ftctl.local_backend.model import load_base, tuned_weights
 from ftctl.local_backend.objectives import Imitation
 from ftctl.local_backend.optimizer import make_optimizer
@@ -21,7 +22,7 @@ from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.processes import Team
 from ftctl.local_backend.run_folder import RunFolder
 from ftctl.local_backend.sharding import Whole
-from ftctl.local_backend.step import OutOfMemory, share_out
+from ftctl.local_backend.step import share_out
 from ftctl.local_backend.train import train
 
 pytestmark = [pytest.mark.medium, pytest.mark.timeout(600)]

@@ -12,9 +12,10 @@ from specimens import worker_config
 from ftctl.local_backend import checkpoint
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.loop import Interrupted
+from ftctl.local_backend.memory import BrokenOff, OutOfMemory, breaking_off, with_less
 from ftctl.local_backend.plan import Plan
+from ftctl.local_backend.processes import OUT_OF_MEMORY, Lost
 from ftctl.local_backend.run_folder import RunFolder, WorkerConfig
-from ftctl.local_backend.step import OutOfMemory
 from ftctl.local_backend.worker import _ending_of
 
 
@@ -98,16 +99,54 @@ def test_a_cancelled_job_speaks_of_a_checkpoint_only_when_there_is_one(
     assert ending.progress.trained_tokens == 200
 
 
-def test_a_split_model_that_ran_out_of_memory_goes_on_with_half_as_much_at_once(
+def broken_off(cause: str, tried: int) -> BrokenOff:
+    with pytest.raises(BrokenOff) as caught, breaking_off(tried):
+        raise RuntimeError(cause)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("tried", "micro_batch"),
+    [(6, 3), (5, 2), (4, 2), (48, 3)],  # the token budget let fewer than 6 go; a validation more
+)
+def test_less_at_once_is_half_of_what_went_through(tried: int, micro_batch: int) -> None:
+    error = broken_off("CUDA out of memory. Tried to allocate 2 GiB", tried)
+    plan = plan_of(micro_batch_size=6)
+    assert with_less(plan, error, None) == plan_of(micro_batch_size=micro_batch)
+    away = broken_off("Connection closed by peer", tried)
+    assert with_less(plan, away, Lost(1, 2, OUT_OF_MEMORY)) == plan_of(micro_batch_size=micro_batch)
+
+
+@pytest.mark.parametrize("status", [-9, 1])
+def test_less_at_once_helps_no_other_failure(status: int) -> None:
+    away = broken_off("Connection closed by peer", 6)
+    plan = plan_of(micro_batch_size=6)
+    assert with_less(plan, away, Lost(1, 2, status)) is None
+    assert with_less(plan, away, None) is None
+    assert with_less(plan, RuntimeError("CUDA out of memory while loading"), None) is None
+    assert with_less(plan, broken_off("CUDA out of memory", 1), None) is None
+    assert with_less(None, broken_off("CUDA out of memory", 6), None) is None
+
+
+def test_a_split_model_out_of_memory_with_one_example_ends_with_what_to_do(
     run: RunFolder, config: WorkerConfig
 ) -> None:
-    reach(run, 20)
-    run.write(run.plan_file, plan_of(micro_batch_size=6))
-    ending = _ending_of(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), run, config)
-    assert (ending.kind, ending.progress.step) == ("out_of_memory", 20)
-    assert ending.hint.startswith("ftctl resume job-test goes on from the last checkpoint with 3 ")
-    kept = run.read(run.plan_file, Plan)
-    assert kept == plan_of(micro_batch_size=3)
+    at = reach(run, 20)
+    run.write(run.plan_file, plan_of(micro_batch_size=1))
+    ending = _ending_of(broken_off("can't allocate memory: 2 GiB", 1), run, config)
+    assert (ending.outcome, ending.kind, ending.progress) == ("failed", "out_of_memory", at)
+    assert (
+        ending.message == "out of memory: can't allocate memory: 2 GiB, with one example at a time"
+    )
+    assert "--set recompute=all" in ending.hint
+
+
+def test_a_model_that_is_too_large_isnt_said_to_have_been_tried_with_one_example(
+    run: RunFolder, config: WorkerConfig
+) -> None:
+    run.path.mkdir()
+    ending = _ending_of(RuntimeError("can't allocate memory: 9 GiB"), run, config)
+    assert ending.message == "out of memory: can't allocate memory: 9 GiB"
 
 
 def test_where_one_example_is_too_much_the_plan_is_quoted(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,6 +95,8 @@ class _Others:
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     missed: Lost | None = None  # before they were ended
+    unheard: Callable[[Lost], object] = str  # what to do where the loop doesn't hear of it
+    ending: threading.Lock = field(default_factory=threading.Lock)  # one thread sees to the end
 
     def lost(self) -> Lost | None:
         """The first that has ended with anything but success, by itself."""
@@ -104,6 +106,16 @@ class _Others:
             if process.poll() not in (None, 0):
                 return Lost(index, len(self.processes) + 1, process.returncode)
         return None
+
+    def end(self, grace_s: float) -> None:
+        """Wait for them, then end them."""
+        self.over.set()
+        give_up = time.monotonic() + grace_s
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, give_up - time.monotonic()))
+            process.kill()
+            process.wait()
 
 
 _others = _Others()
@@ -147,8 +159,13 @@ class Team:
         return said[0]
 
 
-def require_processes(options: RunOptions, tuning: Tuning) -> None:
-    """Refuse what can't run here before a job is made.
+def require_processes(options: RunOptions, tuning: Tuning, *, resumed: bool = False) -> None:
+    """Refuse what can't run here before a job is made, or goes on.
+
+    Args:
+        options: What was asked.
+        tuning: What of the base is trained.
+        resumed: Whether there are checkpoints already, which another number of processes has.
 
     Raises:
         UsageError: the settings don't go together.
@@ -183,10 +200,16 @@ def require_processes(options: RunOptions, tuning: Tuning) -> None:
     if count > 1:
         import torch
 
-        if torch.cuda.is_available() and torch.cuda.device_count() < count:
+        here = torch.cuda.device_count()
+        if torch.cuda.is_available() and here < count:
+            hint = f"--set processes={here}"
+            if resumed:
+                hint = (
+                    f"let the job have {count} GPUs again (CUDA_VISIBLE_DEVICES); or submit it "
+                    f"again with --new {hint}"
+                )
             raise Unsupported(
-                f"processes={count}: each needs a GPU, and there are {torch.cuda.device_count()}",
-                hint=f"--set processes={torch.cuda.device_count()}",
+                f"processes={count}: each needs a GPU, and there are {here}", hint=hint
             )
 
 
@@ -259,16 +282,28 @@ def _watch() -> None:
     """
     while not _others.over.wait(0.5):
         lost = _others.lost()
-        if lost is not None and not _others.over.wait(_NOTICED_WITHIN_S):
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"{lost}\n")
-            os._exit(1)
+        if lost is None or _others.over.wait(_NOTICED_WITHIN_S):
+            continue
+        with _others.ending:
+            if _others.over.is_set():
+                return
+            _others.missed = lost
+            _others.end(0.0)
+            try:
+                _others.unheard(lost)
+            finally:
+                os._exit(1)
 
 
 @contextlib.contextmanager
-def led() -> Iterator[None]:
-    """Whatever happens in here, no process that this one started lives on after it."""
-    done = False
+def led(unheard: Callable[[Lost], object]) -> Iterator[None]:
+    """Whatever happens in here, no process that this one started lives on after it.
+
+    Args:
+        unheard: Called, in another thread, before this process ends because it waits for good for
+            one that is lost.
+    """
+    _others.unheard, done = unheard, False
     try:
         yield
         done = True
@@ -276,13 +311,8 @@ def led() -> Iterator[None]:
         _others.missed = _wait_for_lost()
         raise
     finally:
-        _others.over.set()
-        give_up = time.monotonic() + (_ENDS_WITHIN_S if done else 0.0)
-        for process in _others.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, give_up - time.monotonic()))
-            process.kill()
-            process.wait()
+        with _others.ending:
+            _others.end(_ENDS_WITHIN_S if done else 0.0)
 
 
 def find_lost() -> Lost | None:

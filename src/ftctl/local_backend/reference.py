@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftctl.local_backend.data import sequences_of
 from ftctl.local_backend.losses import summed_by_row
+from ftctl.local_backend.memory import breaking_off
 from ftctl.local_backend.model import as_base
 from ftctl.local_backend.pairs import Pair
 from ftctl.local_backend.plan import Plan
@@ -56,7 +57,7 @@ class Reference:
                 continue
             batch = plan.batch_of(sequences_of(part), pad_id, prefix)
             was_training = scorer.training
-            with torch.no_grad(), as_base(model_of(scorer)):
+            with breaking_off(len(part)), torch.no_grad(), as_base(model_of(scorer)):
                 found = -summed_by_row(scorer.eval()(batch), batch)  # [2N]
             scorer.train(was_training)
             row = {

@@ -1,6 +1,5 @@
 """One optimiser step: shared out between processes, taken again where memory ran out."""
 
-import gc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ftctl.errors import JobFailed
 from ftctl.local_backend.data import Item
+from ftctl.local_backend.memory import (
+    OutOfMemory,
+    breaking_off,
+    give_memory_back,
+    is_out_of_memory,
+)
 from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.sharding import Layout
 
@@ -16,13 +21,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 Scorer = Any  # as `make_scorer` builds it, then as it was prepared
-# What torch's allocators say, in RuntimeErrors of no class of their own.
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 _NAMED = 20
-
-
-class OutOfMemory(Exception):
-    """One example alone doesn't fit, or nothing can be put right in the middle of a step."""
 
 
 class Stepped(NamedTuple):
@@ -125,21 +124,24 @@ def until_it_fits(
 
     Raises:
         OutOfMemory: not even one line fits.
+        BrokenOff: the model is split, and the others wait in the middle of a layer.
     """
+    if layout.is_split:
+        with breaking_off(most(micro_batch)):
+            return layout.team.gathered(attempt(micro_batch)), micro_batch
     while True:
         found, short = None, ""
         try:
             found = attempt(micro_batch)
         except (RuntimeError, MemoryError) as error:
-            # Where a model is split, the others wait in the middle of a layer: no way back there.
-            if layout.is_split or not is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             short = str(error).strip().splitlines()[0] if str(error).strip() else "no memory"
         told = layout.team.gathered((found, short))
         if not any(short for _, short in told):
             return [result for result, _ in told if result is not None], micro_batch
         layout.forget()
-        _give_memory_back()
+        give_memory_back()
         tried = most(micro_batch)
         if tried == 1:
             raise OutOfMemory(next(short for _, short in told if short))
@@ -159,14 +161,6 @@ def share_out(examples: Sequence[Item], count: int) -> list[list[Item]]:
         shares[least].append(place)
         tokens[least] += heavy[place]
     return [[examples[place] for place in sorted(share)] for share in shares]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator had no more."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError | OutOfMemory) or (
-        isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
-    )
 
 
 def _add_up(
@@ -209,15 +203,6 @@ def _seed(seed: int, index: int) -> None:
     import torch
 
     torch.manual_seed(seed * 1_000_003 + index)
-
-
-def _give_memory_back() -> None:
-    """What the failed pass left is held by nothing but cycles and the allocator's cache."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _blame(

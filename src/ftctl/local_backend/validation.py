@@ -13,8 +13,9 @@ from ftctl.local_backend.generate import generate
 from ftctl.local_backend.model import merged
 from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.run_folder import RunFolder
-from ftctl.local_backend.sharding import model_of
+from ftctl.local_backend.sharding import Layout, model_of
 from ftctl.local_backend.shards import is_split
+from ftctl.local_backend.step import until_it_fits
 
 Scorer = Any  # as `make_scorer` builds it
 _MOST_EXAMPLES = 48
@@ -52,21 +53,22 @@ class Validation:
         count: How many examples that takes.
     """
 
-    def __init__(self, judge: Callable[[Scorer], Score], count: int) -> None:
+    def __init__(self, judge: Callable[[Scorer, int], Score], count: int) -> None:
         self._judge, self._count = judge, count
 
-    def score(self, scorer: Scorer, at: Progress, run: RunFolder) -> Progress:
+    def score(self, layout: Layout, scorer: Scorer, at: Progress, run: RunFolder) -> Progress:
         """Score the model, write it down, and say whether this step is the best.
 
         Ties go to the lower loss: for free text, where nothing matches exactly, loss decides
         alone.
-        """
-        import torch
 
+        Raises:
+            OutOfMemory: not even one example fits.
+            BrokenOff: memory ran out, and the model is split.
+        """
         scorer.eval()
-        model = model_of(scorer)
-        with torch.no_grad(), nullcontext() if is_split(model) else merged(model):
-            found = self._judge(scorer)
+        attempt = partial(self._scored, scorer)
+        (found, *_), _ = until_it_fits(layout, self._count, attempt, lambda size: size)
         scorer.train()
         row = {"kind": "validation", "step": at.step, "loss": found.loss} | found.numbers
         run.append(run.metrics_file, row | {"examples": self._count})
@@ -79,13 +81,22 @@ class Validation:
             return replace(at, best_step=at.step, best_score=result)
         return at
 
+    def _scored(self, scorer: Scorer, most: int) -> Score:
+        """Score with so many at once; merged, as long as there is memory for all of them."""
+        import torch
+
+        model = model_of(scorer)
+        apart = is_split(model) or most < self._count
+        with torch.no_grad(), nullcontext() if apart else merged(model):
+            return self._judge(scorer, most)
+
 
 def mean_of(
-    scorer: Scorer, objective: Objective[Row], items: Sequence[Row]
+    scorer: Scorer, objective: Objective[Row], items: Sequence[Row], most: int
 ) -> tuple[float, dict[str, float]]:
-    """Loss and the other numbers of an objective over some lines."""
+    """Loss and the other numbers of an objective over some lines, of at most so many at once."""
     total, sums = 0.0, dict[str, float]()
-    for chosen in objective.parts(items):
+    for chosen in objective.parts(items, most):
         part = objective.measure(scorer, chosen)
         total += part.loss.item()
         sums = {name: sums.get(name, 0.0) + value for name, value in part.sums.items()}
@@ -104,9 +115,9 @@ class Preferences:
     def __init__(self, pairs: Sequence[Row], objective: Objective[Row]) -> None:
         self._pairs, self._objective = pairs, objective
 
-    def __call__(self, scorer: Scorer) -> Score:
+    def __call__(self, scorer: Scorer, most: int) -> Score:
         """The share of right preferences, the margin and the loss."""
-        loss, means = mean_of(scorer, self._objective, self._pairs)
+        loss, means = mean_of(scorer, self._objective, self._pairs, most)
         return Score(means["reward_accuracy"], "preferences right", loss, {**means})
 
 
@@ -128,26 +139,28 @@ class Answers:
         self._examples, self._objective = examples, objective
         self._tokenizer = tokenizer
 
-    def __call__(self, scorer: Scorer) -> Score:
+    def __call__(self, scorer: Scorer, most: int) -> Score:
         """The share of exact answers, and the loss."""
-        loss, _ = mean_of(scorer, self._objective, self._examples)
-        matches = self._exact_match(scorer)
+        loss, _ = mean_of(scorer, self._objective, self._examples, most)
+        matches = self._exact_match(scorer, most)
         return Score(matches, "answers exact", loss, {"exact_match": matches})
 
-    def _exact_match(self, scorer: Scorer) -> float | None:
+    def _exact_match(self, scorer: Scorer, most: int) -> float | None:
         pairs = [self._prompt_and_answer(example) for example in self._examples]
         longest = max(len(self._ids(answer)) for _, answer in pairs)
         if longest > _LONGEST_ANSWER_TOKENS:
             return None
         stop = self._tokenizer.eos_token_id
-        answers = scorer(
-            partial(
-                generate,
-                prompts=[self._ids(prompt) for prompt, _ in pairs],
-                stop_ids=frozenset() if stop is None else frozenset({stop}),
-                max_new_tokens=longest + 2,
+        prompts, answers = [self._ids(prompt) for prompt, _ in pairs], list[list[int]]()
+        for start in range(0, len(prompts), most):
+            answers += scorer(
+                partial(
+                    generate,
+                    prompts=prompts[start : start + most],
+                    stop_ids=frozenset() if stop is None else frozenset({stop}),
+                    max_new_tokens=longest + 2,
+                )
             )
-        )
         told = [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
         right = [a.strip() == b.strip() for a, (_, b) in zip(told, pairs, strict=True)]
         return sum(right) / len(right)

@@ -7,20 +7,23 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 from ftctl.errors import FtctlError
 from ftctl.local_backend.checkpoint import Progress, newest_progress
 from ftctl.local_backend.executors.process import describe_self
 from ftctl.local_backend.hardware import peak_memory_gib
+from ftctl.local_backend.loop import Interrupted, Watch
+from ftctl.local_backend.memory import BrokenOff, OutOfMemory, is_out_of_memory, with_less
 from ftctl.local_backend.plan import Plan
 from ftctl.local_backend.processes import (
     OUT_OF_MEMORY,
+    Lost,
     Onlooker,
     die_with_leader,
     find_lost,
@@ -34,10 +37,21 @@ from ftctl.local_backend.run_folder import (
     WorkerConfig,
     WorkerStatus,
 )
-from ftctl.local_backend.step import OutOfMemory, is_out_of_memory
 
 _HEARTBEAT_S = 2.0
 Outcome = Literal["succeeded", "failed", "cancelled", "interrupted", "paused"]
+
+
+class Again(NamedTuple):
+    """What a worker that begins anew takes over from itself.
+
+    Attributes:
+        attempt: The attempt it works for; once there is a newer one, it has nothing to do.
+        device: The descriptor of the lock on the device, which it holds still.
+    """
+
+    attempt: int
+    device: int
 
 
 class _Reporter:
@@ -95,32 +109,27 @@ def _log(text: str) -> None:
         sys.stderr.write(text.rstrip() + "\n")
 
 
-def main(run_path: Path) -> int:
-    """Train the run folder's current attempt; returns the process's exit code."""
+def main(run_path: Path, again: Again | None = None) -> int:
+    """Train the run folder's current attempt; returns the process's exit code.
+
+    Args:
+        run_path: The run folder.
+        again: What this process was before it began anew, if it did.
+    """
+    environment = dict(os.environ)  # before several processes find their places in it
     run = RunFolder(run_path)
     config = run.config()
+    if again is not None and again.attempt != config.attempt:
+        return 1  # a newer one runs now
     run = RunFolder(run_path, config.attempt)
     run.write(run.process_file, describe_self(config.attempt))
     run.forget_pause()
     reporter = _Reporter(run, config)
     signal.signal(signal.SIGTERM, reporter.ask_to_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is not for us
-    ending = _attempt(run, config, reporter)
-    reporter.end()
-    record = ExitRecord(
-        attempt=config.attempt,
-        outcome=ending.outcome,
-        message=ending.message,
-        hint=ending.hint,
-        kind=ending.kind,
-        at=datetime.now(UTC),
-        steps=ending.progress.step,
-        tokens=ending.progress.tokens,
-        trained_tokens=ending.progress.trained_tokens,
-        seconds=ending.progress.seconds,
-        memory_gib=peak_memory_gib(),
-    )
-    return 0 if _write_down(run, record) and ending.outcome == "succeeded" else 1
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    work = _Work(run, config, reporter, environment)
+    return work.finish(work.attempt(again))
 
 
 def _write_down(run: RunFolder, record: ExitRecord) -> bool:
@@ -145,25 +154,97 @@ class _Ending:
     progress: Progress = field(default_factory=Progress)
 
 
-def _attempt(run: RunFolder, config: WorkerConfig, reporter: _Reporter) -> _Ending:
-    from ftctl.local_backend.engines import trainer_of
-    from ftctl.local_backend.loop import Watch
+@dataclass
+class _Work:
+    """One attempt, by one process, which may begin anew in its own place."""
 
-    try:
-        with _device(config.home, reporter), led():
-            train = trainer_of(config.engine)
-            at = train(config, run, Watch(reporter.report, reporter.stopping))
-    except BaseException as error:  # noqa: BLE001 - whatever happens, the exit record says so
-        return _ending_of(error, run, config)
-    done = f"done: {at.step} steps, {at.trained_tokens} trained tokens"
-    return _Ending("succeeded", done, progress=at)
+    run: RunFolder
+    config: WorkerConfig
+    reporter: _Reporter
+    environment: Mapping[str, str]
+    device: IO[str] | None = None  # the lock on it, while it is ours
+
+    def attempt(self, again: Again | None) -> _Ending:
+        """Train; whatever happens, it is said how it ended."""
+        from ftctl.local_backend.engines import trainer_of
+
+        try:
+            with _device(self.config.home, self.reporter, again) as self.device:
+                try:
+                    with led(self._unheard):
+                        train = trainer_of(self.config.engine)
+                        watch = Watch(self.reporter.report, self.reporter.stopping)
+                        at = train(self.config, self.run, watch)
+                except BrokenOff as error:
+                    self._begin_anew(error)
+                    raise
+        except BaseException as error:  # noqa: BLE001 - whatever happens, the exit record says so
+            return _ending_of(error, self.run, self.config)
+        done = f"done: {at.step} steps, {at.trained_tokens} trained tokens"
+        return _Ending("succeeded", done, progress=at)
+
+    def finish(self, ending: _Ending) -> int:
+        """Write down how it ended; returns the process's exit code."""
+        self.reporter.end()
+        record = ExitRecord(
+            attempt=self.config.attempt,
+            outcome=ending.outcome,
+            message=ending.message,
+            hint=ending.hint,
+            kind=ending.kind,
+            at=datetime.now(UTC),
+            steps=ending.progress.step,
+            tokens=ending.progress.tokens,
+            trained_tokens=ending.progress.trained_tokens,
+            seconds=ending.progress.seconds,
+            memory_gib=peak_memory_gib(),
+        )
+        return 0 if _write_down(self.run, record) and ending.outcome == "succeeded" else 1
+
+    def _unheard(self, lost: Lost) -> None:
+        """The loop waits for good for a process that is lost."""
+        error: Exception = BrokenOff(sys.maxsize, lost)
+        try:
+            self._begin_anew(BrokenOff(sys.maxsize, lost))
+        except Exception as other:  # noqa: BLE001 - a stop, or a newer attempt
+            error = other
+        self.finish(_ending_of(error, self.run, self.config))
+
+    def _begin_anew(self, error: BrokenOff) -> None:
+        """Go on from the last checkpoint with less at once, where that helps; else return.
+
+        This program takes its own place, so that nothing of what it held is left, and remains the
+        process that others know. A stop that is asked for meanwhile reaches it in the new one.
+        """
+        run, lost = self.run, find_lost()
+        plan = run.read(run.plan_file, Plan)
+        smaller = with_less(plan, error, lost)
+        if plan is None or smaller is None or self.device is None:
+            return
+        run.write(run.plan_file, smaller)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        if self.reporter.stopping():
+            raise Interrupted
+        at = newest_progress(run).step
+        message = (
+            f"out of memory: {lost or str(error).splitlines()[0]}; all begin again from "
+            f"{f'the checkpoint of step {at}' if at else 'the start'} with "
+            f"{smaller.micro_batch_size} at once instead of {plan.micro_batch_size}; a step is "
+            f"still {plan.batch_size} examples"
+        )
+        run.append(run.events_file, {"level": "warning", "message": message})
+        self.reporter.end()
+        os.set_inheritable(self.device.fileno(), True)
+        again = [str(self.config.attempt), str(self.device.fileno())]
+        command = [sys.executable, "-m", "ftctl.local_backend.worker", str(run.path), *again]
+        os.execve(sys.executable, command, self.environment)  # noqa: S606 - our own module
 
 
 def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _Ending:
     """What a failure means to the person who submitted the job."""
     at = newest_progress(run)
     resume = f"ftctl resume {config.job_id}"
-    if isinstance(error, Fenced | _StopWhileQueued) or type(error).__name__ == "Interrupted":
+    if isinstance(error, Fenced | _StopWhileQueued | Interrupted):
         where = f", at the checkpoint of step {at.step}" if at.step else ", before any checkpoint"
         asked: tuple[tuple[Outcome, Path], ...] = (
             ("cancelled", run.cancel_file),
@@ -182,6 +263,8 @@ def _ending_of(error: BaseException, run: RunFolder, config: WorkerConfig) -> _E
     if _is_of_the_disk(error):
         message = f"the run folder could not be written or read: {error}"
         return _Ending("failed", message, f"free space, then {resume}", "store_error", at)
+    if isinstance(error, BrokenOff):
+        error = error.__cause__ or error
     hint = f"this is a bug in ftctl; the traceback is in {run.log_file}"
     return _Ending("failed", f"{type(error).__name__}: {error}", hint, "bug", at)
 
@@ -193,8 +276,8 @@ def _from_outside(
     lost = None if is_out_of_memory(error) else find_lost()
     resume = f"ftctl resume {config.job_id}"
     if is_out_of_memory(error) or (lost is not None and lost.out_of_memory):
-        message = f"out of memory: {lost or error}"
-        return _short_of_memory(message, run, config, at, once=isinstance(error, OutOfMemory))
+        once = isinstance(error, OutOfMemory | BrokenOff)
+        return _short_of_memory(f"out of memory: {lost or error}", run, config, at, once=once)
     if lost is not None and lost.status < 0:
         hint = f"{resume} goes on from the last checkpoint"
         return _Ending("failed", str(lost), hint, "killed", at)
@@ -204,26 +287,18 @@ def _from_outside(
 def _short_of_memory(
     message: str, run: RunFolder, config: WorkerConfig, at: Progress, *, once: bool
 ) -> _Ending:
-    """With less at once a resumed run may fit; where one example is too much, what else there is.
+    """What else there is where less at once doesn't help.
 
     Args:
         message: What happened.
-        run: Whose plan says how many go at once.
+        run: Whose plan says what was expected.
         config: The model and the data, for the planner.
         at: How far it is.
         once: Whether one example at a time was tried.
     """
     plan = run.read(run.plan_file, Plan)
-    if plan is not None and plan.micro_batch_size > 1 and not once:
-        smaller = plan.micro_batch_size // 2
-        run.write(run.plan_file, plan.model_copy(update={"micro_batch_size": smaller}))
-        hint = (
-            f"ftctl resume {config.job_id} goes on from the last checkpoint with {smaller} "
-            f"examples at once instead of {plan.micro_batch_size}, and as many to a step"
-        )
-        return _Ending("failed", message, hint, "out_of_memory", at)
     planned = "" if plan is None or not plan.budget_reason else f" ({plan.budget_reason})"
-    words = f"{message}, with one example at a time{planned}"
+    words = f"{message}{', with one example at a time' if once else ''}{planned}"
     estimate = f"ftctl estimate --provider local --model {config.model} --data {config.data}"
     hint = (
         f"{estimate} says what takes how much; a smaller max_length, --set recompute=all, "
@@ -244,13 +319,15 @@ class _StopWhileQueued(Exception):
 
 
 @contextlib.contextmanager
-def _device(home: Path, reporter: _Reporter) -> Iterator[None]:
+def _device(home: Path, reporter: _Reporter, again: Again | None) -> Iterator[IO[str]]:
     """Hold this machine's device; others wait their turn. The lock ends with its process."""
     import fcntl
 
     locks = home / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / "device").open("a") as lock:
+    # Who begins anew has it still: opened again, the lock would be somebody else's.
+    with os.fdopen(again.device, "a") if again else (locks / "device").open("a") as lock:
+        os.set_inheritable(lock.fileno(), False)
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -260,12 +337,11 @@ def _device(home: Path, reporter: _Reporter) -> Iterator[None]:
                 if reporter.stopping():
                     raise _StopWhileQueued from None
                 time.sleep(0.5)
-        yield
+        yield lock
 
 
 def follow(run_path: Path) -> int:
     """Train beside the worker that started this process; returns the process's exit code."""
-    from ftctl.local_backend.loop import Interrupted, Watch
     from ftctl.local_backend.train import train
 
     die_with_leader()
@@ -276,10 +352,14 @@ def follow(run_path: Path) -> int:
         return 0
     except BaseException as error:  # noqa: BLE001 - whatever happens, the leader has to hear of it
         _log("".join(traceback.format_exception(error)))
-        return OUT_OF_MEMORY if is_out_of_memory(error) else 1
+        sys.stderr.flush()
+        os._exit(OUT_OF_MEMORY if is_out_of_memory(error) else 1)  # waiting for no other process
     return 0
 
 
 if __name__ == "__main__":
-    os.nice(0 if is_follower() else 5)  # a person at this machine comes first
-    sys.exit((follow if is_follower() else main)(Path(sys.argv[1])))
+    path, *before = sys.argv[1:]
+    os.nice(0 if is_follower() or before else 5)  # a person at this machine comes first
+    if is_follower():
+        sys.exit(follow(Path(path)))
+    sys.exit(main(Path(path), Again(*map(int, before)) if before else None))
