@@ -88,19 +88,15 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     training = checked[: len(files)]
     tell = partial(_total_tokens, training, counter, options.limit, asked=tokens)
     try:
-        _run(checked, process_count)
+        with collector_off():
+            for one in checked:
+                one.run(process_count)
         _add_counts(training, method, collector)
         _add_overlaps(checked, collector, near=near)
         _add_held_out(checked, training, method, grader)
     except KeyboardInterrupt:
         raise LeftOff(collector.report(_examples(training), tell(), complete=False)) from None
     return collector.report(_examples(training), tell())
-
-
-def _run(checked: Sequence[FileCheck], process_count: int | None) -> None:
-    with collector_off():
-        for file_check in checked:
-            file_check.run(process_count)
 
 
 def _all_of(files: Sequence[Path], validation: Path | None, *, twice: bool) -> list[Path]:
@@ -165,23 +161,13 @@ def _add_held_out(
 ) -> None:
     validation = checked[len(training) :]
     for one in validation:
-        _add_validation(one, training)
-    if method == "rft":
-        _add_graded(checked, grader, no_validation=not validation)
-
-
-def _add_validation(held_out: FileCheck, training: Sequence[FileCheck]) -> None:
-    total_bytes = sum(file_check.size_bytes for file_check in training)
-    held_out.add(validation_size(held_out.size_bytes, total_bytes))
-    held_out.add_whole(validation_count(held_out.examples))
-
-
-def _add_graded(checked: Sequence[FileCheck], grader: str | None, *, no_validation: bool) -> None:
-    if no_validation:
+        total_bytes = sum(file_check.size_bytes for file_check in training)
+        one.add(validation_size(one.size_bytes, total_bytes))
+        one.add_whole(validation_count(one.examples))
+    if method == "rft" and not validation:
         checked[0].add_whole(rft.no_validation())
-    if grader is not None:
-        for file_check in checked:
-            file_check.add(grader_findings(file_check.file, grader))
+    for one in checked if method == "rft" and grader is not None else ():
+        one.add(grader_findings(one.file, grader or ""))
 
 
 @contextlib.contextmanager

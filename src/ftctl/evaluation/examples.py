@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftctl.datasets.render import Message
+from ftctl.datasets.rules.types import text_in
 from ftctl.errors import DataInvalid, Unsupported, UsageError
 
 
@@ -86,13 +87,7 @@ def prompt_sha256(prompt: Sequence[Message]) -> str:
 
 def message_text(message: Message) -> str:
     """What a message says: its content, or the text parts of it joined; empty when neither."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return ""
+    return text_in(message.get("content"))
 
 
 def _example(line: bytes, where: str, number: int, path: Path) -> Example:

@@ -23,7 +23,7 @@ from ftctl.datasets.convert.example import (
     Span,
     Stepwise,
 )
-from ftctl.datasets.convert.reduce import as_conversation, fitted, fitted_messages
+from ftctl.datasets.convert.reduce import as_conversation, fitted, one_message
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.convert.tools import read_tools
 from ftctl.datasets.convert.trl import read_stepwise, with_objects, write_stepwise
@@ -175,10 +175,7 @@ def _row(conversation: Conversation, notes: Notes) -> JsonObject:
 
 
 def _one(messages: tuple[Message, ...], notes: Notes) -> JsonObject:
-    messages = fitted_messages(messages, SAYS, notes)
-    if len(messages) != 1:
-        raise CannotCarryError(messages[0].path, "an answer of several messages")
-    return _written(messages)[0]
+    return _written((one_message(messages, SAYS, notes),))[0]
 
 
 def _written(messages: tuple[Message, ...]) -> list[JsonObject]:

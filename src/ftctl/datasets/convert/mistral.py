@@ -73,9 +73,11 @@ def short_ids(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...
     if not found:
         return messages
     new = {name: name for name in found if MISTRAL_ID.fullmatch(name)}
+    taken = set(new)
     for name in found:
         if name not in new:
-            new[name] = _short(name, taken=set(new.values()))
+            new[name] = _short(name, taken)
+            taken.add(new[name])
     made = []
     for message in messages:
         for i, call in enumerate(message.calls):

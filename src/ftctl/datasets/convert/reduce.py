@@ -78,6 +78,18 @@ def fitted_messages(messages: tuple[Message, ...], says: Says, notes: Notes) -> 
     return messages
 
 
+def one_message(messages: tuple[Message, ...], says: Says, notes: Notes) -> Message:
+    """An answer of what a format can say, which must be one message.
+
+    Raises:
+        CannotCarryError: it is several, or nothing is left of it.
+    """
+    made = fitted_messages(messages, says, notes)
+    if len(made) != 1:
+        raise CannotCarryError(messages[0].path, "an answer of several messages")
+    return made[0]
+
+
 def _steps(says: Says) -> Iterator[steps.Step]:
     """What has to be done to messages, in order: each step may count on those before it."""
     kept: tuple[tuple[object, steps.Step], ...] = (

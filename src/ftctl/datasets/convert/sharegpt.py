@@ -16,7 +16,7 @@ from ftctl.datasets.convert.example import (
     Preference,
     Role,
 )
-from ftctl.datasets.convert.reduce import as_conversation, fitted
+from ftctl.datasets.convert.reduce import as_conversation, fitted, one_message
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.convert.tools import arguments_object, read_tool_list, write_function
 from ftctl.datasets.rules.types import JsonObject, kind, shown
@@ -106,8 +106,8 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
     answers: JsonObject = {}
     if isinstance(example, Preference):
         answers = {
-            "chosen": _one_turn(example.chosen, notes),
-            "rejected": _one_turn(example.rejected, notes),
+            "chosen": _turn(one_message(example.chosen, SAYS, notes)),
+            "rejected": _turn(one_message(example.rejected, SAYS, notes)),
         }
         conversation: Conversation | None = example.prompt
     else:
@@ -120,13 +120,6 @@ def write(example: Example, notes: Notes) -> JsonObject | None:
         declared = [write_function(tool) for tool in conversation.tools]
         row["tools"] = json.dumps(declared, ensure_ascii=False)
     return row | answers
-
-
-def _one_turn(messages: tuple[Message, ...], notes: Notes) -> JsonObject:
-    conversation = fitted(Conversation(messages), SAYS, notes)
-    if len(conversation.messages) != 1:
-        raise CannotCarryError(messages[0].path, "an answer of several messages")
-    return _turn(conversation.messages[0])
 
 
 def _turn(message: Message) -> JsonObject:

@@ -1,6 +1,7 @@
 """Steps on messages towards what a format can say; each tells what it did."""
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -244,15 +245,15 @@ def joined_turns(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, 
 def one_call_each(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:
     """Calls made at once, one after the other, each followed by its answer."""
     made: list[Message] = []
-    rest = list(messages)
+    rest = deque(messages)
     while rest:
-        message = rest.pop(0)
+        message = rest.popleft()
         if len(message.calls) < 2:
             made.append(message)
             continue
         answers = []
         while rest and rest[0].role == "tool":
-            answers.append(rest.pop(0))
+            answers.append(rest.popleft())
         notes.changed(f"{message.path}.tool_calls", "calls made at once, one after the other")
         for i, call in enumerate(message.calls):
             text = message.content if i == 0 else None

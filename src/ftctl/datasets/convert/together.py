@@ -10,7 +10,6 @@ from ftctl.datasets.convert import openai, openai_dpo, trl
 from ftctl.datasets.convert import text as plain_text
 from ftctl.datasets.convert.chat import write_conversation
 from ftctl.datasets.convert.example import (
-    CannotCarryError,
     Example,
     ImagePart,
     Message,
@@ -20,7 +19,7 @@ from ftctl.datasets.convert.example import (
     PromptCompletion,
     TextPart,
 )
-from ftctl.datasets.convert.reduce import as_fitted, fitted, fitted_messages
+from ftctl.datasets.convert.reduce import as_fitted, fitted, one_message
 from ftctl.datasets.convert.says import Says
 from ftctl.datasets.rules.types import JsonObject
 
@@ -67,11 +66,9 @@ def one_answer_each(pair: Preference, notes: Notes, says: Says) -> JsonObject:
     Raises:
         CannotCarryError: a side is several messages.
     """
-    chosen, rejected = (fitted_messages(x, says, notes) for x in (pair.chosen, pair.rejected))
-    for side in (chosen, rejected):
-        if len(side) != 1:
-            raise CannotCarryError(side[0].path, "an answer of several messages")
-    return openai_dpo.write(Preference(fitted(pair.prompt, says, notes), chosen, rejected), notes)
+    chosen, rejected = (one_message(x, says, notes) for x in (pair.chosen, pair.rejected))
+    prompt = fitted(pair.prompt, says, notes)
+    return openai_dpo.write(Preference(prompt, (chosen,), (rejected,)), notes)
 
 
 def _alike(messages: tuple[Message, ...], notes: Notes) -> tuple[Message, ...]:

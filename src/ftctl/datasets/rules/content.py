@@ -194,7 +194,7 @@ def _inline_image(rest: str, path: str) -> Iterator[Finding]:
 def weights(example: Example) -> Iterator[Finding]:
     """`weight`, `weight-ignored-local`, `no-trained-token`."""
     answers = [m for m in example.messages if m.role == "assistant"]
-    silent = [m for m in answers if _is_zero(m.fields.get("weight"))]
+    silent = {m for m in answers if _is_zero(m.fields.get("weight"))}
     for message in example.messages:
         if "weight" not in message.fields:
             continue

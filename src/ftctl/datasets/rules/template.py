@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ftctl.datasets.rules.types import Finding, JsonObject, shown
+from ftctl.datasets.rules.types import Finding, JsonObject, shown, text_in
 from ftctl.errors import DataInvalid
 
 _MARK = "qzMARKqz"  # which no template writes of itself
@@ -29,7 +29,7 @@ def template(
         yield _refused(messages, tools, text_of, error)
         return
     for place, (path, message) in enumerate(messages):
-        said = _said(message)
+        said = text_in(message.get("content")).strip()
         if said and said not in text:
             yield from _missing(place, path, bare, tools, text_of)
         if message.get("role") == "assistant":
@@ -89,11 +89,3 @@ def _calls(path: str, message: JsonObject, text: str) -> Iterator[Finding]:
             said = f"the model's template leaves out the call of {shown(name)}"
             yield Finding("template-empty", f"{path}.tool_calls", said)
             return
-
-
-def _said(message: JsonObject) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(text for text in texts if isinstance(text, str))
-    return content.strip() if isinstance(content, str) else ""

@@ -98,6 +98,14 @@ def read_example(row: JsonObject) -> Example:
     return Example(row, [Message(i, m) for i, m in enumerate(found) if isinstance(m, dict)])
 
 
+def text_in(content: object) -> str:
+    """What content says: itself, or the text parts of it joined; empty when it is neither."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
+
+
 def shown(value: object, limit: int = 40) -> str:
     """A value as it may stand in a message: quoted, on one line, cut short."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
