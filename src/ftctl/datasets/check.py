@@ -154,10 +154,7 @@ def _add_near(checked: Sequence[FileCheck], collector: Collector) -> None:
 
 
 def _add_held_out(
-    checked: Sequence[FileCheck],
-    training: Sequence[FileCheck],
-    method: str,
-    grader: str | None,
+    checked: Sequence[FileCheck], training: Sequence[FileCheck], method: str, grader: str | None
 ) -> None:
     validation = checked[len(training) :]
     for one in validation:
@@ -199,11 +196,7 @@ def _require_different(files: list[Path]) -> None:
 
 
 def _total_tokens(
-    checks: Sequence[FileCheck],
-    counter: TokenCounter | None,
-    limit: int | None,
-    *,
-    asked: bool,
+    checks: Sequence[FileCheck], counter: TokenCounter | None, limit: int | None, *, asked: bool
 ) -> TokenEstimate:
     if not asked:
         return TokenEstimate(method="none", source="not asked for", error="")

@@ -18,15 +18,7 @@ from ftctl.datasets.fast.part import Part
 from ftctl.datasets.fast.processes import doing
 from ftctl.datasets.fast.worker import Task
 from ftctl.datasets.fingerprints import BYTES_PER_TOKEN, answer_of, canonical, normal_column
-from ftctl.datasets.read import (
-    TELL_LINES,
-    Line,
-    LineReader,
-    OnProgress,
-    joined,
-    ranges,
-    read_range,
-)
+from ftctl.datasets.read import TELL_LINES, Line, LineReader, OnProgress, joined, ranges, read_range
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import chat_example
 from ftctl.datasets.rules.types import Example, JsonObject

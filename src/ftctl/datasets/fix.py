@@ -64,12 +64,7 @@ class Fixed:
 
 
 def fix(
-    file: Path,
-    out: Path,
-    *,
-    providers: Sequence[str],
-    method: str = "sft",
-    most: int = 50,
+    file: Path, out: Path, *, providers: Sequence[str], method: str = "sft", most: int = 50
 ) -> Fixed:
     """Write a corrected copy: what somebody minds is changed, where it is certain how.
 

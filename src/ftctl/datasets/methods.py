@@ -6,10 +6,7 @@ from ftctl.datasets.rules import dpo, rft
 from ftctl.datasets.rules.types import Finding, JsonObject
 from ftctl.errors import Unsupported
 
-ROWS: Mapping[str, Callable[[JsonObject], Iterator[Finding]]] = {
-    "dpo": dpo.pair,
-    "rft": rft.prompt,
-}
+ROWS: Mapping[str, Callable[[JsonObject], Iterator[Finding]]] = {"dpo": dpo.pair, "rft": rft.prompt}
 
 
 def require_method(method: str) -> None:

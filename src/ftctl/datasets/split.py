@@ -14,13 +14,7 @@ from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.document import Value
 from ftctl.datasets.fingerprints import answer_of, fingerprints
 from ftctl.datasets.near import near_rows
-from ftctl.datasets.read import (
-    TELL_LINES,
-    Line,
-    LineReader,
-    OnProgress,
-    must_be_readable_twice,
-)
+from ftctl.datasets.read import TELL_LINES, Line, LineReader, OnProgress, must_be_readable_twice
 from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.structure import iter_messages_problems
 from ftctl.datasets.rules.types import Example, read_example

@@ -11,13 +11,7 @@ from ftctl.datasets.convert.chat import (
     write_conversation,
     write_messages,
 )
-from ftctl.datasets.convert.example import (
-    CannotCarryError,
-    Example,
-    Message,
-    Notes,
-    Preference,
-)
+from ftctl.datasets.convert.example import CannotCarryError, Example, Message, Notes, Preference
 from ftctl.datasets.convert.openai import SAYS as CHAT
 from ftctl.datasets.convert.reduce import fitted, fitted_messages
 from ftctl.datasets.rules.types import JsonObject, kind

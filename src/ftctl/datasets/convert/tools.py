@@ -72,11 +72,7 @@ def write_tools(tools: tuple[Tool, ...]) -> list[JsonObject]:
 
 def write_function(tool: Tool) -> JsonObject:
     """One definition without its wrapping: what legacy `functions` and ShareGPT hold."""
-    more = {
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "strict": tool.strict,
-    }
+    more = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
     return {"name": tool.name} | {key: value for key, value in more.items() if value is not None}
 
 

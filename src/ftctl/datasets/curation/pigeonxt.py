@@ -10,15 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ftctl.datasets.curation.records import Record, items_of, table
-from ftctl.datasets.curation.types import (
-    ID,
-    OURS,
-    Answer,
-    Fault,
-    FaultError,
-    Hints,
-    Item,
-)
+from ftctl.datasets.curation.types import ID, OURS, Answer, Fault, FaultError, Hints, Item
 from ftctl.datasets.rules.types import JsonObject, shown
 
 CHANGED, EXAMPLE, LABEL = "changed", "example", "label"

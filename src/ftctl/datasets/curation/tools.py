@@ -48,10 +48,7 @@ TOOLS: dict[str, Tool] = {
     "lilac": Tool("Lilac", lilac.read, lilac.recognised_record, lilac.recognised, write_lilac),
     "pigeonxt": Tool("PigeonXT", pigeonxt.read, pigeonxt.recognised_record, write=write_pigeonxt),
     "label-studio": Tool(
-        "Label Studio",
-        label_studio.read,
-        label_studio.recognised_record,
-        write=write_label_studio,
+        "Label Studio", label_studio.read, label_studio.recognised_record, write=write_label_studio
     ),
     "langsmith": Tool("LangSmith", traces.read_langsmith, traces.langsmith_record),
     "langfuse": Tool("Langfuse", traces.read_langfuse, traces.langfuse_record),

@@ -178,10 +178,7 @@ def write_label_studio(out: Path, views: Iterable[View], asked: Sequence[Ask]) -
     config = out.with_name(f"{out.stem}.config.xml")
     if config.exists():
         raise UsageError(f"{config} exists already", hint="name another file with -o")
-    _write(
-        out.parent,
-        {out.name: json.dumps(tasks, indent=1), config.name: _config(shown, asked)},
-    )
+    _write(out.parent, {out.name: json.dumps(tasks, indent=1), config.name: _config(shown, asked)})
     return f"make a project with the labelling interface of {config}, then import {out}"
 
 

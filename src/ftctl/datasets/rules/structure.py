@@ -4,15 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from ftctl.datasets.rules.types import (
-    Example,
-    Finding,
-    JsonObject,
-    join,
-    kind,
-    read_example,
-    shown,
-)
+from ftctl.datasets.rules.types import Example, Finding, JsonObject, join, kind, read_example, shown
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 ROW_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})

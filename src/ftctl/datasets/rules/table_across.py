@@ -141,9 +141,7 @@ ROWS: dict[str, Rule] = {
         WARNING, "nearly the same example again", "drop one, unless the repetition is meant"
     ),
     "train-val-overlap": Rule(
-        WARNING,
-        "a prompt on both sides of a split",
-        "ftctl data split FILE makes disjoint files",
+        WARNING, "a prompt on both sides of a split", "ftctl data split FILE makes disjoint files"
     ),
     "conflicting-answers": Rule(
         WARNING,
@@ -156,9 +154,7 @@ ROWS: dict[str, Rule] = {
         "use one system prompt, the one that you will serve with",
     ),
     "mixed-tasks": Rule(
-        WARNING,
-        "answers of several forms",
-        "tune a model per task, or check that the mix is meant",
+        WARNING, "answers of several forms", "tune a model per task, or check that the mix is meant"
     ),
     "label-imbalance": Rule(
         WARNING,
@@ -167,9 +163,7 @@ ROWS: dict[str, Rule] = {
         "90 %",
     ),
     "truncated-answer": Rule(
-        WARNING,
-        "answers that break off",
-        "raise max_tokens where the answers were made",
+        WARNING, "answers that break off", "raise max_tokens where the answers were made"
     ),
     "special-token": Rule(
         WARNING,
@@ -218,9 +212,7 @@ ROWS: dict[str, Rule] = {
         source="ours",
     ),
     "pii": Rule(
-        WARNING,
-        "personal data",
-        "replace it by a placeholder, or decide that it may be learnt",
+        WARNING, "personal data", "replace it by a placeholder, or decide that it may be learnt"
     ),
     "secret": Rule(
         WARNING,

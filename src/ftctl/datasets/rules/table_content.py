@@ -10,9 +10,7 @@ ROWS: dict[str, Rule] = {
         "rename the key `text` to `content`",
     ),
     "content/refusal": Rule(
-        "?--? EEE E ?? EE E",
-        "a refusal without content",
-        "copy the refusal into `content`",
+        "?--? EEE E ?? EE E", "a refusal without content", "copy the refusal into `content`"
     ),
     "content-null-string": Rule(
         "W--E WWW W WW -- W",
@@ -100,10 +98,7 @@ ROWS: dict[str, Rule] = {
         "20 MB",
     ),
     "image-format": Rule(
-        "E--E ??? - EE EE E",
-        "an image of an odd type",
-        "use JPEG, PNG or WEBP",
-        "JPEG, PNG, WEBP",
+        "E--E ??? - EE EE E", "an image of an odd type", "use JPEG, PNG or WEBP", "JPEG, PNG, WEBP"
     ),
     "image-format/gif": Rule(
         "E--E ??? - EE E- E", "an image of the type GIF", "use JPEG or PNG", "JPEG, PNG, WEBP"
@@ -162,11 +157,7 @@ ROWS: dict[str, Rule] = {
         certain=True,
     ),
     "weight/true": Rule(
-        "?--? WWW W -? -- W",
-        "a weight that is true",
-        "write 1",
-        "0, 1",
-        certain=True,
+        "?--? WWW W -? -- W", "a weight that is true", "write 1", "0, 1", certain=True
     ),
     "weight/odd": Rule(
         "?--? WWW W E? -- W",

@@ -159,9 +159,7 @@ ROWS: dict[str, Rule] = {
         certain=True,
     ),
     "no-assistant": Rule(
-        ERROR,
-        "no message of the assistant",
-        "add the assistant's answer: it is what is trained on",
+        ERROR, "no message of the assistant", "add the assistant's answer: it is what is trained on"
     ),
     "no-user": Rule("W-WE WWW W WW EE W", "no message of the user", "add the user's message"),
     "name-pattern": Rule(

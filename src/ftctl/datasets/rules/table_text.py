@@ -49,9 +49,7 @@ ROWS: dict[str, Rule] = {
         certain=True,
     ),
     "compressed/unread": Rule(
-        ERROR,
-        "compressed data that can't be read",
-        "unpack it: gunzip, unzstd, xz -d or unzip",
+        ERROR, "compressed data that can't be read", "unpack it: gunzip, unzstd, xz -d or unzip"
     ),
     "empty-file": Rule(ERROR, "no example at all", "give it examples, one JSON object a line"),
     "file-extension": Rule(

@@ -45,10 +45,7 @@ ROWS: dict[str, Rule] = {
         "a call has id, type and function with a name",
     ),
     "tool-call-shape/type": Rule(
-        "EEEE --- W EE EE W",
-        "a call without type",
-        'add "type": "function"',
-        certain=True,
+        "EEEE --- W EE EE W", "a call without type", 'add "type": "function"', certain=True
     ),
     "tool-arguments": Rule(
         "EEEE EEE W ?? -- W",

@@ -103,9 +103,7 @@ def _decoded(tokenizer: Tokenizer | MistralCounter, ids: Sequence[int]) -> str:
         if isinstance(tokenizer, MistralCounter):
             return tokenizer.decode(ids)
         return tokenizer.decode(
-            list(ids),
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
     except (OverflowError, TypeError, ValueError, IndexError, KeyError):
         raise DataInvalid(
