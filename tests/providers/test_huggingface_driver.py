@@ -259,6 +259,14 @@ def test_a_list_that_never_goes_on_is_no_answer(
         driver().find("job-nobody")
 
 
+def test_a_key_that_a_job_prints_is_blotted_out(hub: Hub, driver: Driver, spec: JobSpec) -> None:
+    job = start(driver(), spec)
+    hub.say_lines(job, [f"requests.HTTPError: Authorization: Bearer {KEY}"])
+    events = driver().events(job, 0)
+    assert events[-1].message.endswith("Bearer ***")
+    assert KEY not in str(events)
+
+
 def test_lists_are_read_to_their_last_page(hub: Hub, driver: Driver, spec: JobSpec) -> None:
     ids = {start(driver(), spec, f"job-{n}") for n in range(203)}
     pages = list(driver().list_jobs())

@@ -155,7 +155,8 @@ class HubConnection:
 
     def log_lines(self, doing: str, path: str) -> list[LogLine]:
         """What a job has printed so far; the same as `ask` raises."""
-        return self.ask(doing, lambda api: _read_log(api, f"{self._base_url}{path}"))
+        key = self.credential().key
+        return self.ask(doing, lambda _: _read_log(key, f"{self._base_url}{path}"))
 
 
 def _api(base_url: str, key: str) -> "HfApi":
@@ -257,13 +258,16 @@ def _document(response: "httpx2.Response") -> object:
     return {"error": {"message": said}} if isinstance(said, str) else body
 
 
-def _read_log(api: "HfApi", url: str) -> list[LogLine]:
-    """The lines of a log that may be held open; huggingface_hub's own reader drops their times."""
+def _read_log(key: str, url: str) -> list[LogLine]:
+    """The lines of a log that may be held open; huggingface_hub's own reader drops their times.
+
+    A job has the key, and may print it: it is blotted out.
+    """
     import httpx2
     from huggingface_hub import get_session
 
     lines: list[LogLine] = []
-    headers = {"Authorization": f"Bearer {api.token}"}
+    headers = {"Authorization": f"Bearer {key}"}
     with get_session().stream("GET", url, headers=headers, timeout=timeout(QUIET_S)) as response:
         now = _time_of(response)
         try:
@@ -273,7 +277,7 @@ def _read_log(api: "HfApi", url: str) -> list[LogLine]:
                     at = datetime.fromisoformat(event["timestamp"])
                     if at > now:  # printed since we asked: the next look tells it and the rest
                         break
-                    lines.append(LogLine(at, str(event["data"])))
+                    lines.append(LogLine(at, str(event["data"]).replace(key, "***")))
         except httpx2.ReadTimeout:
             pass  # all that there is
         except httpx2.RequestError:

@@ -171,7 +171,7 @@ class HttpConnection:
 
     def _ask(self, doing: str, method: str, path: str, **options: Any) -> bytes:  # noqa: ANN401 - the client's own
         with self.asking(doing) as client, client.stream(method, path, **options) as response:
-            content = b""
+            content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > _LARGEST_ANSWER:
@@ -185,7 +185,7 @@ class HttpConnection:
                     body=parsed(content),
                     credential=require_key(self._provider, self._who),
                 )
-            return content
+            return bytes(content)
 
     @contextmanager
     def asking(self, doing: str) -> "Iterator[httpx2.Client]":

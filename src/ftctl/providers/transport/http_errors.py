@@ -215,7 +215,7 @@ def _vendor_code(body: object) -> str | None:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
-def parsed(content: bytes | str) -> object:
+def parsed(content: bytes | bytearray | str) -> object:
     """What an error's document says; None where it isn't JSON."""
     try:
         return json.loads(content)
