@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_model import write_family
+from training_runs import run_of, settings, watch
 
 from ftctl.admission import require_valid
 from ftctl.datasets.digest import file_sha256
 from ftctl.datasets.render import load_tokenizer
-from ftctl.errors import DataInvalid
+from ftctl.errors import DataInvalid, UsageError
 from ftctl.job import JobSpec
-from ftctl.local_backend.data import load_examples
+from ftctl.local_backend.data import load_examples, longest_taken
+from ftctl.local_backend.train import train
 
 pytestmark = pytest.mark.medium
 
@@ -49,6 +52,24 @@ def test_only_a_file_of_which_nothing_is_left_is_refused(tmp_path: Path, tiny_mo
         f"{file}: no example to train on: 12 of 12 examples left out, without a token to train "
         "on: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
     )
+
+
+def test_no_example_is_longer_than_a_model_s_table_of_positions(tmp_path: Path, data: Path) -> None:
+    """Behind its end the lookup fails, on a GPU with words that nobody understands."""
+    with_table = write_family(tmp_path / "gpt2", "gpt2", max_position_embeddings=120)
+    assert longest_taken(with_table, None) == 120
+    assert longest_taken(with_table, 64) == 64
+    with pytest.raises(UsageError, match="max_length=121: gpt2 has a table of 120 positions"):
+        longest_taken(with_table, 121)
+    computed = write_family(tmp_path / "llama", "llama", max_position_embeddings=120)
+    assert longest_taken(computed, None) == 120
+    assert longest_taken(computed, 4096) == 4096
+    data.write_bytes(data.read_bytes() + line("long " * 40))
+    few = settings(max_steps=2)
+    run, config = run_of(tmp_path, with_table, data, few, options={"max_left_out": "1"})
+    assert train(config, run, watch()).step == 2
+    told = [row["message"] for row in run.rows(run.events_file)]
+    assert any("1 of 25 examples left out, longer than 120 tokens" in said for said in told)
 
 
 def test_whatever_submit_lets_pass_is_loaded(

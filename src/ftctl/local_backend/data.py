@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ftctl.datasets.read import LineReader
 from ftctl.datasets.render import Message, Rendered, Tokenizer, render
-from ftctl.errors import DataInvalid
+from ftctl.errors import DataInvalid, UsageError
 from ftctl.local_backend.attention import Layout
 
 if TYPE_CHECKING:
@@ -101,6 +101,31 @@ class Loaded(Generic[Row]):
     examples: list[Row]
     remarks: list[str]
     too_long_share: float = 0.0
+
+
+def longest_taken(base: Path | str, asked: int | None) -> int:
+    """How long an example may be, in tokens: as asked, else as long as the model takes, up to 2048.
+
+    Args:
+        base: Folder or hub id of the base model.
+        asked: The job's `max_length`.
+
+    Raises:
+        UsageError: the model has a table of positions, with fewer than were asked for.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(str(base), trust_remote_code=False).get_text_config()
+    places = getattr(config, "max_position_embeddings", None) or asked or DEFAULT_MAX_LENGTH
+    if asked is None:
+        return min(DEFAULT_MAX_LENGTH, places)
+    # Positions that are computed go on behind what a model was trained with.
+    if asked > places and not getattr(config, "rope_parameters", None):
+        raise UsageError(
+            f"max_length={asked}: {Path(base).name} has a table of {places} positions",
+            hint=f"--set max_length={places}, or leave it out",
+        )
+    return asked
 
 
 def load_examples(file: Path, tokenizer: Tokenizer, max_length: int) -> Loaded[Example]:

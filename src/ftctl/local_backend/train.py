@@ -14,11 +14,11 @@ from ftctl.local_backend import checkpoint
 from ftctl.local_backend.base_models import find_base
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import (
-    DEFAULT_MAX_LENGTH,
     Example,
     Item,
     Loaded,
     load_examples,
+    longest_taken,
     sequences_of,
     shared_prefix,
 )
@@ -259,7 +259,8 @@ def load_lines(
     file: Path, tokenizer: Tokenizer, config: WorkerConfig, run: RunFolder
 ) -> Loaded[Any]:
     """The lines of a file; what was left out of it is told once a run, not every attempt."""
-    longest = config.hyperparameters.max_length or DEFAULT_MAX_LENGTH
+    base = find_base(config.model, config.home)
+    longest = longest_taken(base, config.hyperparameters.max_length)
     load: Callable[[Path, Tokenizer, int], Loaded[Any]] = (
         load_pairs if config.method == "dpo" else load_examples
     )
