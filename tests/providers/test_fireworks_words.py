@@ -120,6 +120,12 @@ def test_a_models_name_is_whole_whether_or_not_the_vendor_says_it_whole() -> Non
     assert (dpo.tuned, dpo.is_dpo) == ("accounts/me/models/p", True)
 
 
+def test_a_number_beyond_all_measure_hides_no_other_line() -> None:
+    rows = wire.metrics_in(b'{"step": 1, "loss": 1' + b"0" * 400 + b'}\n{"step": 2, "loss": 0.5}')
+    events = wire.events_of(job("RUNNING"), rows)
+    assert [event.message for event in events[1:]] == ["step=1", "step=2, loss=0.5"]
+
+
 def test_events_are_never_told_in_another_order() -> None:
     times = {"createTime": "2026-11-24T12:00:00Z", "completedTime": "2026-11-24T12:30:00Z"}
     rows = [{"step": 1, "train_loss": 2.0}, {"step": 2, "train_loss": 1.0, "eval_loss": 1.5}]

@@ -99,7 +99,9 @@ def test_the_loss_on_validation_stands_under_our_name() -> None:
     assert event.data["valid_loss"] == 2.25
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "{'a': __import__('os')}", "{1}", "loss: 1.5"])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "{'a': __import__('os')}", "{1}", "loss: 1.5", "{'x': 1" + "0" * 400 + "}"]
+)
 def test_other_lines_are_told_as_they_are(text: str) -> None:
     (event,) = wire.events_of(lines(text))
     assert (event.kind, event.message, event.data) == ("message", text, {})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ftctl.errors import Unavailable
+from ftctl.job import JobState
 from ftctl.providers.openai.driver import OpenAIProvider
 from ftctl.testing.loopback import Fault
 from ftctl.testing.openai_vendor import OpenAIVendor
@@ -52,6 +53,28 @@ def test_plain_or_in_base64_it_is_csv_at_home(
 ) -> None:
     driver.fetch(results(sent), tmp_path / "out")
     assert (tmp_path / "out" / "metrics.csv").read_bytes() == kept
+
+
+def test_a_step_or_loss_of_nought_is_a_measurement(
+    results: Callable[[bytes], str], vendor: OpenAIVendor, driver: OpenAIProvider
+) -> None:
+    job = results(b"step,train_loss,valid_loss\n0,1.5,\n1,0.0,0.5\n")
+    for event in vendor.jobs[job].events:
+        event["type"] = "message"  # its lines tell no measurement
+    told = [event.data for event in driver.events(job, 0) if event.kind == "metrics"]
+    assert [(row["step"], row["loss"]) for row in told] == [(0.0, 1.5), (1.0, 0.0)]
+    assert "valid_loss" not in told[0]
+
+
+@pytest.mark.parametrize("odd", [b"2,0.5,9,9", b'3,"' + b"x" * 200_000 + b'"'])
+def test_odd_lines_of_a_result_file_hide_no_end(
+    results: Callable[[bytes], str], vendor: OpenAIVendor, driver: OpenAIProvider, odd: bytes
+) -> None:
+    job = results(b"step,train_loss\n1,1.5\n" + odd + b"\n")
+    for event in vendor.jobs[job].events:
+        event["type"] = "message"
+    assert driver.poll(job).state is JobState.SUCCEEDED
+    assert driver.events(job, 0)
 
 
 @pytest.mark.parametrize("end", [b"A", b"AAAA!", b"=="])

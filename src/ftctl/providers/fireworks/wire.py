@@ -59,6 +59,7 @@ _HINTS = {
     "invalid_argument": "mend the data or the settings: ftctl data check FILE",
     "resource_exhausted": "raise the account's quota at the vendor, then ftctl resume",
 }
+_MOST = 1e18  # what is larger is no measurement
 _KINDS = ("supervisedFineTuningJobs", "dpoJobs")
 SFT, DPO = _KINDS
 
@@ -301,7 +302,8 @@ def _measured(number: int, row: dict[str, Any], earliest: datetime) -> JobEvent:
         ("loss", ("loss", "train_loss", "train/loss")),
         ("valid_loss", ("eval_loss", "validation_loss", "eval/loss")),
     ):
-        found = next((row[name] for name in names if isinstance(row.get(name), int | float)), None)
+        told = (row[name] for name in names if isinstance(row.get(name), int | float))
+        found = next((number for number in told if abs(number) < _MOST), None)
         ours |= {} if found is None else {key: found}
     said = ", ".join(f"{name}={value:.4g}" for name, value in ours.items())
     return JobEvent(

@@ -284,7 +284,7 @@ def _numbers(row: Mapping[Any, Any]) -> dict[str, float]:
     for name, value in row.items():
         try:
             found[str(name)] = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     if "eval_loss" in found:
         found["valid_loss"] = found["eval_loss"]

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import csv
 import functools
 import io
@@ -44,12 +45,20 @@ def steps_of(at: Connection, job: wire.Job) -> Iterator[wire.Measured]:
     for file_id in (job.result_files or ())[:1]:
         with metrics_download(at, file_id).open(0, None) as stream:
             content = b"".join(_at_most(stream.chunks, _LARGEST_RESULT))
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8", "replace"))))
+        rows = list(_rows(content.decode("utf-8", "replace")))
         every = -(-len(rows) // _MOST_STEPS) or 1
         for row in rows[::-every][::-1]:
-            values = {name: number for name, text in row.items() if (number := _number(text))}
-            if "step" in values:
-                yield wire.Measured(f"{file_id}-{values['step']:g}", job.finished_at or 0.0, values)
+            if "step" in row:
+                yield wire.Measured(f"{file_id}-{row['step']:g}", job.finished_at or 0.0, row)
+
+
+def _rows(text: str) -> Iterator[dict[str, float]]:
+    """The numbers of each line; what else stands in it, or after what is no CSV, is left out."""
+    with contextlib.suppress(csv.Error):
+        for row in csv.DictReader(io.StringIO(text)):
+            row.pop(None, None)  # more cells than columns
+            numbers = {name: _number(cell) for name, cell in row.items()}
+            yield {name: number for name, number in numbers.items() if number is not None}
 
 
 def checkpoints_measured(
