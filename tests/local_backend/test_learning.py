@@ -2,11 +2,12 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import write_data, write_family
+from tiny_model import TEMPLATE, write_data, write_family
 from training_runs import run_of, settings, steps_of, watch
 
 from ftctl.datasets.digest import file_sha256
@@ -127,6 +128,31 @@ def test_one_batch_is_learned_by_heart(
     held_out = {"validation": data, "validation_sha256": file_sha256(data)}
     train(config.model_copy(update=held_out), run, watch())
     assert steps_of(run)[-1]["loss"] < loss
+    (scored,) = [row for row in run.rows(run.metrics_file) if row["kind"] == "validation"]
+    assert scored["exact_match"] == 1.0
+
+
+def test_answers_are_compared_up_to_what_stops_the_model_and_calls_as_they_are_rendered(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """As Gemma has it, whose turns don't end in its tokenizer's end of text."""
+    model, data = tmp_path / "tiny", write_data(tmp_path / "few.jsonl", count=8)
+    shutil.copytree(tiny_model, model)
+    tokenizer: Any = load_tokenizer(model)
+    tokenizer.eos_token = "<|im_start|>"
+    called = "{{ m.tool_calls[0].function.name if m.tool_calls else m.content }}"
+    tokenizer.chat_template = TEMPLATE.replace("{{ m.content }}", called)
+    tokenizer.save_pretrained(model)
+    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    for row in rows[::2]:
+        said = row["messages"][-1]
+        call = {"name": said.pop("content"), "arguments": "{}"}
+        said["tool_calls"] = [{"id": "1", "type": "function", "function": call}]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    asked = settings(max_steps=60, checkpoint_steps=60, learning_rate=1e-2)
+    run, config = run_of(tmp_path, model, data, asked)
+    held_out = {"validation": data, "validation_sha256": file_sha256(data)}
+    train(config.model_copy(update=held_out), run, watch())
     (scored,) = [row for row in run.rows(run.metrics_file) if row["kind"] == "validation"]
     assert scored["exact_match"] == 1.0
 

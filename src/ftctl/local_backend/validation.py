@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from ftctl.datasets.render import Tokenizer, prompt_text
 from ftctl.local_backend.checkpoint import Progress
 from ftctl.local_backend.data import Example, Row
-from ftctl.local_backend.generate import generate
+from ftctl.local_backend.generate import generate, stop_ids_of
 from ftctl.local_backend.model import merged
 from ftctl.local_backend.objectives import Objective
 from ftctl.local_backend.run_folder import RunFolder
@@ -146,31 +147,33 @@ class Answers:
         return Score(matches, "answers exact", loss, {"exact_match": matches})
 
     def _exact_match(self, scorer: Scorer, most: int) -> float | None:
-        pairs = [self._prompt_and_answer(example) for example in self._examples]
-        longest = max(len(self._ids(answer)) for _, answer in pairs)
+        stops = stop_ids_of(model_of(scorer), self._tokenizer)
+        pairs = [self._prompt_and_answer(example, stops) for example in self._examples]
+        longest = max(len(answer) for _, answer in pairs)
         if longest > _LONGEST_ANSWER_TOKENS:
             return None
-        stop = self._tokenizer.eos_token_id
-        prompts, answers = [self._ids(prompt) for prompt, _ in pairs], list[list[int]]()
-        for start in range(0, len(prompts), most):
+        answers = list[list[int]]()
+        for start in range(0, len(pairs), most):
             answers += scorer(
                 partial(
                     generate,
-                    prompts=prompts[start : start + most],
-                    stop_ids=frozenset() if stop is None else frozenset({stop}),
+                    prompts=[prompt for prompt, _ in pairs[start : start + most]],
+                    stop_ids=stops,
                     max_new_tokens=longest + 2,
                 )
             )
-        told = [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
-        right = [a.strip() == b.strip() for a, (_, b) in zip(told, pairs, strict=True)]
+        right = [
+            self._tokenizer.decode(found).strip() == self._tokenizer.decode(wanted).strip()
+            for found, (_, wanted) in zip(answers, pairs, strict=True)
+        ]
         return sum(right) / len(right)
 
-    def _prompt_and_answer(self, example: Example) -> tuple[str, str]:
-        """The conversation up to its last assistant message, and that message."""
+    def _prompt_and_answer(
+        self, example: Example, stops: frozenset[int]
+    ) -> tuple[list[int], list[int]]:
+        """The conversation up to its last assistant message, and that message as it is trained."""
         last = max(i for i, m in enumerate(example.messages) if m["role"] == "assistant")
-        prompt = prompt_text(self._tokenizer, example.messages[:last], example.tools)
-        return prompt, str(example.messages[last].get("content") or "")
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        text = prompt_text(self._tokenizer, example.messages[:last], example.tools)
+        prompt: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        answer = takewhile(lambda token: token not in stops, example.rendered.ids[len(prompt) :])
+        return prompt, list(answer)
