@@ -232,3 +232,12 @@ def test_check_and_stats_estimate_the_same(tmp_path: Path) -> None:
     assert counted.longest == checked.max_example_tokens
     unknown = check([file], providers=["local"], counter=counter_for("no-such-model")).tokens
     assert unknown.total_tokens == checked.total_tokens
+
+
+def test_tools_that_are_no_text_count_nothing_and_stop_nothing() -> None:
+    """The decoder leaves definitions as the bytes they are, sound or not."""
+    counter = EstimateCounter("a test")
+    bad = b'{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"\xff"}]}'
+    good = b'{"messages":[{"role":"user","content":"a"}],"tools":[]}'
+    found = counter.count_lines([bad, good])
+    assert found.total == [0, *counter.count_lines([good]).total]

@@ -147,11 +147,11 @@ class TextCounter(TokenCounter):
     def _add_named(self, batch: "_Batch", line: bytes) -> bool:
         try:
             row = self._decode_named(line)
+            added, exact = self._tools(row.tools)
         except (ValueError, RecursionError):
             return False
         if not row.messages:
             return False
-        added, exact = self._tools(row.tools)
         added += PER_REPLY
         for message in row.messages:
             added += self._opening(message.role)
