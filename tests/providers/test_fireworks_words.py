@@ -121,9 +121,11 @@ def test_a_models_name_is_whole_whether_or_not_the_vendor_says_it_whole() -> Non
 
 
 def test_a_number_beyond_all_measure_hides_no_other_line() -> None:
-    rows = wire.metrics_in(b'{"step": 1, "loss": 1' + b"0" * 400 + b'}\n{"step": 2, "loss": 0.5}')
+    odd = b'{"step": 1, "loss": 1' + b"0" * 400 + b'}\n{"said": "\\ud800"}\n'
+    rows = wire.metrics_in(odd + b'{"step": 2, "loss": 0.5}')
     events = wire.events_of(job("RUNNING"), rows)
     assert [event.message for event in events[1:]] == ["step=1", "step=2, loss=0.5"]
+    assert all(event.model_dump_json() for event in events)
 
 
 def test_events_are_never_told_in_another_order() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ftctl.fault_words import FaultWord, word_kept
 from ftctl.job import JobState
@@ -69,6 +70,11 @@ def test_the_reason_of_a_failure_stands_in_its_newest_event() -> None:
         {"name": "status-updated", "created_at": 4, "data": {"status": "FAILED"}},
     ]
     assert wire.snapshot_of(job("FAILED", events=events)).message == "too[31m long"
+
+
+def test_a_step_beyond_all_measure_is_no_answer() -> None:
+    with pytest.raises(ValidationError):
+        job("RUNNING", checkpoints=[{"step_number": 10**400}])
 
 
 def test_events_and_measures_come_in_order_with_ids_of_their_own() -> None:

@@ -4,13 +4,13 @@ Shapes and words: the official SDK, fireworks-ai 1.2.30; three words of reinforc
 `FAILED_CLEANING_UP` stand in other clients only (research of peers, 2026-11).
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from ftctl.job import JobEvent, JobState, Snapshot
 from ftctl.providers.transport.documents import Document, Words, moment, unknown_word
@@ -319,12 +319,12 @@ def metrics_in(content: bytes) -> Sequence[Mapping[str, Any]]:
     """The rows of a metrics file: JSON lines, or one list; what else it holds is passed over."""
     rows: list[Any] = []
     try:
-        whole = json.loads(content)
+        whole = from_json(content)
         rows = whole if isinstance(whole, list) else [whole]
     except ValueError:
         for line in content.splitlines():
             try:
-                rows.append(json.loads(line))
+                rows.append(from_json(line))
             except ValueError:
                 continue
     return [row for row in rows if isinstance(row, dict)]

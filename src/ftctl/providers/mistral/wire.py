@@ -66,7 +66,7 @@ class Checkpoint(Document):
     """A step at which the job measured."""
 
     metrics: Metrics = Metrics()
-    step_number: int | None = None
+    step_number: int | None = Field(None, ge=0, le=10**12)
     created_at: float | None = None
 
 

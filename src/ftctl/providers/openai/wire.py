@@ -160,7 +160,7 @@ class Checkpoint(Item):
     """A model kept in the middle of a job; `result_files` where its weights can be had."""
 
     fine_tuned_model_checkpoint: Words = ""
-    step_number: int | None = None
+    step_number: int | None = Field(None, ge=0, le=10**12)
     metrics: dict[str, float | None] | None = None
     result_files: tuple[str, ...] | None = None
 
