@@ -343,6 +343,13 @@ def test_dominated_routes_are_named() -> None:
     assert dominated_by(prompt, ranked) is None
 
 
+def test_what_wins_draws_isnt_called_beaten() -> None:
+    """A prompt at the same cost wins where tuning adds too little to be worth the work."""
+    for facts in ({"privacy": "stays_inside"}, {"privacy": "stays_inside", "baseline_score": 0.7}):
+        for route in ask(task_kind="classification", target_score=0.8, **facts).routes:
+            assert route.dominated_by is None or route.share == 0
+
+
 @pytest.mark.parametrize(
     ("facts", "message"),
     [

@@ -36,6 +36,27 @@ def test_rows_flip_at_a_whole_number_from_either_side() -> None:
     assert (down.value, down.says) == ("49", "with 49 examples or fewer, prompt would lead")
 
 
+def test_a_value_as_written_is_beyond_the_turn() -> None:
+    """At a target of just the score nothing need be done: a little above it something must."""
+    facts: dict[str, Any] = {
+        "task_kind": "rewriting",
+        "input_tokens": 691,
+        "requests_per_month": 1461135,
+        "data_rows": 10732,
+        "runs_gpus": False,
+        "privacy": "contractual",
+        "baseline_score": 0.71,
+        "baseline_n": 500,
+        "prompt_meets_cost": True,
+        "prompt_meets_latency": True,
+        "budget_usd_per_month": 20000,
+    }
+    found = flip(ask(**facts, target_score=0.68), "target_score")
+    assert ask(**facts, target_score=0.71).leading == "none"
+    assert ask(**facts, target_score=float(found.value)).leading == found.leads == "prompt"
+    assert float(found.value) < 0.71 * (1 + 1e-6)
+
+
 def test_nothing_to_do_and_no_route_left_are_told_apart() -> None:
     closed = ask(data_rows=20, prompt_meets_quality=True)
     assert flip(closed, "prompt_limit").says == "if prompt_limit were true, no route is left"

@@ -174,3 +174,11 @@ def test_lifetimes_are_those_of_the_catalog() -> None:
 def test_the_same_advice_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (written(tmp_path / name, BUSY)[1] for name in ("a.html", "b.html"))
     assert first == second
+
+
+def test_what_is_ruled_out_ends_where_its_own_vendor_says() -> None:
+    """Azure's deployments of tuned GPT-4.1 answer nine months longer than OpenAI's."""
+    found = lives(settled(TUNE), decide(settled(TUNE)))
+    ends = {life.name.split(":")[0]: life.ends for life in found if life.ruled_out}
+    assert ends["openai"] == date(2027, 1, 14)
+    assert (ends["azure"] or TODAY) >= date(2027, 10, 14)

@@ -10,6 +10,7 @@ from ftctl.advisor.latency import late, probe_of
 from ftctl.advisor.money import usd_text
 from ftctl.advisor.quality import pilot_of
 from ftctl.advisor.rank import Ranked
+from ftctl.advisor.routes import known_end
 from ftctl.advisor.situation import BASELINE_N, Situation
 from ftctl.advisor.types import Rejected
 from ftctl.catalog.types import Model, OutputTerms
@@ -108,15 +109,14 @@ def closed_accounts(situation: Situation, verdict: Verdict) -> list[Rejected]:
             for line in verdict.rejected
             if line.provider == vendor and line.gate in ("availability", "lifecycle")
         }
-        bases = [
-            model
+        ends = {
+            model.name: known_end(model, row, situation.as_of) or date.max
             for model in situation.catalog.models
-            if any(row.provider == vendor for row in model.tunable)
-            and first_day(model) <= situation.as_of
-        ]
-        if bases and all(model.name in lines for model in bases):
-            longest = max(bases, key=lambda model: model.shutdown or date.max)
-            found.append(lines[longest.name])
+            for row in model.tunable
+            if row.provider == vendor and first_day(model) <= situation.as_of
+        }
+        if ends and ends.keys() <= lines.keys():
+            found.append(lines[max(ends, key=ends.__getitem__)])
     return found
 
 

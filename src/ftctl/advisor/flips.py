@@ -216,6 +216,8 @@ def _solved(found: _Found, leading: Label) -> Flip:
         at_nearer = one.ask(float(nearer(value))).leading
         value = float(nearer(value) if at_nearer != leading else farther(value))
         words, text = ("more", "fewer"), f"{value:,.0f}"
+    else:
+        value = _outward(value, one)
     other = one.ask(value)
     return Flip(
         fact=one.fact,
@@ -224,6 +226,16 @@ def _solved(found: _Found, leading: Label) -> Flip:
         leads=other.leading,
         says=f"{one.says.format(words[not up], text)}, {_leads(other)}",
     )
+
+
+def _outward(value: float, one: _Input) -> float:
+    """The next value of nine figures away from now: as it is written, another route leads there."""
+    if value <= 0:
+        return value
+    step = 10.0 ** (math.floor(math.log10(value)) - 8)
+    if value > one.now:
+        return min((math.floor(value / step) + 1) * step, max(one.ends))
+    return max((math.ceil(value / step) - 1) * step, min(one.ends))
 
 
 def _choices(asked: _Asked, leading: Label) -> Iterator[_Found]:

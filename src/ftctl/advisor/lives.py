@@ -6,7 +6,7 @@ from datetime import date
 
 from ftctl.advisor.bases import first_day
 from ftctl.advisor.decide import Verdict
-from ftctl.advisor.routes import Route
+from ftctl.advisor.routes import Route, known_end
 from ftctl.advisor.situation import Situation
 from ftctl.advisor.types import Label, Rejected
 
@@ -52,8 +52,7 @@ def _ruled_out(situation: Situation, rejected: Iterable[Rejected]) -> Iterator[L
         row = next((row for row in model.tunable if row.provider == line.provider), None)
         if first_day(model, row) > situation.as_of:
             continue
-        known = (model.shutdown, row.serves_until if row else None)
-        ends = min(filter(None, known), default=None)
+        ends = known_end(model, row, situation.as_of)
         rival = longest.get(line.provider)
         if ends and ends > situation.as_of and (rival is None or ends > (rival.ends or ends)):
             title = f"{line.provider}: {model.title}"

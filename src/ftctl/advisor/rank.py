@@ -29,14 +29,18 @@ _PRIVACY_OUTSIDE = {"contractual": 0.85, "regulated": 0.6}
 
 @dataclass(frozen=True)
 class Ranked:
-    """A route with its cost and speed, its values by criterion in every draw, and its share."""
+    """A route with its cost and speed, its values by criterion in every draw, and its share.
+
+    `head_start` is what it is worth besides, for being the least that can be done.
+    """
 
     route: Route
     cost: MonthlyCost
     answers: Array
     values: dict[Criterion, Array]
     utility: Array
-    share: float
+    head_start: float
+    share: float = 0.0
 
     @property
     def seconds(self) -> Estimate:
@@ -66,7 +70,7 @@ class Ranking:
         entries = list(best.values())
         if not entries:
             return []
-        table = np.stack([entry.utility + self._head_start(entry.route) for entry in entries])
+        table = np.stack([entry.utility + entry.head_start for entry in entries])
         winners = np.argmax(table, axis=0)
         shares = np.bincount(winners, minlength=len(entries)) / DRAWS
         ranked = [
@@ -103,13 +107,16 @@ class Ranking:
             "privacy": np.full(DRAWS, 1.0 if inside else outside),
         }
         utility = sum((weights[name] * value for name, value in values.items()), np.zeros(DRAWS))
-        return Ranked(route, cost, answers, values, utility, 0.0)
+        return Ranked(route, cost, answers, values, utility, self._head_start(route))
 
 
 def dominated_by(entry: Ranked, others: Iterable[Ranked]) -> Label | None:
-    """A route that is no worse in every criterion and draw, and better somewhere, or None."""
+    """A route that is no worse in every criterion and draw, and better somewhere, or None.
+
+    What does more is no better than what does less and wins for that.
+    """
     for other in others:
-        if other.route == entry.route:
+        if other.route == entry.route or other.head_start < entry.head_start:
             continue
         pairs = [(other.values[name], value) for name, value in entry.values.items()]
         if all(np.all(theirs >= mine) for theirs, mine in pairs) and any(
