@@ -30,7 +30,6 @@ from rule_rows import (
 )
 
 from ftctl.datasets.check import check
-from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.rules import dpo, own_shapes, rft
 from ftctl.datasets.rules import nova as nova_rules
 from ftctl.datasets.rules.table import PROVIDERS, RULES
@@ -311,7 +310,7 @@ def test_a_grader_is_given_what_it_reads_by_every_row(tmp_path: Path) -> None:
         chat(USER, answer="5"),
     ]
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    found = list(grader_findings(file, GRADER))
+    found = list(rft.grader_findings(file, GRADER))
     assert found[0][1].key == "rft-grader-field/template"
     places = [(line, finding.path) for line, finding in found[1:]]
     assert places == [(2, "answer"), (3, "answer"), (4, "unit")]

@@ -12,13 +12,11 @@ from ftctl.datasets.across import overlaps, validation_size
 from ftctl.datasets.examine import TRL_TOKENS, Asked
 from ftctl.datasets.fast.options import Options
 from ftctl.datasets.file_check import FileCheck, Progress
-from ftctl.datasets.graded import grader_findings
 from ftctl.datasets.methods import require_method
 from ftctl.datasets.near import near_findings, near_overlaps
 from ftctl.datasets.read import STDIN, OnProgress, must_be_readable_twice
 from ftctl.datasets.report import ESTIMATE_SAYS, Collector, Report, TokenEstimate, counted
-from ftctl.datasets.rules import rft
-from ftctl.datasets.rules.autotrain import column_mapping
+from ftctl.datasets.rules import rft, trl
 from ftctl.datasets.rules.limits import example_count, validation_count
 from ftctl.datasets.rules.table import USUAL, known_providers
 from ftctl.datasets.template_check import TemplateCheck
@@ -134,7 +132,7 @@ def _add_counts(training: Sequence[FileCheck], method: str, collector: Collector
         if one.lines_readable and one.examples:
             one.add_whole(example_count(one.examples, method))
         if one.chats and collector.minded("column-mapping"):
-            one.add_whole(column_mapping(method))
+            one.add_whole(trl.column_mapping(method))
 
 
 def _add_overlaps(checked: Sequence[FileCheck], collector: Collector, *, near: bool) -> None:
@@ -164,7 +162,7 @@ def _add_held_out(
     if method == "rft" and not validation:
         checked[0].add_whole(rft.no_validation())
     for one in checked if method == "rft" and grader is not None else ():
-        one.add(grader_findings(one.file, grader or ""))
+        one.add(rft.grader_findings(one.file, grader or ""))
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from ftctl.datasets.formats import format_of
 from ftctl.datasets.read import Line, LineReader, OnProgress, joined, ranges
 from ftctl.datasets.report import Collector
 from ftctl.datasets.rules.json_text import parse_line
+from ftctl.datasets.rules.limits import whole_file
 from ftctl.datasets.rules.over_lines import beginning
 from ftctl.datasets.rules.types import Finding
 from ftctl.datasets.tokens.tally import Tally
-from ftctl.datasets.whole_file import whole_file
 
 _FIRST_LINES = 20
 

@@ -1,4 +1,4 @@
-"""Rules on how much there may be: bytes of a file, examples in it, what its name may hold.
+"""Rules on a file as a whole: encoding, packing, name, bytes, and how many examples it has.
 
 Each limit is a row of the rule table of its own, since every provider has another one. Sources:
 upload and data pages of OpenAI, Azure, Mistral, Gemini, Fireworks and Nova, Together's SDK 3.1.1;
@@ -8,6 +8,7 @@ read by 2026-11-24.
 import re
 from collections.abc import Iterator
 
+from ftctl.datasets.read import STDIN, LineReader
 from ftctl.datasets.rules.types import Finding, shown
 
 _MOST_BYTES = {
@@ -29,7 +30,37 @@ _ADVISED_PAIRS = 1000  # Nova's page, for DPO
 _PILOT_EXAMPLES = 10_000
 _MOST = {"max-examples/20k": 20_000, "max-examples/1m": 10**6, "max-examples/3m": 3 * 10**6}
 _MOST_VALIDATION = 5000  # Gemini
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 _NOVA_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def whole_file(reader: LineReader) -> Iterator[Finding]:
+    """What is odd about a file before its first line."""
+    if reader.oddity.startswith("UTF"):
+        yield Finding("encoding", "", f"the file is {reader.oddity}, not UTF-8")
+    elif reader.oddity:
+        hint = "pip install 'ftctl[zstd]', or unpack it: unzstd" if reader.oddity == "zstd" else ""
+        yield Finding("compressed/unread", "", f"the file is compressed ({reader.oddity})", hint)
+    yield from _packing(reader)
+    if reader.bom:
+        yield Finding("bom", "", "a byte order mark at the start")
+    if reader.cr_only:
+        yield Finding("line-ends", "", "lines end in CR alone")
+    if reader.path != STDIN:
+        yield from file_name(reader.path.name, reader.path.suffix)
+    yield from file_size(reader.size_bytes)
+
+
+def _packing(reader: LineReader) -> Iterator[Finding]:
+    """`compressed`: what a file is, and what its name says that it is."""
+    said = _SUFFIXES.get(reader.path.suffix.lower(), "")
+    if reader.packed and (reader.packed == said or reader.path == STDIN):
+        yield Finding("compressed", "", f"the file is compressed ({reader.packed})")
+    elif reader.packed:
+        what = f"the file is compressed ({reader.packed}), whatever its name says"
+        yield Finding("compressed/misnamed", "", what)
+    elif said and not reader.oddity:
+        yield Finding("compressed/not", "", f"the name says {said}, the file is plain text")
 
 
 def file_name(name: str, suffix: str) -> Iterator[Finding]:

@@ -5,8 +5,11 @@ Sources: the reinforcement guides of OpenAI and Azure, AWS's checker for Nova; r
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+from ftctl.datasets.read import LineReader
 from ftctl.datasets.rules import content, messages, structure
+from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.types import Example, Finding, JsonObject, join, kind, read_example
 
 # A prompt has no answer yet, and fields of its own beside it.
@@ -90,6 +93,27 @@ class GraderFields:
             if kind(value) != first:
                 said = f"item.{name} is {kind(value)}, {first} in a row before"
                 yield Finding("rft-grader-field", path, said)
+
+
+def grader_findings(file: Path, grader: str) -> Iterator[tuple[int, Finding]]:
+    """`rft-grader-field`, with the line of each finding.
+
+    Args:
+        file: The prompts.
+        grader: As JSON text, whose templates name fields as `{{item.FIELD}}`.
+
+    Raises:
+        UsageError: the file can't be read.
+    """
+    fields = GraderFields(grader)
+    for finding in fields.of_templates():
+        yield 1, finding
+    with LineReader(file) as lines:
+        for line in lines if fields.names else ():
+            row = parse_line(line.data).value if line.whole else None
+            if isinstance(row, dict):
+                for finding in fields.of_row(row):
+                    yield line.number, finding
 
 
 def no_validation() -> Iterator[Finding]:

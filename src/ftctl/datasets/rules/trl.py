@@ -1,4 +1,7 @@
-"""Rules on rows that aren't chat examples but that other local trainers read, such as TRL's."""
+"""Rules on rows that aren't chat examples but that other local trainers read: TRL's, AutoTrain's.
+
+Source of AutoTrain's: AutoTrain Advanced 0.8.36, its last release, read 2026-11.
+"""
 
 from collections.abc import Iterator
 
@@ -8,6 +11,22 @@ from ftctl.datasets.rules.types import Example, Finding, JsonObject, Message, ki
 _STRUCTURED = ("instruction", "output", "conversations", "interactions", "segments", "input_ids")
 _TEXTS = ("text", "prompt", "completion", "completions", "chosen", "rejected")
 _MESSAGE_RULES = (structure.roles, content.content, content.parts)
+# What AutoTrain has to be told, as it reads columns and not rows.
+_NEEDS = {
+    "sft": (
+        "messages",
+        "AutoTrain trains on one column: its text_column has to name `messages`, and chat_template "
+        "has to be set; loss then counts on every token, the user's too",
+        "",
+    ),
+    "dpo": (
+        "input",
+        "AutoTrain reads pairs from three columns: prompt_text_column, text_column (the better "
+        "answer) and rejected_text_column",
+        "ftctl data convert FILE -o NEW --to trl writes the columns prompt, chosen, rejected; "
+        "name them in column_mapping",
+    ),
+}
 
 
 def values(row: JsonObject) -> Iterator[Finding]:
@@ -40,3 +59,13 @@ def _list(value: list[object], path: str) -> Iterator[Finding]:
             yield Finding("message-type", f"{path}[{i}]", f"the message is {kind(item)}")
     for rule in _MESSAGE_RULES:
         yield from rule(Example({}, messages))
+
+
+def column_mapping(method: str) -> Iterator[Finding]:
+    """`column-mapping`, once a file.
+
+    Args:
+        method: How the model will be tuned; AutoTrain knows sft and dpo.
+    """
+    if method in _NEEDS:
+        yield Finding("column-mapping", *_NEEDS[method])
