@@ -23,6 +23,7 @@ from ftctl.api.submitting import (
 from ftctl.config import Settings, find_base_url, load_settings, require_base_url
 from ftctl.datasets.convert.report import Conversion
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.read import OnProgress
 from ftctl.errors import UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import Hyperparameters, JobSpec
@@ -60,6 +61,7 @@ def plan_migration(
     consents: Consents | None = None,
     as_of: date | None = None,
     on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
     settings: Settings | None = None,
 ) -> Migration:
     """What `migrate` would submit, data converted; all is asked that `submit` asks, no row sent.
@@ -73,7 +75,7 @@ def plan_migration(
         name: What to call the new job; the old one's name when left out.
         max_cost: Highest cost accepted, in USD; the old job's limit when left out.
         consents: What was said of rows in which the scan found something.
-        as_of, on_step, settings: As of `submit`.
+        as_of, on_step, on_progress, settings: As of `submit_job`.
 
     Raises: as `preflight`; or the model isn't there, or the data are gone or changed.
     """
@@ -83,9 +85,8 @@ def plan_migration(
     asked = {"provider": to, "base_url": base_url, "model": model or ""}  # closed is said first
     require_route(with_fields(old.spec, **asked), as_of=day)
     capabilities = get_provider(to, settings, base_url).capabilities
-    model = model and whole_path(model)
     spec, differences = translate(
-        old.spec, to, capabilities, model=model, base_url=base_url, as_of=day
+        old.spec, to, capabilities, model=model and whole_path(model), base_url=base_url, as_of=day
     )
     settings_there, options = read_settings(hyperparameters or {}, to)
     wins = settings_there.model_dump(exclude_none=True)
@@ -98,16 +99,22 @@ def plan_migration(
     )
     _require_same_data(spec, old.id)
     moved = move_data(spec, capabilities.dialect, settings.home / "converted")
-    spec = moved.spec
-    consent = by_old_name(spec, (consents or Consents(settings)).of(spec))
-    quote = preflight(spec, settings=settings, as_of=day, consent=consent, on_step=on_step)
+    consent = by_old_name(moved.spec, (consents or Consents(settings)).of(moved.spec))
+    quote = preflight(
+        moved.spec,
+        settings=settings,
+        as_of=day,
+        consent=consent,
+        on_step=on_step,
+        on_progress=on_progress,
+    )
     return Migration(
         source=old.id,
-        spec=spec,
+        spec=moved.spec,
         differences=(*_with_wins(differences, wins | options), *moved.differences),
         quote=quote,
-        lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
-        may_create=may_create(spec, settings=settings, as_of=day),
+        lifetime=lifetime(to, moved.spec.model, base_url=base_url, as_of=day),
+        may_create=may_create(moved.spec, settings=settings, as_of=day),
         conversions=moved.conversions,
     )
 
@@ -141,6 +148,7 @@ def migrate(
         consents=consents,
         as_of=options.get("as_of"),
         on_step=options.get("on_step"),
+        on_progress=options.get("on_progress"),
         settings=settings,
     )
 
