@@ -23,11 +23,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def loopback_only() -> None:
-    """This one test may reach the world."""
-
-
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", KEY or "")

@@ -25,11 +25,6 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def loopback_only() -> None:
-    """These tests may reach the world."""
-
-
-@pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MISTRAL_API_KEY", KEY or "")
 

@@ -28,11 +28,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def loopback_only() -> None:
-    """These tests may reach the world."""
-
-
 @pytest.mark.parametrize("provider", ["together", "fireworks"])
 def test_from_key_to_adapter_and_nothing_left(
     provider: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -42,11 +42,6 @@ ASKED = {
 pytestmark = [pytest.mark.live, pytest.mark.real, pytest.mark.timeout(14_400)]
 
 
-@pytest.fixture(autouse=True)
-def loopback_only() -> None:
-    """These tests may reach the world."""
-
-
 def write_tasks(file: Path) -> Path:
     rows = [
         {"messages": [{"role": "user", "content": f"{n} + {n}?"}], "answer": f"{2 * n}"}
