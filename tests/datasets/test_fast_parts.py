@@ -196,7 +196,8 @@ def test_generated_lines_leave_the_same_behind(data: bytes, asked: dict[str, Any
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@pytest.mark.timeout(900)
+@settings(max_examples=4_000, deadline=None)
 @given(data=FILES, asked=ASKED)
 def test_very_many_lines_leave_the_same_behind(data: bytes, asked: dict[str, Any]) -> None:
     same_either_way(data, **asked)

@@ -86,15 +86,19 @@ def check(  # noqa: PLR0913 - keywords are the flags of the command line
     training = checked[: len(files)]
     tell = partial(_total_tokens, training, counter, options.limit, asked=tokens)
     try:
-        with collector_off():
-            for one in checked:
-                one.run(process_count)
+        _run(checked, process_count)
         _add_counts(training, method, collector)
         _add_overlaps(checked, collector, near=near)
         _add_held_out(checked, training, method, grader)
     except KeyboardInterrupt:
         raise LeftOff(collector.report(_examples(training), tell(), complete=False)) from None
     return collector.report(_examples(training), tell())
+
+
+def _run(checked: Sequence[FileCheck], process_count: int | None) -> None:
+    with collector_off():
+        for file_check in checked:
+            file_check.run(process_count)
 
 
 def _all_of(files: Sequence[Path], validation: Path | None, *, twice: bool) -> list[Path]:
