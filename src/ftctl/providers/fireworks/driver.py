@@ -29,6 +29,7 @@ from ftctl.providers.fireworks.files import FireworksDatasets
 from ftctl.providers.fireworks.results import card_of, record_of, without_folder
 from ftctl.providers.sending import OURS
 from ftctl.providers.transport.documents import moment, untold
+from ftctl.providers.transport.http_errors import harmless
 
 BASE_URL = "https://api.fireworks.ai"
 _MOST_METRICS = 16 << 20  # bytes
@@ -161,11 +162,8 @@ class FireworksProvider:
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
-        try:
+        with harmless(lambda: self._job(remote_id).ended):
             self._at.ask(f"cancel {remote_id}", "POST", f"{remote_id}:cancel", body={})
-        except InvalidRequest:
-            if not self._job(remote_id).ended:
-                raise
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Let a stopped job go on from its last checkpoint, which the vendor keeps."""

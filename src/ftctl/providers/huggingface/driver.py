@@ -17,7 +17,6 @@ from ftctl.datasets.read import LineReader
 from ftctl.errors import (
     AuthError,
     IllegalMove,
-    InvalidRequest,
     NotFound,
     Unsupported,
     UsageError,
@@ -32,6 +31,7 @@ from ftctl.providers.huggingface.connection import HubConnection
 from ftctl.providers.huggingface.plan import PROVIDER, beta_of, plan_of
 from ftctl.providers.huggingface.repos import Repos
 from ftctl.providers.huggingface.space import PREFIX, Spaces
+from ftctl.providers.transport.http_errors import harmless
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -183,14 +183,11 @@ class HuggingFaceProvider:
         if _is_space(remote_id):
             self._spaces.cancel(remote_id)
             return
-        try:
+        with harmless(lambda: self._job(remote_id).ended):
             self._at.ask(
                 f"cancel {remote_id}",
                 lambda api: api.cancel_job(job_id=job_id, namespace=namespace),
             )
-        except InvalidRequest:
-            if not self._job(remote_id).ended:
-                raise
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Refuse: the machine is gone, and its disk with it."""

@@ -30,6 +30,7 @@ from ftctl.providers.prices import VendorPrice
 from ftctl.providers.sending import OURS, name_of
 from ftctl.providers.transport.documents import untold
 from ftctl.providers.transport.http_connection import HttpConnection, segment
+from ftctl.providers.transport.http_errors import harmless, may_be_ours
 
 BASE_URL = "https://api.mistral.ai/v1"
 PAGE = 100
@@ -169,11 +170,7 @@ class MistralProvider:
         ours = {file.id for file in self._files(OURS)}
         doubtful = [job.id for job in jobs if ours.intersection(job.files)]
         if doubtful:
-            raise InvalidRequest(
-                f"{self._who} keeps no suffix, so any of its jobs {', '.join(doubtful[:3])} made "
-                "of our data may be this one",
-                hint="compare their names and times there",
-            )
+            raise may_be_ours(self._who, "suffix", doubtful)
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job."""
@@ -190,11 +187,8 @@ class MistralProvider:
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
-        try:
+        with harmless(lambda: self._job(remote_id).ended):
             self._at.ask(f"cancel {remote_id}", "POST", f"{_path(remote_id)}/cancel")
-        except InvalidRequest:
-            if not self._job(remote_id).ended:
-                raise
 
     def pause(self, remote_id: str) -> None:
         """Refuse: nothing there holds a job that runs."""
@@ -205,13 +199,13 @@ class MistralProvider:
 
     def unpause(self, remote_id: str) -> None:
         """Start a job that was validated and waits; harmless when it has been started."""
-        if self._job(remote_id).state is not JobState.PAUSED:
-            return
-        try:
-            self._at.ask(f"start {remote_id}", "POST", f"{_path(remote_id)}/start")
-        except InvalidRequest:  # somebody else was quicker
-            if self._job(remote_id).state is JobState.PAUSED:
-                raise
+
+        def started() -> bool:
+            return self._job(remote_id).state is not JobState.PAUSED
+
+        if not started():
+            with harmless(started):  # somebody else was quicker
+                self._at.ask(f"start {remote_id}", "POST", f"{_path(remote_id)}/start")
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Refuse: a stopped job can't go on there."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ftctl.catalog.load import load_catalog
 from ftctl.config import Settings, mask_url
-from ftctl.errors import FtctlError, IllegalMove, InvalidRequest, NotFound, Unsupported, UsageError
+from ftctl.errors import FtctlError, IllegalMove, NotFound, Unsupported, UsageError
 from ftctl.job import JobEvent, JobSpec, Snapshot, TunedModel
 from ftctl.policy import is_gateway
 from ftctl.providers.artifacts.download import Download, Progress
@@ -34,6 +34,7 @@ from ftctl.providers.openai.results import (
 )
 from ftctl.providers.openai.weights import last_with_weights, weights_of
 from ftctl.providers.transport.documents import lines_of, moment
+from ftctl.providers.transport.http_errors import harmless, may_be_ours
 
 _log = logging.getLogger(__name__)
 
@@ -141,11 +142,7 @@ class OpenAIProvider:
         ours = self._files.ours()
         doubtful = [job.id for job in jobs if job.training_file in ours]
         if doubtful:
-            raise InvalidRequest(
-                f"{self._who} keeps no {self.profile.marker}, so any of its jobs "
-                f"{', '.join(doubtful[:3])} made of our data may be this one",
-                hint="compare their names and times there",
-            )
+            raise may_be_ours(self._who, self.profile.marker, doubtful)
 
     def poll(self, remote_id: str) -> Snapshot:
         """One look at a job."""
@@ -189,15 +186,12 @@ class OpenAIProvider:
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended."""
-        try:
+        with harmless(lambda: self._job(remote_id).ended):
             self._at.one(
                 f"cancel {remote_id}",
                 wire.Job,
                 lambda c: c.fine_tuning.jobs.with_raw_response.cancel(remote_id),
             )
-        except InvalidRequest:
-            if not self._job(remote_id).ended:
-                raise
 
     def pause(self, remote_id: str) -> None:
         """Hold a job; its status is a word that the SDK's types don't have."""

@@ -20,6 +20,7 @@ from ftctl.providers.together import wire as wire
 from ftctl.providers.together.files import TogetherFiles
 from ftctl.providers.transport.documents import Document, lines_of, moment, untold
 from ftctl.providers.transport.http_connection import HttpConnection, require_key, segment
+from ftctl.providers.transport.http_errors import harmless
 
 BASE_URL = "https://api.together.ai/v1"
 
@@ -160,11 +161,8 @@ class TogetherProvider:
 
     def cancel(self, remote_id: str) -> None:
         """Stop a job; harmless when it has ended. What was trained until then is billed."""
-        try:
+        with harmless(lambda: self._job(remote_id).ended):
             self._at.ask(f"cancel {remote_id}", "POST", f"{_path(remote_id)}/cancel")
-        except InvalidRequest:
-            if not self._job(remote_id).ended:
-                raise
 
     def resume(self, remote_id: str, attempt: int) -> None:
         """Refuse: a stopped job can't go on there, another one can from its checkpoint."""

@@ -5,7 +5,8 @@ import math
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -116,6 +117,25 @@ def no_answer(
     """The error for an answer that can't be read: a proxy's page, half a document."""
     said = f"asked to {doing}, {who} sent something that isn't the API's answer"
     return Unavailable(said, hint=hint)
+
+
+@contextmanager
+def harmless(done: Callable[[], bool]) -> Iterator[None]:
+    """Let a vendor's no pass when what was asked for is so already, as of a job that has ended."""
+    try:
+        yield
+    except InvalidRequest:
+        if not done():
+            raise
+
+
+def may_be_ours(who: str, keeps_no: str, jobs: Sequence[str]) -> InvalidRequest:
+    """The error for jobs of our data without our marker: any of them may be the one looked for."""
+    return InvalidRequest(
+        f"{who} keeps no {keeps_no}, so any of its jobs {', '.join(jobs[:3])} made of our data may "
+        "be this one",
+        hint="compare their names and times there",
+    )
 
 
 def still_there(who: str, what: str) -> Unavailable:
