@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tiny_model import write_family
 
 from ftctl.datasets.render import load_tokenizer, prompt_text
 from ftctl.errors import UsageError
@@ -23,11 +25,23 @@ def prompts(model: Path) -> list[list[int]]:
     return [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
 
-def test_a_batch_gives_what_transformers_gives_one_by_one(tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("llama", {}),
+        # Padding between a short prompt and its answer would push the prompt out of sight.
+        ("mistral", {"sliding_window": 16}),
+        ("falcon_h1", {}),  # it hands a state on
+    ],
+)
+def test_a_batch_gives_what_transformers_gives_one_by_one(
+    kind: str, more: dict[str, Any], tmp_path: Path
+) -> None:
     import torch
 
-    model = load_base(tiny_model, torch.float32, "cpu").eval()
-    asked = prompts(tiny_model)
+    folder = write_family(tmp_path / "model", kind, **more)
+    model = load_base(folder, torch.float32, "cpu").eval()
+    asked = prompts(folder)
     assert common_prefix(asked) > 5
     together = generate(model, asked, stop_ids=frozenset({1}), max_new_tokens=12)
     for prompt, answer in zip(asked, together, strict=True):

@@ -67,6 +67,14 @@ def ways_on(device: str) -> list[Way]:
     return [*varlen, "flex", "padded", "masked"]
 
 
+def hands_a_state_on(model: Model) -> bool:
+    """Whether tokens reach others by a state beside attention, as in Mamba and the like."""
+    from torch import nn
+
+    # All of them have a short convolution over the last tokens.
+    return any(isinstance(module, nn.Conv1d) for module in model.get_decoder().modules())
+
+
 def use_documents(model: Model) -> None:
     """Let a model's layers attend by `attention_of`; whatever else it does stays as it was.
 
@@ -75,14 +83,13 @@ def use_documents(model: Model) -> None:
     """
     if model.config._attn_implementation == _NAME:  # noqa: SLF001 - it has no public name
         return
-    from torch import nn
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
     if "chunked_attention" in (getattr(model.config.get_text_config(), "layer_types", None) or ()):
         raise ValueError("its attention is in chunks")  # which its layers don't say of themselves
-    if any(isinstance(module, nn.Conv1d) for module in model.get_decoder().modules()):
-        raise ValueError("its layers hand a state from token to token")  # Mamba and the like
+    if hands_a_state_on(model):
+        raise ValueError("its layers hand a state from token to token")
     AttentionInterface.register(_NAME, _attention)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
     model.set_attn_implementation(_NAME)

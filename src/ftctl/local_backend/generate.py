@@ -1,9 +1,11 @@
 """Greedy answers for many prompts at once, their common beginning computed once."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftctl.datasets.render import Tokenizer
+from ftctl.local_backend.attention import hands_a_state_on
 from ftctl.local_backend.kv_cache import cache_argument, key_values
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ def generate(
 
     Prompts are padded on the right, after the prefix they share; each row's positions go on from
     its own length and its padding is masked, so that a row's answer doesn't depend on the others.
+    Where a layer sees only so many places back, or hands a state on, padding would stand in
+    between: there it comes first, and nothing is shared.
 
     Args:
         model: A causal language model in evaluation mode.
@@ -44,7 +48,7 @@ def generate(
     answers: list[list[int]] = [[] for _ in prompts]
     live = torch.ones(len(prompts), dtype=torch.bool)
     with torch.inference_mode():
-        decoding = _Decoding(base, prompts, device)
+        decoding = _Decoding(base, prompts, device, max_new_tokens)
         for _ in range(max_new_tokens):
             tokens = decoding.next_tokens()  # [B]
             for row, token in enumerate(tokens.tolist()):
@@ -79,6 +83,13 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return max(0, min(common, min(map(len, prompts)) - 1))
 
 
+def _reach(base: Model) -> int:
+    """How many places back every layer sees."""
+    config = base.config.get_text_config()
+    named = ("sliding_window", "attention_chunk_size")
+    return min(getattr(config, name, None) or sys.maxsize for name in named)
+
+
 class _Decoding:
     """The state of one batch between two tokens: cache, mask, each row's length."""
 
@@ -87,20 +98,23 @@ class _Decoding:
         base: Model,
         prompts: Sequence[Sequence[int]],
         device: "torch.device",
+        more: int,
     ) -> None:
         import torch
 
         self.base, self.decoder = base, base.get_decoder()
         self.argument = cache_argument(self.decoder)
-        prefix = common_prefix(prompts) if len(prompts) > 1 else 0
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)  # [B]
         width = int(lengths.max())
+        padded_first = hands_a_state_on(base) or _reach(base) < width + more
+        prefix = 0 if padded_first or len(prompts) == 1 else common_prefix(prompts)
+        starts = width - lengths if padded_first else torch.zeros_like(lengths)  # [B]
         ids = torch.zeros(len(prompts), width, dtype=torch.long)  # [B, T]
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = torch.tensor(prompt)
+        for row, (prompt, start) in enumerate(zip(prompts, starts.tolist(), strict=True)):
+            ids[row, start : start + len(prompt)] = torch.tensor(prompt)
         ids = ids.to(device)
-        columns = torch.arange(width, device=device)
-        self.mask = (columns < lengths[:, None]).long()  # [B, T]
+        positions = torch.arange(width, device=device) - starts[:, None]  # [B, T]
+        self.mask = ((positions >= 0) & (positions < lengths[:, None])).long()  # [B, T]
         self.lengths = lengths
         cache = None
         if prefix:
@@ -109,13 +123,13 @@ class _Decoding:
         output = self.decoder(
             input_ids=ids[:, prefix:],
             attention_mask=self.mask,
-            position_ids=columns[None, prefix:].expand(len(prompts), -1),
+            position_ids=positions[:, prefix:].clamp(min=0),
             use_cache=True,
             **{self.argument: cache},
         )
         self.cache = key_values(output)
         rows = torch.arange(len(prompts), device=device)
-        self.hidden = output.last_hidden_state[rows, lengths - 1 - prefix]  # [B, d]
+        self.hidden = output.last_hidden_state[rows, starts + lengths - 1 - prefix]  # [B, d]
 
     def next_tokens(self) -> "Tensor":
         """The likeliest next token of each row, [B]."""
