@@ -4,6 +4,7 @@ Each gate refuses with the reason and the way out; none writes, sends or spends 
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from typing_extensions import override
 from ftctl.catalog.load import load_catalog
 from ftctl.config import is_loopback
 from ftctl.datasets.check import check
-from ftctl.datasets.read import LineReader
+from ftctl.datasets.read import LineReader, OnProgress
 from ftctl.datasets.report import Report
 from ftctl.datasets.scan import scan_file
 from ftctl.datasets.tokens.choose import billing_counter, max_example_tokens
@@ -31,6 +32,7 @@ from ftctl.policy import (
 )
 from ftctl.providers.base import Capabilities
 from ftctl.providers.registry import is_plugin
+from ftctl.providers.sending import number_of
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,10 @@ def require_clean(spec: JobSpec, capabilities: Capabilities, consent: Consent) -
             )
 
 
-def require_valid(spec: JobSpec, dialect: str) -> Report:
+def require_valid(spec: JobSpec, dialect: str, *, on_progress: OnProgress | None = None) -> Report:
     """Check the data against the rules of the provider's dialect.
+
+    `on_progress` is told now and then of bytes read and to read.
 
     Raises:
         DataInvalid: names the first error and how many there are.
@@ -152,6 +156,7 @@ def require_valid(spec: JobSpec, dialect: str) -> Report:
         grader=spec.options.get("grader"),
         counter=None if home else billing_counter(spec.model),
         limit=None if home else max_example_tokens(spec.model, spec.provider),
+        on_progress=on_progress,
     )
     first = next((issue for issue in report.issues if issue.severity == "error"), None)
     if first is not None:
@@ -197,12 +202,13 @@ def _require_our_lines(file: Path, method: Method) -> None:
 def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Quote:
     """What the job will cost and take, from the counted data and the catalog's prices of a day."""
     home = _home_run(spec, report) if spec.provider == "local" else None
+    evaluated = _evaluated_tokens(spec, report.tokens.total_tokens)
     quoted = quote(
         spec.provider,
         spec.model,
         rows=report.examples,
-        tokens=report.tokens.total_tokens,
-        exact=report.tokens.exact,
+        tokens=report.tokens.total_tokens + evaluated,
+        exact=report.tokens.exact and not evaluated,
         epochs=epochs_asked(spec.hyperparameters, report.examples),
         method=spec.method,
         tuning=spec.tuning,
@@ -212,6 +218,19 @@ def quote_for(spec: JobSpec, report: Report, *, as_of: date | None = None) -> Qu
         pace=home.pace if home else None,
     )
     return quoted.model_copy(update={"memory": home.memory}) if home else quoted
+
+
+def _evaluated_tokens(spec: JobSpec, tokens: int) -> int:
+    """Tokens of the validation file that are billed with each epoch, by its size beside the data.
+
+    Every driver of a vendor that bills them asks for one evaluation an epoch, or `n_evals` in all.
+    """
+    vendor = load_catalog().find_provider(spec.provider)
+    if vendor is None or not vendor.bills_evaluations or spec.validation is None:
+        return 0
+    epochs = spec.hyperparameters.epochs or vendor.default_epochs or 1
+    share = spec.validation.stat().st_size / spec.data.stat().st_size
+    return math.ceil(tokens * share * number_of(spec.options.get("n_evals", f"{epochs}")) / epochs)
 
 
 def _home_run(spec: JobSpec, report: Report) -> AtHome | None:

@@ -15,6 +15,7 @@ from ftctl.catalog.load import Catalog, load_catalog
 from ftctl.catalog.types import Provider
 from ftctl.config import find_base_url, load_settings, require_base_url
 from ftctl.datasets.check import check
+from ftctl.datasets.read import OnProgress
 from ftctl.datasets.rules.table import PROVIDERS
 from ftctl.datasets.tokens.choose import billing_counter
 from ftctl.errors import DataInvalid, Unsupported, UsageError
@@ -125,6 +126,7 @@ def estimate(
     gpu: str | None = None,
     gpu_count: int = 1,
     calibrate: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> JobEstimate:
     """What a job would cost, how long it would take and what memory it would hold.
 
@@ -144,6 +146,7 @@ def estimate(
         gpu: At home, a card of the catalog that it would run on; what is here when not given.
         gpu_count: How many of them.
         calibrate: At home, tell the time by three steps of training on the file, run here.
+        on_progress: Told of bytes read and to read while the file is counted.
 
     Raises:
         UsageError: an unknown provider, card or setting, an unreadable file, or not enough said.
@@ -167,7 +170,7 @@ def estimate(
             hint="--provider local --data FILE, without --gpu",
         )
     job = _Job(catalog, vendor, name, model, method, tuning, settings, options, home, base_url, day)
-    return _estimate(job, _size(data, rows, tokens, job))
+    return _estimate(job, _size(data, rows, tokens, job, on_progress))
 
 
 def _asked_at_home(
@@ -274,14 +277,20 @@ def _home_job(job: _Job, size: _Size) -> HomeJob:
     )
 
 
-def _size(data: Path | str | None, rows: int | None, tokens: int | None, job: _Job) -> _Size:
+def _size(
+    data: Path | str | None,
+    rows: int | None,
+    tokens: int | None,
+    job: _Job,
+    on_progress: OnProgress | None,
+) -> _Size:
     if data is not None:
         if rows is not None or tokens is not None:
             raise UsageError(
                 "--data counts the rows: --rows and --tokens say them where there is no file",
                 hint="leave out the one or the other",
             )
-        return _count(Path(data).expanduser(), job)
+        return _count(Path(data).expanduser(), job, on_progress)
     if rows is None and tokens is None and job.provider == "local":
         return _Size("none", _ROWS, _ROWS * _LENGTH, (_LENGTH, _LENGTH, _LENGTH))
     if rows is None or tokens is None:
@@ -294,11 +303,17 @@ def _size(data: Path | str | None, rows: int | None, tokens: int | None, job: _J
     return _Size("said", rows, tokens, (mean, 2 * mean, 4 * mean))
 
 
-def _count(file: Path, job: _Job) -> _Size:
+def _count(file: Path, job: _Job, on_progress: OnProgress | None) -> _Size:
     dialect = job.provider if job.provider in PROVIDERS else "openai"
     counter = billing_counter(job.model)
     try:
-        report = check([file], providers=[dialect], method=job.method, counter=counter)
+        report = check(
+            [file],
+            providers=[dialect],
+            method=job.method,
+            counter=counter,
+            on_progress=on_progress,
+        )
     except Unsupported as error:
         raise Unsupported(error.message, hint="--rows N --tokens N say how much it is") from None
     if not report.examples or not report.tokens.total_tokens:

@@ -88,33 +88,22 @@ def plan_migration(
     spec, differences = translate(
         old.spec, to, capabilities, model=model and whole_path(model), base_url=base_url, as_of=day
     )
-    settings_there, options = read_settings(hyperparameters or {}, to)
-    wins = settings_there.model_dump(exclude_none=True)
-    spec = with_fields(
-        spec,
-        hyperparameters=spec.hyperparameters.model_dump() | wins,
-        options=spec.options | options,
-        name=name or spec.name,
-        max_cost_usd=old.spec.max_cost_usd if max_cost is None else max_cost,
-    )
+    spec, wins = _with_asked(spec, hyperparameters or {})
+    limit = old.spec.max_cost_usd if max_cost is None else max_cost
+    spec = with_fields(spec, name=name or spec.name, max_cost_usd=limit)
     _require_same_data(spec, old.id)
     moved = move_data(spec, capabilities.dialect, settings.home / "converted")
-    consent = by_old_name(moved.spec, (consents or Consents(settings)).of(moved.spec))
-    quote = preflight(
-        moved.spec,
-        settings=settings,
-        as_of=day,
-        consent=consent,
-        on_step=on_step,
-        on_progress=on_progress,
-    )
+    spec = moved.spec
+    consent = by_old_name(spec, (consents or Consents(settings)).of(spec))
+    at: dict[str, Any] = {"settings": settings, "as_of": day}
+    quote = preflight(spec, consent=consent, on_step=on_step, on_progress=on_progress, **at)
     return Migration(
         source=old.id,
-        spec=moved.spec,
-        differences=(*_with_wins(differences, wins | options), *moved.differences),
+        spec=spec,
+        differences=(*_with_wins(differences, wins), *moved.differences),
         quote=quote,
-        lifetime=lifetime(to, moved.spec.model, base_url=base_url, as_of=day),
-        may_create=may_create(moved.spec, settings=settings, as_of=day),
+        lifetime=lifetime(to, spec.model, base_url=base_url, as_of=day),
+        may_create=may_create(spec, **at),
         conversions=moved.conversions,
     )
 
@@ -151,6 +140,16 @@ def migrate(
         on_progress=options.get("on_progress"),
         settings=settings,
     )
+
+
+def _with_asked(
+    spec: JobSpec, asked: Hyperparameters | Mapping[str, Any]
+) -> tuple[JobSpec, dict[str, Any]]:
+    """The job with settings that win over the carried ones, and these."""
+    settings, options = read_settings(asked, spec.provider)
+    wins = settings.model_dump(exclude_none=True)
+    kept = spec.hyperparameters.model_dump() | wins
+    return with_fields(spec, hyperparameters=kept, options=spec.options | options), wins | options
 
 
 def _with_wins(

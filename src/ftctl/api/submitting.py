@@ -24,6 +24,7 @@ from ftctl.api.consent import Consents
 from ftctl.api.job_handle import Job, open_store
 from ftctl.config import Settings, find_base_url, load_settings, mask_url, require_base_url
 from ftctl.datasets.digest import file_sha256
+from ftctl.datasets.read import OnProgress
 from ftctl.errors import FtctlError, UsageError
 from ftctl.estimation.quote import Quote
 from ftctl.job import (
@@ -115,13 +116,17 @@ def submit_job(
     new: bool = False,
     as_of: date | None = None,
     on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
     settings: Settings | None = None,
 ) -> Job:
-    """Like `submit`, with a whole spec, and with what was said of rows that shouldn't leave."""
+    """Like `submit`, with a whole spec, and with what was said of rows that shouldn't leave.
+
+    `on_progress` is told of bytes read and to read while the data are checked.
+    """
     settings = settings or load_settings()
     consents = consents or Consents(settings)
     # One driver for all: what the vendor said of its limits isn't asked again.
-    driver, quoted = _cleared(spec, settings, as_of, consents.of(spec), on_step)
+    driver, quoted = _cleared(spec, settings, as_of, consents.of(spec), on_step, on_progress)
     with open_store(settings) as store:
         if rows_leave(spec, driver.capabilities):
             consents.keep(store)
@@ -231,6 +236,7 @@ def preflight(
     as_of: date | None = None,
     consent: Consent,
     on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Quote:
     """Everything that is asked before anything is written or sent; returns the quote.
 
@@ -239,7 +245,7 @@ def preflight(
         DataInvalid: the data breaks the provider's rules.
         UsageError: an unknown provider or model.
     """
-    return _cleared(spec, settings, as_of, consent, on_step)[1]
+    return _cleared(spec, settings, as_of, consent, on_step, on_progress)[1]
 
 
 def _cleared(
@@ -248,6 +254,7 @@ def _cleared(
     as_of: date | None,
     consent: Consent,
     on_step: OnStep | None,
+    on_progress: OnProgress | None,
 ) -> tuple[Provider, Quote]:
     """The driver and the quote of a spec that every gate lets pass; raises as `preflight`."""
     tell = on_step or (lambda _: None)
@@ -258,7 +265,7 @@ def _cleared(
     require_capable(spec, provider.capabilities)
     provider.check(spec)
     tell("checking the data")
-    report = require_valid(spec, provider.capabilities.dialect)
+    report = require_valid(spec, provider.capabilities.dialect, on_progress=on_progress)
     require_clean(spec, provider.capabilities, consent)
     quoted = quote_for(spec, report, as_of=as_of)
     require_affordable(spec, quoted, vendor_says=isinstance(provider, QuotingProvider))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftctl.cli.data_label import through_tool
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.options import command as make_command
 from ftctl.cli.render import Output
 from ftctl.errors import UsageError
@@ -76,12 +77,7 @@ def convert_command(
     labelled = through_tool(out, file, new, source, target)
     if labelled is not None:
         context.exit(0 if labelled else 1)
-    with out.progress() as progress:
-        task = progress.add_task("converting", total=None, note="bytes")
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with file_progress(out, "converting") as show:
         wish = Wish(
             target=target,
             source=source,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftctl.cli import options
+from ftctl.cli.data_progress import file_progress
 from ftctl.cli.home_plans import show_home_plan
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_lines, spread
@@ -66,11 +67,13 @@ def command(
     """
     from ftctl.api.estimating import estimate
 
-    found = estimate(
-        hyperparameters=read_settings(settings),
-        as_of=as_of.date() if as_of else None,
-        **{name: value for name, value in asked.items() if value is not None},
-    )
+    with file_progress(out, "counting") as show:
+        found = estimate(
+            hyperparameters=read_settings(settings),
+            as_of=as_of.date() if as_of else None,
+            on_progress=show,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
     if out.json:
         out.document(found)
         return

@@ -8,6 +8,7 @@ import click
 
 from ftctl.cli import options
 from ftctl.cli.data_convert import show_losses
+from ftctl.cli.data_progress import Steps
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
 from ftctl.cli.render import Output
@@ -57,15 +58,17 @@ def command(
 
     home, day = load_settings(), as_of.date() if as_of else None
     consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
-    plan = plan_migration(
-        job_id,
-        hyperparameters=read_settings(settings),
-        as_of=day,
-        consents=consents,
-        on_step=out.note,
-        settings=home,
-        **asked,
-    )
+    with Steps(out) as steps:
+        plan = plan_migration(
+            job_id,
+            hyperparameters=read_settings(settings),
+            as_of=day,
+            consents=consents,
+            on_step=steps.step,
+            on_progress=steps.read,
+            settings=home,
+            **asked,
+        )
     if not out.json:
         _show(out, plan)
         show_quote(out, plan.quote, day or datetime.now(UTC).date())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftctl.cli import options
+from ftctl.cli.data_progress import Steps
 from ftctl.cli.job import told
 from ftctl.cli.options import command as make_command
 from ftctl.cli.quotes import show_quote
@@ -114,9 +115,15 @@ def command(
         whole = _spec_from(out, home, earlier, given) if earlier else _whole_spec(given)
     consents = Consents(home, allow=allow_scan_hits, ask=who_to_ask())
     if dry_run:
-        quoted = preflight(
-            whole, settings=home, as_of=day, consent=consents.of(whole), on_step=out.note
-        )
+        with Steps(out) as steps:
+            quoted = preflight(
+                whole,
+                settings=home,
+                as_of=day,
+                consent=consents.of(whole),
+                on_step=steps.step,
+                on_progress=steps.read,
+            )
         may = may_create(whole, settings=home, as_of=day)
         _show_dry_run(out, whole, quoted, may, day or datetime.now(UTC).date())
         return
@@ -140,9 +147,16 @@ def submit_or_say(
     from ftctl.api.submitting import left_behind, submit_job
 
     try:
-        return submit_job(
-            spec, consents=consents, new=new, as_of=day, on_step=out.note, settings=home
-        )
+        with Steps(out) as steps:
+            return submit_job(
+                spec,
+                consents=consents,
+                new=new,
+                as_of=day,
+                on_step=steps.step,
+                on_progress=steps.read,
+                settings=home,
+            )
     except KeyboardInterrupt:
         raise _interrupted(spec, left_behind(spec, settings=home)) from None
 
