@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from specimens import write_chats
 
+from ftctl.admission import quote_for, require_valid
 from ftctl.api.submitting import make_spec
 from ftctl.config import load_settings
 from ftctl.errors import NoBalance, OverMaxCost, Unavailable
@@ -81,6 +83,28 @@ def test_the_quote_that_is_kept_says_whose_price_it_is(
     assert training.says.startswith("Together AI's own estimate; ours was 0.00 to")
     assert any(line.name == "serving" for line in kept.lines)
     assert "together itself estimates 1.25 USD" in submitting.told
+
+
+@pytest.mark.parametrize(
+    ("settings", "times"), [({}, 2), ({"n_evals": 3}, 4), ({"epochs": 4}, 8), ({"n_evals": 0}, 1)]
+)
+def test_evaluations_that_are_billed_are_in_our_quote(
+    vendor: TogetherVendor, tmp_path: Path, settings: dict[str, int], times: int
+) -> None:
+    def tokens(**more: Any) -> float:
+        spec = make_spec(
+            provider="together",
+            model="qwen3-8b",
+            data=write_chats(tmp_path / "train.jsonl"),
+            base_url=vendor.base_url,
+            **more,
+        )
+        report = require_valid(spec, "together")
+        return quote_for(spec, report, as_of=date(2026, 11, 24)).trained_tokens.likely
+
+    held = write_chats(tmp_path / "validation.jsonl", "No.")  # about as long as the training file
+    asked = tokens(validation=held, hyperparameters=settings)
+    assert asked == pytest.approx(times * tokens(), rel=0.1)
 
 
 def test_a_limit_without_any_price_is_not_held_by_silence(

@@ -78,7 +78,8 @@ class Provider(Fact):
     """A place that fine-tunes, local included.
 
     `hosts` are the vendor's own host names: any other base URL is a gateway. `max_file_mb` is
-    the largest training file, in MB; `default_epochs` what it trains when no epochs are named.
+    the largest training file, in MB; `default_epochs` what it trains when no epochs are named;
+    `bills_evaluations` whether tokens of the validation file are billed like those of training.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Provider(Fact):
     max_rows: int | None = Field(None, ge=1)
     max_file_mb: float | None = Field(None, gt=0)
     default_epochs: int | None = Field(None, ge=1)
+    bills_evaluations: bool = False
     weights_returned: bool
     after_closing: str = ""
     serving: Serving
