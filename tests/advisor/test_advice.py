@@ -334,6 +334,19 @@ def test_own_gpus_win_on_money_at_a_volume_that_is_named() -> None:
     assert ask(**MISSED, requests_per_month=value * (1 - 1e-6)).leading == "hosted"
 
 
+def test_capacity_is_measured_by_the_apis_of_the_day() -> None:
+    """In June 2025 the cheapest API asked half as much again as the one of October 2026."""
+    facts = Facts.parse(
+        {"requests_per_month": 1e8, "input_tokens": 3000, "output_tokens": 20, "runs_gpus": True}
+    )
+    costs = {}
+    for day in (date(2025, 6, 1), TODAY):
+        situation = settle(facts, None, CATALOG, day)
+        own = next(e for e in decide(situation).ranked if e.route.label == "self_hosted")
+        costs[day] = own.cost.interval().likely
+    assert costs[date(2025, 6, 1)] > 1.1 * costs[TODAY]
+
+
 def test_dominated_routes_are_named() -> None:
     situation = settle(Facts.parse({"prompt_meets_quality": True}), None, CATALOG, TODAY)
     ranked = Ranking(situation, [e.route for e in decide(situation).ranked]).ranked

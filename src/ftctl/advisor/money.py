@@ -1,12 +1,13 @@
 """What a route costs in USD a month in every draw: one-off, standing and per request."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 import numpy as np
 
 from ftctl.advisor.draws import DRAWS, Array, Draws
-from ftctl.advisor.routes import Route
+from ftctl.advisor.routes import Route, prompt_prices
 from ftctl.advisor.situation import Situation
 from ftctl.catalog.load import Catalog
 from ftctl.catalog.types import Fact, Gpu
@@ -66,7 +67,6 @@ class Money:
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
         self._situation = draws.situation
-        self._api_usd = self._cheapest_api()
 
     def of(self, route: Route) -> MonthlyCost:
         """The whole monthly cost of a route."""
@@ -187,9 +187,10 @@ class Money:
             cards = self._draws.requests * _PEAK_OVER_MEAN / (capacity * _SECONDS_PER_MONTH)
         return np.asarray(cards * hour * HOURS_PER_MONTH)
 
-    def _cheapest_api(self) -> float:
-        rows = [row for row in self._situation.catalog.inference if not row.tuned]
-        return min(request_usd(row, self._usage()) for row in rows)
+    @cached_property
+    def _api_usd(self) -> float:
+        """A request at the cheapest API of the day."""
+        return request_usd(prompt_prices(self._situation)[0], self._usage())
 
     def _usage(self) -> Usage:
         situation = self._situation

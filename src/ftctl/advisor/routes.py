@@ -54,7 +54,7 @@ def known_end(model: Model, tunable: Tunable | None, day: date) -> date | None:
 def candidates(situation: Situation) -> Iterator[Route]:
     """Every route worth a look, prompted ones first, the cheapest of a kind first."""
     steps: tuple[Adaptation, ...] = ("rag",) if situation.needs_knowledge else ()
-    for price in _prompt_prices(situation):
+    for price in prompt_prices(situation):
         model = situation.catalog.get_model(price.model)
         ends = known_end(model, None, situation.as_of)
         for provider in _sellers(situation, price):
@@ -112,7 +112,7 @@ def own_places(situation: Situation) -> list[tuple[Model, Gpu]]:
     return [(models[rank], gpu) for rank, gpu in sorted(places, key=order)]
 
 
-def _prompt_prices(situation: Situation) -> list[InferencePrice]:
+def prompt_prices(situation: Situation) -> list[InferencePrice]:
     """Prompted models alive on the day, the cheapest first."""
     usage = Usage(1.0, situation.input_tokens, situation.prefix_tokens, situation.output_tokens)
     rows = [row for row in situation.catalog.inference if not row.tuned]
