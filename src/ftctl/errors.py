@@ -21,7 +21,7 @@ FtctlError                   what happened, where, why, and what to do next
     ├── NoBalance            3  the account has no credit
     ├── InvalidRequest       1  the vendor said no
     ├── NotFound             1  the vendor knows no such thing
-    ├── Retired              3  the vendor answered that the route is gone
+    ├── Retired              1  the vendor answered that the route is gone
     ├── RateLimited          5
     └── Unavailable          5
 """
@@ -160,7 +160,7 @@ class NotFound(ProviderError):
 class Retired(ProviderError):
     """The vendor answered that the route is gone (410)."""
 
-    exit_code = 3
+    exit_code = 1
 
 
 class RateLimited(ProviderError):

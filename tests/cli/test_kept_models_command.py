@@ -161,7 +161,7 @@ def test_an_archived_model_says_why_it_doesnt_answer(
     [
         (Fault("* *", status=401, message=f"wrong key {KEY}"), 3),
         (Fault("* *", status=404), 1),
-        (Fault("* *", status=410), 3),
+        (Fault("* *", status=410), 1),
         (Fault("* *", status=422, body={"detail": [{"loc": ["body", "x"], "msg": "odd"}]}), 1),
         (Fault("* *", status=429), 5),
         (Fault("* *", status=500), 5),

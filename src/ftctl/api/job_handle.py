@@ -9,6 +9,7 @@ from typing import Any
 from ftctl.admission import quote_for, require_affordable, require_route, require_valid
 from ftctl.api.converted_copies import drop_converted
 from ftctl.api.model_handle import TunedModelHandle
+from ftctl.api.nothing_made import telling_of
 from ftctl.config import Settings, load_settings
 from ftctl.errors import IllegalMove, JobFailed, NotFound, OverMaxCost, Unsupported
 from ftctl.job import TERMINAL, JobEvent, JobRecord, JobSpec, JobState, TunedModel
@@ -53,7 +54,8 @@ class Job:
         Raises:
             NotFound: there is none yet.
         """
-        where = self._provider().tuned_model(self._remote_id())
+        with telling_of(self.record):
+            where = self._provider().tuned_model(self._remote_id())
         return TunedModelHandle(where, self._settings, self.record.provider)
 
     def refresh(self) -> "Job":
@@ -210,7 +212,8 @@ class Job:
             Unavailable: it broke off.
             StoreError: the disk won't take it, or another fetch is writing there.
         """
-        return self._provider().fetch(self._remote_id(), Path(folder).expanduser(), progress)
+        with telling_of(self.record):
+            return self._provider().fetch(self._remote_id(), Path(folder).expanduser(), progress)
 
     def forget(self) -> None:
         """Delete what the job left at its provider: files, and the tuned model.

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftctl.api.nothing_made import telling_of
 from ftctl.config import Settings, find_base_url, load_settings, require_base_url
 from ftctl.errors import NotFoundHere, Unsupported, UsageError
 from ftctl.estimation.serving import endpoint_needed
@@ -136,7 +137,8 @@ def find_model(
     if record.remote_id is None:
         raise UsageError(f"{target} was never submitted", hint=f"ftctl job {record.id}")
     driver = get_provider(record.provider, settings, record.base_url)
-    where = driver.tuned_model(record.remote_id)
+    with telling_of(record):
+        where = driver.tuned_model(record.remote_id)
     loaded = driver.answering(where.name) if isinstance(driver, AnsweringProvider) else None
     return TunedModelHandle(where, settings, record.provider, loaded)
 

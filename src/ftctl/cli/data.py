@@ -169,7 +169,7 @@ def _checked(
 
 def _told(out: Output, report: "Report", fixed: "Fixed | None", new: Path | None) -> None:
     if out.json:
-        left_off = {} if report.complete else {"complete": False}
+        left_off = {} if report.complete else {"complete": False, "ok": False}
         mended = fixed_document(fixed) if fixed else {}
         out.document(report.model_dump(mode="json") | left_off | mended)
         return
@@ -204,6 +204,8 @@ def _print_report(out: Output, report: "Report") -> None:
     out.line(f"{counted(report.examples, 'example')}{told}.")
     for name, verdict in report.providers.items():
         word = ("ok", "green") if verdict.ok else ("not ok", "red")
+        if verdict.ok and not report.complete:
+            word = ("nothing found so far", "yellow")
         counts = f", {counted(verdict.errors, 'error')}, {counted(verdict.warnings, 'warning')}"
         out.styled(f"{name}: ", word, counts)
 
