@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from file_sender import WEIGHTS, Sender
 
+from ftctl import __version__
 from ftctl.errors import StoreError, Unavailable, UsageError
 from ftctl.providers.artifacts.download import Download, Stream
+from ftctl.providers.artifacts.notes import card
 from ftctl.providers.artifacts.part_file import JOURNAL
 from ftctl.providers.artifacts.result_folder import write_results
 from ftctl.testing.under_test import Crash
@@ -357,3 +359,9 @@ def test_memory_stays_flat_however_large_the_file_is(folder: Path) -> None:
     tracemalloc.stop()
     assert (folder / "metrics.csv").stat().st_size == 64 << 20
     assert peak < 8 << 20
+
+
+def test_a_card_is_the_same_whatever_version_fetches() -> None:
+    made = card("m", base="b", job="j", base_url="https://v.example", says="It is here.")
+    assert __version__.encode() not in made
+    assert made.decode().splitlines()[0] == "# m"

@@ -6,16 +6,15 @@ import contextlib
 import csv
 import functools
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
-from ftctl import __version__
 from ftctl.errors import Unavailable
 from ftctl.job import TunedModel
 from ftctl.providers.artifacts.download import Download, Stream
+from ftctl.providers.artifacts.notes import card, record
 from ftctl.providers.openai import wire as wire
 from ftctl.providers.openai.connection import Connection
 
@@ -132,19 +131,14 @@ def _decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def record_of(job: wire.Job, checkpoints: Sequence[wire.Checkpoint]) -> bytes:
     """The job and its checkpoints as one JSON document to keep."""
-    record = {
-        "job": job.model_dump(mode="json"),
-        "checkpoints": [checkpoint.model_dump(mode="json") for checkpoint in checkpoints],
-    }
-    return json.dumps(record, indent=1, sort_keys=True).encode()
+    return record(
+        {
+            "job": job.model_dump(mode="json"),
+            "checkpoints": [checkpoint.model_dump(mode="json") for checkpoint in checkpoints],
+        }
+    )
 
 
-_CARD = """# {name}
-
-A model fine-tuned from `{base}` by job `{job}` at {base_url}, submitted by ftctl {version}.
-
-{where}
-"""
 _THERE = """It answers under the name `{model}` at that base URL; its weights can't be downloaded.
 Settings and checkpoints stand in `job.json`, the loss of every step in `metrics*.csv`."""
 _HERE = """Its weights are in this folder, as the vendor's checkpoint `{model}` holds them.
@@ -160,11 +154,6 @@ def card_of(job: wire.Job, tuned: TunedModel, base_url: str, *, weights: bool) -
         base_url: Of the vendor's API.
         weights: Whether its weights are brought home with the card.
     """
-    return _CARD.format(
-        name=(job.metadata or {}).get(wire.NAME) or job.suffix or job.id,
-        base=job.model,
-        job=job.id,
-        base_url=base_url,
-        version=__version__,
-        where=(_HERE if weights else _THERE).format(model=tuned.name),
-    ).encode()
+    name = (job.metadata or {}).get(wire.NAME) or job.suffix or job.id
+    says = (_HERE if weights else _THERE).format(model=tuned.name)
+    return card(name, base=job.model, job=job.id, base_url=base_url, says=says)
