@@ -25,6 +25,7 @@ FILLED = {"SCORE": "0.7", "N": "100", "TARGET": "0.9"}
         {},
         MISSED,
         MISSED | {"runs_gpus": True},
+        MISSED | {"accounts": {"openai": {"since": "2025-01-01", "last_used": "2026-11-20"}}},
         {"prompt_meets_quality": True},
         {"knowledge_changes": "daily"},
         {"budget_usd_per_month": 0, "requests_per_month": 1e6},
