@@ -120,9 +120,9 @@ def _own_settings(
 ) -> tuple[dict[str, Any], list[Difference]]:
     """What only the old provider knew: kept where the new one has it, under its name there."""
     lines = []
-    kept = {}
+    kept: dict[str, str] = {}
     for name, value in spec.options.items():
-        there = [n for n in (name, _ALSO_CALLED.get(name)) if n in capabilities.options]
+        there = [n for n in (name, _ALSO_CALLED.get(name, name)) if n in capabilities.options]
         kept |= dict.fromkeys(there[:1], value)
         after = f"{there[0]}={value}" if there else None
         why = "" if after else f"{to} has no such setting"

@@ -159,7 +159,8 @@ def test_after_the_last_day_a_job_is_adopted_and_none_is_made(
     assert submit("--as-of", "2027-01-05").returncode == 5
     (job,), refused = reconcile(as_of=date(2027, 1, 6))
     if kind == "lost":
-        assert (job.state, job.remote_id, refused) == (JobState.QUEUED, *vendor.jobs, [])
+        (made,) = vendor.jobs
+        assert (job.state, job.remote_id, refused) == (JobState.QUEUED, made, [])
     else:
         assert job.state is JobState.SUBMITTING
         assert [type(error) for error in refused] == [ProviderClosed]
