@@ -295,7 +295,7 @@ def test_a_provider_that_cannot_be_asked_needs_a_person(store: Store) -> None:
 
     with pytest.raises(UsageError):
         resolve(store, stuck, " ")
-    assert resolve(store, stuck, "remote-9").remote_id == "remote-9"
+    assert resolve(store, stuck, " remote-9\n").remote_id == "remote-9"  # as it was copied
     with pytest.raises(IllegalMove, match="only a job of which nobody knows"):
         resolve(store, store.get_job(stuck.id), None)
 

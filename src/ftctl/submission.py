@@ -322,7 +322,8 @@ def resolve(
         UsageError: the id is empty.
     """
     _require_doubt(record, patience or Patience())
-    if remote_id is not None and not remote_id.strip():
+    remote_id = remote_id if remote_id is None else remote_id.strip()
+    if remote_id == "":
         raise UsageError("an empty id names no job", hint="--remote ID, or --none")
     message = "not at the provider, a person says; it may be sent again"
     said: dict[str, Any] = {"state": JobState.SUBMITTING, "sent_at": None, "message": message}
