@@ -110,7 +110,10 @@ def own_too_dear(facts: Facts) -> set[Label]:
 
 
 def owns(facts: Facts) -> bool:
+    """Whether what is decided runs on own GPUs, or all that is still between two routes does."""
     found = verdict(facts)
+    if found.decision == "too_close":
+        return all(entry.route.hosting == "own" for entry in found.ranked[:2])
     routes = [entry.route for entry in found.ranked if entry.route.label == found.decision]
     return bool(routes) and routes[0].hosting == "own"
 
