@@ -25,7 +25,6 @@ def told(
         (Unavailable("no"), ["job", "j"], 5, "it is safe to run the same command again"),
         (StoreError("no"), ["jobs"], 1, "ftctl doctor shows"),
         (FtctlError("no", hint="do this"), ["jobs"], 1, "do this"),
-        (KeyboardInterrupt(), ["jobs"], 130, "run the same command again"),
         (click.UsageError("no"), ["jobs"], 2, "ftctl jobs --help"),
         (OSError(28, "No space left on device", "f"), ["jobs"], 1, "free space"),
     ],

@@ -80,3 +80,10 @@ def test_a_locale_that_reads_no_such_path_is_named(tmp_path: Path) -> None:
     assert "köln.jsonl can't be read in this locale" in error["message"]
     assert "LC_ALL=C.UTF-8" in error["hint"]
     assert shell(f"data check {file} --for local", "", LC_ALL="C").returncode == 0
+
+
+@pytest.mark.medium
+def test_bytes_that_are_no_text_are_no_question() -> None:
+    ran = shell("chat nosuch", "<<< $'\\xff\\xfe'")
+    assert ran.returncode == 2
+    assert "standard input isn't UTF-8 text" in ran.stderr

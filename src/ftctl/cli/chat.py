@@ -102,6 +102,8 @@ def _given(prompt: str | None) -> str | None:
     if sys.stdin.isatty():
         return None
     text = sys.stdin.read().strip()
+    if text != _readable(text):
+        raise UsageError("standard input isn't UTF-8 text", hint=_HINT)
     if not text:
         raise UsageError(
             "no prompt: the argument is missing and standard input is empty", hint=_HINT
@@ -156,6 +158,11 @@ class _Talk:
         return answer
 
 
+def _readable(text: str) -> str:
+    """The text with a sign for each byte that is none."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _shown(piece: str) -> str:
     """A model's words on a terminal, where none of them may steer it."""
     if not sys.stdout.isatty():
@@ -196,4 +203,4 @@ def _lines() -> Iterator[str]:
             click.echo(err=True)
             return
         if line:
-            yield line
+            yield _readable(line)

@@ -78,7 +78,7 @@ def _described(error: BaseException, arguments: Sequence[str]) -> _Failure:
         hint, word = f"{_command(arguments)} --help", word_of("usage_error")
         return _Failure("usage_error", error.format_message(), hint, 2, word)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return _Failure("interrupted", "interrupted", "run the same command again", 130, None)
+        return _Failure("interrupted", "interrupted", "", 130, None)
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         said = f"{error.strerror or error}{where}"

@@ -95,9 +95,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_missing_streams()
     # A dataset's bytes are UTF-8 whatever the terminal's locale says, and so is what we print.
-    for stream in (sys.stdout, sys.stderr):
+    kept = "surrogateescape"  # bytes that are no text: who reads them refuses them
+    for stream, errors in (
+        (sys.stdin, kept),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", errors=errors)
     try:
         _require_text(arguments)
         # Without click's own standalone mode `ctx.exit(1)` comes back as a value.
