@@ -21,6 +21,7 @@ from ftctl.errors import (
     InvalidRequest,
     NoBalance,
     NotFound,
+    OverMaxCost,
     PrivacyForbids,
     Unavailable,
     Unsupported,
@@ -257,6 +258,26 @@ def test_a_list_that_never_goes_on_is_no_answer(
     )
     with pytest.raises(Unavailable, match="same page"):
         driver().find("job-nobody")
+
+
+@pytest.mark.parametrize(
+    ("asks", "limit", "refused"), [(0.40, 5.0, False), (0.80, None, False), (0.80, 5.0, True)]
+)
+def test_a_limit_is_not_held_by_a_price_that_rose(
+    hub: Hub, driver: Driver, spec: JobSpec, asks: float, limit: float | None, refused: bool
+) -> None:
+    ours = load_settings().catalog  # this hub is the vendor itself, whose prices are known
+    ours.parent.mkdir(parents=True, exist_ok=True)
+    row = ("name = 'huggingface'", "hosts = ['127.0.0.1']", "as_of = 2026-11-24", "source = 't'")
+    ours.write_text("[[providers]]\n" + "\n".join(row), "utf-8")
+    hub.usd_per_hour = {"t4-small": asks}
+    asked = spec.model_copy(update={"max_cost_usd": limit, "options": {"flavor": "t4-small"}})
+    if not refused:
+        return driver().check(asked)
+    with pytest.raises(OverMaxCost, match=r"0\.80 USD an hour for t4-small"):
+        driver().check(asked)
+    hub.faults.append(Fault("GET /api/jobs/hardware", status=503))  # a quote is told all the same
+    return driver().check(asked)
 
 
 def test_a_key_that_a_job_prints_is_blotted_out(hub: Hub, driver: Driver, spec: JobSpec) -> None:

@@ -51,6 +51,7 @@ class Hub(Loopback):
         logs: What each job has printed: time and text.
         pushes: Whether a job that completes pushes an adapter.
         storage: Where large files are kept.
+        usd_per_hour: What it asks for its machines, by name.
     """
 
     me = "tester"
@@ -64,6 +65,7 @@ class Hub(Loopback):
         self.logs: dict[str, list[tuple[str, str]]] = {}
         self.creates: Counter[str] = Counter()
         self.pushes = True
+        self.usd_per_hour = {"t4-small": 0.40, "a100-large": 2.50}
         self.storage = HubStorage()
         self.repos = HubRepos(self.storage)
         self.spaces = HubSpaces(self.repos)
@@ -183,6 +185,9 @@ class Hub(Loopback):
         return repo
 
     def _about_jobs(self, request: Request, method: str, namespace: str, rest: list[str]) -> Answer:
+        if namespace == "hardware":
+            rows = [_machine(name, price) for name, price in self.usd_per_hour.items()]
+            return Answer(json.dumps(rows).encode())
         if namespace not in (self.me, *self.organisations):
             return refusal(403, "not your namespace")
         if not rest:
@@ -273,6 +278,13 @@ class Hub(Loopback):
         with self._clock_lock:
             self._clock += timedelta(milliseconds=250)
             return self._clock.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _machine(name: str, usd_per_hour: float) -> Json:
+    micro = round(usd_per_hour / 60 * 1e6)
+    size = {"prettyName": name, "cpu": "4 vCPU", "ram": "15 GB", "ephemeralStorage": "50 GB"}
+    cost = {"unitCostMicroUSD": micro, "unitCostUSD": micro / 1e6, "unitLabel": "minute"}
+    return {"name": name, "accelerator": None, **size, **cost}
 
 
 def _labels(job: Json) -> Iterator[str]:

@@ -18,6 +18,8 @@ from ftctl.errors import (
     AuthError,
     IllegalMove,
     NotFound,
+    OverMaxCost,
+    ProviderError,
     Unsupported,
     UsageError,
 )
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 BASE_URL = "https://huggingface.co"
 
 _SPACE = "autotrain-space"
+_ROUNDED = 1.01  # the hub tells prices in whole millionths of a dollar a minute
 _log = logging.getLogger(__name__)
 
 
@@ -102,6 +105,7 @@ class HuggingFaceProvider:
             ExtraMissing, CredentialsMissing: the hub can't be asked at all.
             Unsupported: an engine, a model or a file that no job can be made of.
             UsageError: a flavor that there isn't; a model of unknown size without a time limit.
+            OverMaxCost: the machine costs more than when the quote's price was checked.
         """
         self._at.require()
         for file in filter(None, (spec.data, spec.validation)):
@@ -115,6 +119,25 @@ class HuggingFaceProvider:
         beta_of(spec)
         if spec.engine == _SPACE:
             self._spaces.check(spec, plan)
+        if spec.max_cost_usd is not None:
+            self._require_price(plan.machine)
+
+    def _require_price(self, machine: Hardware) -> None:
+        """Refuse to hold a limit against a lower price than the hub asks today."""
+        if is_gateway(load_catalog().get_provider(self.name), self._base_url):
+            return
+        try:
+            asks = self._at.ask("show its prices", partial(_usd_per_hour, machine.name))
+        except ProviderError as error:  # whoever only asks for a quote may be offline
+            _log.info("prices of today aren't known: %s", error.message)
+            return
+        if asks > machine.usd_per_hour * _ROUNDED:
+            raise OverMaxCost(
+                f"{self._who} asks {asks:.2f} USD an hour for {machine.name}, our catalog says "
+                f"{machine.usd_per_hour:.2f}: a limit can't be held",
+                hint="put today's price under [[hardware]] into your catalog file, or leave out "
+                "--max-cost",
+            )
 
     def upload(self, file: Path, sha256: str) -> RemoteFile:
         """Put a dataset into a private repository of its own, named by its hash."""
@@ -305,6 +328,13 @@ class HuggingFaceProvider:
 
 def _list(given: dict[str, Any], api: "HfApi") -> Iterator[wire.Job]:
     return map(wire.job_of, api.list_jobs(**given))
+
+
+def _usd_per_hour(machine: str, api: "HfApi") -> float:
+    """What the hub asks for a machine today; 0 where it doesn't say."""
+    rows = api.list_jobs_hardware()
+    minutes = (row for row in rows if (row.name, row.unit_label) == (machine, "minute"))
+    return next((60.0 * row.unit_cost_usd for row in minutes), 0.0)
 
 
 def _is_space(remote_id: str) -> bool:
