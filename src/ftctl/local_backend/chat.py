@@ -14,7 +14,7 @@ from ftctl.local_backend.base_models import (
     hub_key,
     require_local_extra,
 )
-from ftctl.local_backend.generate import generate
+from ftctl.local_backend.generate import generate, stop_ids_of
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
 from ftctl.local_backend.hub_adapters import CONFIG, fetch_adapter
 from ftctl.local_backend.model import adapter_base, load_base, load_tuned
@@ -67,10 +67,8 @@ class LocalModel:
         self.name = name
         self.training_prompt = training_prompt
         self._model, self._tokenizer = model, tokenizer
-        stops = getattr(model.generation_config, "eos_token_id", None)
-        known = stops if isinstance(stops, list) else [stops]
         self.context_tokens: int | None = getattr(model.config, "max_position_embeddings", None)
-        self._stop_ids = frozenset(i for i in [*known, tokenizer.eos_token_id] if i is not None)
+        self._stop_ids = stop_ids_of(model, tokenizer)
 
     @property
     def has_adapter(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ftctl.datasets.render import Tokenizer
 from ftctl.local_backend.attention import hands_a_state_on
 from ftctl.local_backend.kv_cache import cache_argument, key_values
+from ftctl.local_backend.model import bare
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def generate(
     """
     import torch
 
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = bare(model)
     device = base.get_input_embeddings().weight.device
     answers: list[list[int]] = [[] for _ in prompts]
     live = torch.ones(len(prompts), dtype=torch.bool)

@@ -5,6 +5,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from ftctl.local_backend.model import bare
+
 Model = Any  # a PreTrainedModel or a PeftModel around one
 Kernels = Literal["torch", "liger"]
 
@@ -20,7 +22,7 @@ def use_fused_kernels(model: Model) -> bool:
     if find_spec("liger_kernel") is None:
         return False
     liger: Any = import_module("liger_kernel.transformers.monkey_patch")
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = bare(model)
     if base.config.model_type not in liger.MODEL_TYPE_TO_APPLY_LIGER_FN:
         return False
     liger._apply_liger_kernel_to_instance(  # noqa: SLF001 - what transformers itself calls
@@ -43,7 +45,7 @@ class Undo:
     """
 
     def __init__(self, model: Model) -> None:
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        base = bare(model)
         self._names = vars(sys.modules[type(base).__module__])
         self._before = dict(self._names)
 

@@ -14,6 +14,7 @@ from ftctl.local_backend.attention import Way, attention_of, use_documents
 from ftctl.local_backend.data import Batch, Pack
 from ftctl.local_backend.head import head_losses, tokens_at_once
 from ftctl.local_backend.kv_cache import cache_argument, key_values
+from ftctl.local_backend.model import bare
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,7 +62,7 @@ def token_losses(
         plain: Whether to ask the model for all logits; of padded rows alone.
         packed: How the examples of a packed row are kept apart.
     """
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = bare(model)
     if isinstance(batch, Pack):
         hidden, targets = _packed_hidden(base, batch, packed), batch.targets
     elif plain:

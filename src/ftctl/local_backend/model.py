@@ -212,6 +212,11 @@ def is_adapter(model: Model) -> bool:
     return hasattr(model, "peft_config")
 
 
+def bare(model: Model) -> Model:
+    """The model that an adapter stands on; without one it is that."""
+    return model.get_base_model() if is_adapter(model) else model
+
+
 def as_base(model: Model) -> AbstractContextManager[None]:
     """Let a model answer as its base, if it has an adapter; without one it is what it is."""
     switched_off: AbstractContextManager[None] = (

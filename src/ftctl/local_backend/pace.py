@@ -17,16 +17,17 @@ from ftctl.local_backend.data import (
     DEFAULT_MAX_LENGTH,
     Example,
     Loaded,
+    collate,
     load_examples,
     sequences_of,
 )
 from ftctl.local_backend.hardware import find_device, pick_dtype
+from ftctl.local_backend.losses import token_losses
 from ftctl.local_backend.model import add_adapter, load_base
 from ftctl.local_backend.pairs import load_pairs
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 _STEPS = 3
 _BATCH = 16
@@ -113,32 +114,15 @@ class _Steps:
 
         model = load_base(base, dtype, device)
         self._model = (model if tuning == "full" else add_adapter(model, settings)).train()
-        self._plain = model
         trained = [weight for weight in self._model.parameters() if weight.requires_grad]
         self._optimizer = AdamW(trained, lr=1e-5)
         self._device = device
 
     def __call__(self, examples: Sequence[Example]) -> None:
-        from torch.nn import functional
-
-        ids, mask = _padded(examples, self._device)
-        hidden = self._plain.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-        trained = mask[:, 1:]  # [B, T-1]
-        logits = self._plain.get_output_embeddings()(hidden[:, :-1][trained])  # [N, V]
-        functional.cross_entropy(logits.float(), ids[:, 1:][trained]).backward()
+        losses = token_losses(self._model, collate(examples, 0, 0, self._device), plain=False)
+        losses.mean().backward()
         self._optimizer.step()
         self._optimizer.zero_grad()
-
-
-def _padded(examples: Sequence[Example], device: str) -> tuple["Tensor", "Tensor"]:
-    """Ids and what is trained on, padded on the right: [B, T] each."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    rows = [torch.tensor(example.rendered.ids) for example in examples]
-    masks = [torch.tensor(example.rendered.mask, dtype=torch.bool) for example in examples]
-    ids, mask = pad_sequence(rows, batch_first=True), pad_sequence(masks, batch_first=True)
-    return ids.to(device), mask.to(device)
 
 
 def _timed(step: Callable[[], None], device: str) -> float:

@@ -11,7 +11,7 @@ from ftctl.local_backend.attention import Way, ways_on
 from ftctl.local_backend.data import Batch, Example, Pack, collate, collate_pack
 from ftctl.local_backend.kernels import Kernels, Undo, use_fused_kernels
 from ftctl.local_backend.losses import summed_by_row, token_losses
-from ftctl.local_backend.model import Trainable
+from ftctl.local_backend.model import Trainable, bare
 from ftctl.local_backend.recompute import set_recompute
 from ftctl.local_backend.run_options import RunOptions
 
@@ -137,7 +137,7 @@ class Probe:
 
         some = self._sequences[:_COMPARED]
         model = self._model(dtype).eval()
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        base = bare(model)
         before = base.config._attn_implementation  # noqa: SLF001 - it has no public name
         name = f"{way} attention" if way != "padded" else "padded rows"
         name += f" behind a shared prefix of {prefix} tokens" if prefix else ""

@@ -5,6 +5,7 @@ from typing import Any
 
 from ftctl.errors import UsageError
 from ftctl.estimation.setting import Recompute
+from ftctl.local_backend.model import bare
 
 Model = Any  # a PreTrainedModel or a PeftModel around one
 
@@ -27,7 +28,7 @@ def set_recompute(model: Model, every: Recompute) -> int:
     from torch.utils.checkpoint import checkpoint
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = bare(model)
     layers = list(getattr(base.get_decoder(), "layers", []))
     trained = (any(weight.requires_grad for weight in layer.parameters()) for layer in layers)
     first = next((place for place, found in enumerate(trained) if found), len(layers))

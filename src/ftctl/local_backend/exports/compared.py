@@ -181,10 +181,3 @@ def require_close(what: str, found: Difference, tolerance: float) -> None:
             "token isn't kept",
             hint="--to peft gives the adapter as it was trained; --max-kl NATS allows more",
         )
-
-
-def stop_ids_of(model: Model, tokenizer: Tokenizer) -> frozenset[int]:
-    """The tokens that end an answer."""
-    named = getattr(model.generation_config, "eos_token_id", None)
-    known = named if isinstance(named, list) else [named]
-    return frozenset(i for i in [*known, tokenizer.eos_token_id] if i is not None)

@@ -17,8 +17,8 @@ from ftctl.local_backend.exports.compared import (
     measure,
     prompts_of,
     require_close,
-    stop_ids_of,
 )
+from ftctl.local_backend.generate import stop_ids_of
 from ftctl.local_backend.model import load_base
 
 # What both a config.json and a GGUF file say, under transformers' names.

@@ -23,9 +23,9 @@ from ftctl.local_backend.exports.compared import (
     measure,
     prompts_of,
     require_close,
-    stop_ids_of,
 )
 from ftctl.local_backend.exports.place import require_space
+from ftctl.local_backend.generate import stop_ids_of
 from ftctl.local_backend.hardware import find_device, has_fast_bf16
 from ftctl.local_backend.model import load_base
 from ftctl.local_backend.output import write_manifest
