@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from own_environment import python_beside
 from tiny_model import write_data, write_model
-from training_runs import run_of, settings, steps_of, watch
+from training_runs import run_of, settings, steps_of, tuned_of, watch
 
 from ftctl.datasets.digest import file_sha256
 from ftctl.local_backend.executors.process import worker_environment
@@ -154,7 +154,7 @@ def test_any_number_of_processes_goes_on_from_a_checkpoint(
     told = [row["message"] for row in run.rows(run.events_file)]
     assert "goes on from step 1 of 6" in told
     counts = [int(options.get("processes", 1)) for options in (then, first)]
-    changed = f"{counts[0]} processes instead of {counts[1]}: every step is as it would be"
+    changed = f"processes: {counts[0]} instead of {counts[1]}; every step is as it would be"
     assert (changed in told) is (counts[0] != counts[1])
     assert not any("can't be read" in message for message in told)
     if dtype == "fp32":
@@ -175,3 +175,22 @@ def test_deepspeed_trains_what_one_process_does(
 ) -> None:
     options = {"processes": "2", "sharding": stage}
     require_same(alone, together(alone, tmp_path, options, with_deepspeed))
+
+
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_deepspeed_in_bf16_goes_on_as_if_it_had_never_stopped(
+    alone: RunFolder, tmp_path: Path, with_deepspeed: Path, stage: str
+) -> None:
+    """Its masters are kept, too; rounded to what the model computes with, they'd be others."""
+    options = {"processes": "2", "sharding": stage}
+    (tmp_path / "whole").mkdir()
+    whole = begun(alone, tmp_path / "whole", dtype="bf16")
+    require_outcome("succeeded", whole, options, with_deepspeed)
+    run = begun(alone, tmp_path, dtype="bf16")
+    run.cancel_file.touch()
+    require_outcome("cancelled", run, options, with_deepspeed)
+    run.cancel_file.unlink()
+    run = RunFolder(run.path, attempt=2)
+    require_outcome("succeeded", run, options, with_deepspeed, attempt=2)
+    assert [row["loss"] for row in steps_of(run)] == [row["loss"] for row in steps_of(whole)]
+    assert tuned_of(run) == tuned_of(whole)

@@ -130,8 +130,9 @@ class ZeroState(SplitState):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """As torch's AdamW says it of whole weights; every process has to ask."""
-        from deepspeed.utils import safe_get_full_optimizer_state
+        """As `MasterAdamW` says it of whole weights; every process has to ask."""
+        import torch
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
         inner = self._inner
         steps = [row["step"] for row in inner.state.values() if "step" in row]
@@ -143,13 +144,15 @@ class ZeroState(SplitState):
                     for name in ("exp_avg", "exp_avg_sq")
                 }
                 rows[index] = {"step": steps[0].clone(), **moments}
+                if weight.dtype is not torch.float32:
+                    rows[index]["master"] = safe_get_full_fp32_param(weight)
         return {"state": rows, "param_groups": self.param_groups}
 
     @override
     def load_state_dict(self, held: dict[str, Any]) -> None:
         """Make room for the moments, as the first step would, and fill it."""
         import torch
-        from deepspeed.utils import safe_set_full_optimizer_state
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
         inner = self._inner
         lent = [flat for group in inner.param_groups for flat in group["params"]]
@@ -167,3 +170,5 @@ class ZeroState(SplitState):
         for index, row in held["state"].items():
             for name in ("exp_avg", "exp_avg_sq"):
                 safe_set_full_optimizer_state(self._weights[index], row[name], name)
+            if "master" in row:
+                safe_set_full_fp32_param(self._weights[index], row["master"])

@@ -294,8 +294,8 @@ def _tell_of_processes(opened: _Opened, before: int, run: RunFolder) -> None:
     now = opened.options.processes
     if now != before:
         dropout = opened.config.hyperparameters.lora_dropout
-        taken = "; but for what dropout takes, which is drawn in each" if dropout else ""
-        _tell(run, f"{now} processes instead of {before}: every step is as it would be{taken}")
+        taken = ", but for what dropout takes, which each draws for itself" if dropout else ""
+        _tell(run, f"processes: {now} instead of {before}; every step is as it would be{taken}")
 
 
 def _system_prompt(example: Example) -> str | None:
