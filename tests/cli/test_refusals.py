@@ -247,3 +247,27 @@ def test_what_other_trainers_read_is_refused_before_a_worker_starts(
     data.write_text(text.format(row=row) * 12, encoding="utf-8")
     told(submit(cli, data, "--model", model), 1, f"{data}:1", "ftctl data convert")
     assert no_job_was_made()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("split", "-o"), ("split", "--by", "task", "-o"), ("convert", "-o"), ("check", "--fix")],
+    ids=" ".join,
+)
+def test_where_no_file_can_be_made_the_one_asked_for_is_named(
+    cli: Cli, data: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    chats = [
+        [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": answer}]
+        for i in range(40)
+        for answer in ("It is red.", '{"colour": "red"}')
+    ]
+    text = "".join(json.dumps({"messages": chat}) + "\n" for chat in chats)
+    (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
+    verb, *more = words
+    ran = cli("data", verb, tmp_path / "rows.jsonl", *more, data / "in-a-file", "--json")
+    assert ran.returncode == 2, ran.stdout
+    error = ran.json()["error"]
+    assert "can't be written" in error["message"]
+    assert str(data / "in-a-file") in error["message"]
+    assert ".part" not in error["message"]

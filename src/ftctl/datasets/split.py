@@ -5,7 +5,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -292,6 +292,7 @@ def _write(
             hint="-o DIR writes elsewhere",
         ) from None
     finally:
-        for file in partial.values():
-            file.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written nothing is left, either
+            for file in partial.values():
+                file.unlink(missing_ok=True)
     return rows

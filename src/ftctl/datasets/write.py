@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +33,8 @@ def beside(out: Path, *, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
     except OSError as error:
         raise unwritable(out, error) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written nothing is left, either
+            partial.unlink(missing_ok=True)
 
 
 def unwritable(out: Path, error: OSError) -> UsageError:
