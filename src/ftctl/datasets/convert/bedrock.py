@@ -77,16 +77,16 @@ def _tool(tool: Tool) -> JsonObject:
 def _turns(messages: tuple[Message, ...], notes: Notes) -> list[JsonObject]:
     """User and assistant in turn; a tool's answers are the user's, with what is said after."""
     turns: list[JsonObject] = []
+    parts: list[JsonObject] = []  # of the last turn
     last: Message | None = None
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
-        parts = _parts(message)
         if last is not None and turns[-1]["role"] == role:
             if last.role != "tool":
                 notes.changed(message.path, "a second message in a row, joined to the first")
-            before = turns[-1]["content"]
-            turns[-1]["content"] = [*before, *parts] if isinstance(before, list) else parts
+            parts += _parts(message)
         else:
+            parts = _parts(message)
             turns.append({"role": role, "content": parts})
         last = message
     return turns

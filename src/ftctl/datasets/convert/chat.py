@@ -85,7 +85,7 @@ class _MessageReader:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._made_up = 0
-        self._open: list[Call] = []  # legacy calls that wait for their answer
+        self._open: dict[str, list[str]] = {}  # ids of legacy calls that wait for theirs, by name
 
     def read(self, fields: object, path: str) -> Message:
         if not isinstance(fields, dict):
@@ -141,7 +141,7 @@ class _MessageReader:
         if legacy is not None:
             self._notes.changed(f"{path}.function_call", "function_call, to tool_calls")
             made = self._function(legacy, f"{path}.function_call", self._new_id())
-            self._open.append(made)
+            self._open.setdefault(made.name, []).append(made.id)
             yield made
 
     def _call(self, call: object, path: str) -> Call:
@@ -169,11 +169,8 @@ class _MessageReader:
 
     def _answered(self, name: str, path: str) -> str | None:
         self._notes.changed(f"{path}.role", "the role function, to tool")
-        for call in self._open:
-            if call.name == name:
-                self._open.remove(call)
-                return call.id
-        return None
+        waiting = self._open.get(name)
+        return waiting.pop(0) if waiting else None
 
     def _call_id(self, fields: JsonObject, role: Role, path: str) -> str | None:
         found = _text(fields, "tool_call_id", path)

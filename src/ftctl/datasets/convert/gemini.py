@@ -95,7 +95,7 @@ class _Reader:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._made_up = 0
-        self._open: list[Call] = []
+        self._open: dict[object, list[str]] = {}  # ids of calls that wait for theirs, by name
 
     def turn(self, turn: JsonObject, path: str) -> list[Message]:
         self._notes.unknown(turn, frozenset({"role", "parts"}), path)
@@ -111,7 +111,8 @@ class _Reader:
         answers = [part for part in found if isinstance(part, Message)]
         calls = tuple(part for part in found if isinstance(part, Call))
         said = tuple(part for part in found if isinstance(part, TextPart | ImagePart))
-        self._open += calls
+        for call in calls:
+            self._open.setdefault(call.name, []).append(call.id)
         if answers:
             if said or calls:
                 raise CannotCarryError(path, "a response beside something else")
@@ -153,13 +154,12 @@ class _Reader:
     def _answer(self, answer: JsonObject, path: str) -> Message:
         self._notes.unknown(answer, frozenset({"name", "response"}), path)
         name, response = answer.get("name"), answer.get("response")
-        call = next((call for call in self._open if call.name == name), None)
-        if call is not None:
-            self._open.remove(call)
+        waiting = self._open.get(name) if isinstance(name, str) else None
+        call_id = waiting.pop(0) if waiting else None
         text = response.get("output") if isinstance(response, dict) and len(response) == 1 else None
         if not isinstance(text, str):
             text = json.dumps(response, ensure_ascii=False)
-        return Message("tool", text, call_id=call.id if call else None, path=path)
+        return Message("tool", text, call_id=call_id, path=path)
 
 
 def write(example: Example, notes: Notes) -> JsonObject | None:
@@ -185,17 +185,17 @@ def _written(conversation: Conversation, notes: Notes, system: str) -> JsonObjec
     conversation = fitted(conversation, replace(SAYS, tool_names=True), notes)
     row: JsonObject = {}
     turns: list[JsonObject] = []
+    parts: list[JsonObject] = []  # of the last turn
     answering = False
     for message in with_function_names(conversation.messages, notes):
         if message.role == "system":
             text = text_of(message.content, f"{message.path}.content", notes)
             row[system] = {"role": "system", "parts": [{"text": text}]}
             continue
-        parts = _parts(message)
         if message.role == "tool" and answering:  # answers to one message's calls are one turn
-            joined = turns[-1]["parts"]
-            turns[-1]["parts"] = [*joined, *parts] if isinstance(joined, list) else parts
+            parts += _parts(message)
         else:
+            parts = _parts(message)
             role = "model" if message.role == "assistant" else "user"
             turns.append({"role": role, "parts": parts})
         answering = message.role == "tool"

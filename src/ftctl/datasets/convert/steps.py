@@ -41,7 +41,7 @@ def one_system_first(messages: tuple[Message, ...], notes: Notes) -> tuple[Messa
         notes.changed(systems[0].path, "a system message, moved to the front")
     texts = [text_of(m.content, m.path, notes) for m in systems]
     first = replace(systems[0], content="\n\n".join(texts)) if len(systems) > 1 else systems[0]
-    return (first, *(m for m in messages if m not in systems))
+    return (first, *(m for m in messages if m.role not in ("system", "developer")))
 
 
 @_of_each
@@ -254,14 +254,15 @@ def one_call_each(messages: tuple[Message, ...], notes: Notes) -> tuple[Message,
         answers = []
         while rest and rest[0].role == "tool":
             answers.append(rest.popleft())
+        waiting: dict[str | None, list[Message]] = {}
+        for answer in answers:
+            waiting.setdefault(answer.call_id, []).append(answer)
         notes.changed(f"{message.path}.tool_calls", "calls made at once, one after the other")
         for i, call in enumerate(message.calls):
             text = message.content if i == 0 else None
             made.append(replace(message, calls=(call,), content=text))
-            mine = [answer for answer in answers if answer.call_id == call.id]
-            made += mine
-            answers = [answer for answer in answers if answer not in mine]
-        made += answers
+            made += waiting.pop(call.id, ())
+        made += (answer for answer in answers if answer.call_id in waiting)
     return tuple(made)
 
 
