@@ -47,3 +47,23 @@ def test_a_progress_line_takes_brackets_as_text() -> None:
         with console.capture() as shown:
             console.print(progress.get_renderable())
     assert shown.get().count("a[/b]") == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag", "coloured"),
+    [("", True, True), ("1", True, False), ("", False, False), ("1", False, False)],
+)
+def test_no_color_is_heard_in_the_environment_and_as_a_flag(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    flag: bool,
+    coloured: bool,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", variable)
+    out = Output(color=flag)
+    out.styled(("x", "green"))
+    assert ("\x1b[32m" in capsys.readouterr().out) is coloured
+    assert out.colored is coloured

@@ -153,10 +153,12 @@ class Output:
             discard(1)
 
     def _console(self, *, stderr: bool) -> "Console":
-        # COLUMNS is honoured by rich; without a terminal a wide line keeps tables greppable.
+        # rich hears COLUMNS and NO_COLOR; without a terminal a wide line keeps tables greppable.
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() or "COLUMNS" in os.environ else 120
-        return _console_type()(stderr=stderr, no_color=not self.color, width=width, emoji=False)
+        return _console_type()(
+            stderr=stderr, no_color=None if self.color else True, width=width, emoji=False
+        )
 
 
 @functools.cache
