@@ -58,3 +58,22 @@ def test_an_option_may_be_an_object(tmp_path: Path) -> None:
     )
     assert spec.options == {"grader": '{"type": "python"}'}
     assert spec.hyperparameters.epochs == 2
+
+
+def test_a_folder_of_that_name_changes_no_name_at_a_vendor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "house-model").mkdir()
+    data = write_chats(tmp_path / "train.jsonl")
+    made = {
+        provider: make_spec(provider=provider, data=data, model="house-model").model
+        for provider in ("openai", "together", "local", "fake")
+    }
+    here = str(tmp_path / "house-model")
+    assert made == {
+        "openai": "house-model",
+        "together": "house-model",
+        "local": here,
+        "fake": here,
+    }

@@ -85,8 +85,9 @@ def plan_migration(
     asked = {"provider": to, "base_url": base_url, "model": model or ""}  # closed is said first
     require_route(with_fields(old.spec, **asked), as_of=day)
     capabilities = get_provider(to, settings, base_url).capabilities
+    model = model and whole_path(model, to)
     spec, differences = translate(
-        old.spec, to, capabilities, model=model and whole_path(model), base_url=base_url, as_of=day
+        old.spec, to, capabilities, model=model, base_url=base_url, as_of=day
     )
     spec, wins = _with_asked(spec, hyperparameters or {})
     limit = old.spec.max_cost_usd if max_cost is None else max_cost

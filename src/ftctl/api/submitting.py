@@ -40,7 +40,7 @@ from ftctl.job import (
 from ftctl.notification import check_target
 from ftctl.providers.base import Provider
 from ftctl.providers.prices import QuotingProvider
-from ftctl.providers.registry import canonical_name, get_provider
+from ftctl.providers.registry import canonical_name, get_provider, is_plugin
 from ftctl.submission import Patience, intention_of
 from ftctl.submission import submit as submit_spec
 
@@ -180,7 +180,7 @@ def make_spec(
             provider=provider,
             data=file.absolute(),
             data_sha256=file_sha256(file),
-            model=whole_path(model),
+            model=whole_path(model, provider),
             name=name or f"{file.stem}-{Path(model).name}",
             validation=None if held_out is None else held_out.absolute(),
             validation_sha256=None if held_out is None else file_sha256(held_out),
@@ -301,8 +301,13 @@ def _where_to(spec: JobSpec) -> dict[str, str | None]:
     }
 
 
-def whole_path(model: str) -> str:
-    """A folder or file by its whole path, so that the job doesn't depend on where we stand."""
+def whole_path(model: str, provider: str = "local") -> str:
+    """A folder or file by its whole path, so that the job doesn't depend on where we stand.
+
+    A vendor's model is a name, whatever lies beside us under the same one.
+    """
+    if canonical_name(provider) != "local" and not is_plugin(provider):
+        return model
     path = _home(model)
     try:
         return str(path.absolute()) if path.exists() else model

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from ftctl.cli.render import Output, discard
-from ftctl.errors import FtctlError, ProviderError, UsageError
+from ftctl.errors import AuthError, FtctlError, ProviderError, Refused, StoreError
 from ftctl.fault_words import FaultWord, word_of, word_of_error
 
 
@@ -89,11 +89,11 @@ def _described(error: BaseException, arguments: Sequence[str]) -> _Failure:
 
 def _next(error: FtctlError, arguments: Sequence[str]) -> str:
     """What to do about a failure that doesn't say so itself."""
-    if isinstance(error, UsageError):
-        return f"{_command(arguments)} --help"
     if isinstance(error, ProviderError) and error.exit_code == ProviderError.exit_code:
         return "it is safe to run the same command again"
-    return "ftctl doctor shows what this machine and its credentials can do"
+    if isinstance(error, StoreError | Refused | AuthError):
+        return "ftctl doctor shows what this machine and its credentials can do"
+    return f"{_command(arguments)} --help"
 
 
 def _command(arguments: Sequence[str]) -> str:
