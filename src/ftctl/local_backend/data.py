@@ -115,7 +115,10 @@ def longest_taken(base: Path | str, asked: int | None) -> int:
     """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(str(base), trust_remote_code=False).get_text_config()
+    try:
+        config = AutoConfig.from_pretrained(str(base), trust_remote_code=False).get_text_config()
+    except (OSError, ValueError, KeyError):  # why, whoever loads the model says better
+        config = None
     places = getattr(config, "max_position_embeddings", None) or asked or DEFAULT_MAX_LENGTH
     if asked is None:
         return min(DEFAULT_MAX_LENGTH, places)
