@@ -123,3 +123,9 @@ def test_a_setting_that_only_the_new_provider_has_is_set(
     assert shown.json()["spec"]["options"] == {"beta": "0.3"}
     (said,) = [row for row in shown.json()["differences"] if row["setting"] == "beta"]
     assert (said["after"], said["why"]) == ("beta=0.3", "--set")
+
+
+def test_a_setting_out_of_range_points_to_this_command(cli: Cli, old: str) -> None:
+    ran = cli("migrate", old, "--to", "openai", "--set", "epochs=-1", "--as-of", DAY)
+    assert ran.returncode == 2
+    assert "→ ftctl migrate --help" in ran.stderr

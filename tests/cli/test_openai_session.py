@@ -85,7 +85,8 @@ def test_from_submit_to_forget_with_the_key_nowhere(
     assert (progress["step"], progress["total_steps"], progress["loss"]) == (2, 2, 1.0)
     assert known["actual"]["trained_tokens"] == 1234
     assert "training loss=1.00" in ftctl("logs", job).stdout
-    ftctl("fetch", job, "-o", tmp_path / "out")
+    told = ftctl("fetch", job, "-o", tmp_path / "out").stderr
+    assert f"talk to it: ftctl chat {job}" in told  # no weights came, so not to the folder
     assert ftctl("chat", job, "Which colour?").stdout.strip() == vendor.reply
     assert vendor.asked("POST /chat/completions")[0].json()["model"] == known["fine_tuned_model"]
     ftctl("forget", job)

@@ -345,6 +345,4 @@ def _usage_error(
         return UsageError(
             f"unknown setting {field!r}{meant}", hint=f"known: {', '.join(model.model_fields)}"
         )
-    return UsageError(
-        f"{field}={first['input']!r}: {first['msg'].lower()}", hint="ftctl submit --help"
-    )
+    return UsageError(f"{field}={first['input']!r}: {first['msg'].lower()}")

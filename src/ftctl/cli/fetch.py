@@ -55,4 +55,5 @@ def command(out: Output, job_id: str, folder: Path) -> None:
     out.table(
         ("file", "bytes"), [(file.name, f"{file.stat().st_size:,}") for file in files], str(folder)
     )
-    out.note(f"talk to it: ftctl chat {folder}")
+    weights = any(file.suffix == ".safetensors" for file in files)
+    out.note(f"talk to it: ftctl chat {folder if weights else job.id}")
