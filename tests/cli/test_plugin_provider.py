@@ -48,6 +48,18 @@ def test_it_is_submitted_to_and_watched_by_its_name(cli: Cli, data: Path, provid
     assert ran.returncode == 0, ran.stderr
 
 
+def test_one_that_cannot_stop_a_job_is_not_asked_to(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = PLUGIN.replace("lists_lag=False", "lists_lag=False, can_cancel=False")
+    install_provider(tmp_path / "site", "acme", plugin, monkeypatch)
+    job = str(submit(cli, "acme", data)["id"])
+    ran = cli("cancel", job)
+    assert ran.returncode != 0
+    assert f"acme can't stop a job, so {job} runs to its end" in ran.stderr
+    assert cli("watch", job, "--every", "0.05", "--quiet").returncode == 0
+
+
 @pytest.mark.usefixtures("acme")
 def test_that_nothing_is_known_of_it_is_said(cli: Cli, data: Path) -> None:
     ran = cli("submit", "--provider", "acme", "--data", data, "--model", "m-1")

@@ -100,6 +100,7 @@ class Job:
 
         Raises:
             IllegalMove: it has ended.
+            Unsupported: the provider can't stop a job that it has taken.
         """
         provider = self._provider()
         with open_store(self._settings) as store:
@@ -123,6 +124,11 @@ class Job:
                 if record.state.open_intention:
                     raise IllegalMove(f"{self.id} is being submitted", hint="cancel it again then")
             if not record.state.terminal:
+                if not provider.capabilities.can_cancel:
+                    raise Unsupported(
+                        f"{record.provider} can't stop a job, so {self.id} runs to its end",
+                        hint=f"ftctl watch {self.id}",
+                    )
                 store.update(self.id, _cancelling)
                 record = self._cancel_there(store, provider, record)
             self.record = record
