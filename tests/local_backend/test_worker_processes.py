@@ -205,6 +205,7 @@ def test_whichever_process_is_killed_ends_the_attempt_and_resume_goes_on(
     leader = group_of(run)
     os.kill(leader.pid, signal.SIGKILL)
     wait_for(lambda: not living(leader.process_group), seconds=20)
+    wait_for(lambda: not process.is_alive(run), seconds=20)  # its threads end a moment later
     assert provider.poll(job).provider_status == "died"
     provider.resume(job, attempt=3)
     wait_for(lambda: ended(provider, job))
