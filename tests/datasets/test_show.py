@@ -167,17 +167,19 @@ def test_a_broken_line_hides_no_other(tokenizer: Tokenizer, tmp_path: Path) -> N
         '{"conversations": []}',
         "[" * 100_000,
         '{"messages": "' + "a" * LINE_CAP_BYTES + '"}',
+        '{"messages": "\udcff"}',
     ]
     file = tmp_path / "a.jsonl"
-    file.write_text("\n\n".join([good, *bad, good]), encoding="utf-8")
+    file.write_bytes("\n\n".join([good, *bad, good]).encode(errors="surrogateescape"))
     shown = seen(file, Look(tokenizer))
-    assert [item.line for item in shown] == list(range(1, 18, 2))
-    assert [isinstance(item, Broken) for item in shown] == [False, *[True] * 7, False]
+    assert [item.line for item in shown] == list(range(1, 20, 2))
+    assert [isinstance(item, Broken) for item in shown] == [False, *[True] * 8, False]
     told = {item.line: item for item in shown if isinstance(item, Broken)}
     assert "not JSON" in told[3].message
     assert "ShareGPT" in told[11].message
     assert "data convert" in told[11].hint
     assert f"up to {LINE_CAP_BYTES:,} are shown" in told[15].message
+    assert told[17].message == "not UTF-8: byte 0xFF at column 15 (Latin-1 or cp1252?)"
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6), st.booleans())

@@ -10,6 +10,7 @@ from ftctl.datasets.formats import CHAT, format_of
 from ftctl.datasets.read import Line, LineReader
 from ftctl.datasets.render import render
 from ftctl.datasets.report import printable
+from ftctl.datasets.rules.json_text import parse_line
 from ftctl.datasets.rules.types import JsonObject
 from ftctl.datasets.show.pick import Row
 from ftctl.datasets.show.tokens import Look, example_of
@@ -61,14 +62,10 @@ def _decoded(file: Path, line: Line) -> dict[str, Any]:
         raise DataInvalid(
             f"the line is {line.size_bytes:,} bytes long; up to {LINE_CAP_BYTES:,} are shown"
         )
-    try:
-        row = json.loads(line.data)
-    except json.JSONDecodeError as error:
-        raise DataInvalid(
-            f"not JSON: {error.msg} at character {error.colno}", hint=f"ftctl data check {file}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataInvalid(f"not JSON: {error}", hint=f"ftctl data check {file}") from None
+    parsed = parse_line(line.data)
+    if not parsed.valid:
+        raise DataInvalid(parsed.findings[0].message, hint=f"ftctl data check {file}")
+    row = parsed.value
     if not isinstance(row, dict):
         raise DataInvalid("not a JSON object", hint=f"ftctl data check {file}")
     if not isinstance(row.get("messages"), list):
