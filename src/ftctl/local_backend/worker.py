@@ -180,7 +180,7 @@ class _Work:
                     raise
         except BaseException as error:  # noqa: BLE001 - whatever happens, the exit record says so
             return _ending_of(error, self.run, self.config)
-        done = f"done: {at.step} steps, {at.trained_tokens} trained tokens"
+        done = f"done: {at.step} steps, loss on {at.trained_tokens:,} tokens"
         return _Ending("succeeded", done, progress=at)
 
     def finish(self, ending: _Ending) -> int:
