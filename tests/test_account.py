@@ -142,13 +142,13 @@ def test_a_provider_without_a_list_is_no_no(kind: type[FtctlError]) -> None:
     assert (may.word, "no free question" in may.reason) == ("unknown", True)
 
 
-@pytest.mark.parametrize("kind", [AuthError, NoBalance, Retired])
-def test_a_definite_no_is_an_error(kind: type[FtctlError]) -> None:
+@pytest.mark.parametrize(("kind", "exit_code"), [(AuthError, 3), (NoBalance, 3), (Retired, 1)])
+def test_a_definite_no_is_an_error(kind: type[FtctlError], exit_code: int) -> None:
     driver = Listing(error=kind("no"))
     for must_answer in (True, False):
         with pytest.raises(kind) as caught:
             ask_account(driver, "together", as_of=TODAY, must_answer=must_answer)
-        assert caught.value.exit_code == 3
+        assert caught.value.exit_code == exit_code
 
 
 def test_a_model_that_is_not_the_accounts_is_an_error() -> None:
