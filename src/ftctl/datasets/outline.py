@@ -15,7 +15,9 @@ _SOUND = re.compile(
     rb"|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
     rb"|\xf4[\x80-\x8f][\x80-\xbf]{2}"
     rb'|\\["\\/nrt]|\\u(?!00[01]|007[fF]|[dD][89a-fA-F])[0-9a-fA-F]{4}'
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+    # So many at once that little memory is taken; without end they would have to be possessive,
+    # and Python before 3.11.5 then keeps half of what doesn't match (python/cpython#106052).
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}){1,4096}"
 )
 _LONGEST_UNIT = 12  # bytes: a pair of surrogates, escaped
 _ODD = re.compile(rb"\\u[0-9a-fA-F]{4}|\\.|.", re.DOTALL)
@@ -93,5 +95,6 @@ class Outline:
 
 
 def _end(data: bytes, start: int, limit: int) -> int:
-    found = _SOUND.match(data, start, limit)
-    return found.end() if found else start
+    while found := _SOUND.match(data, start, limit):
+        start = found.end()
+    return start
