@@ -326,4 +326,4 @@ def test_data_that_cannot_be_trained_on_fails_with_the_lines(
     snapshot = provider.poll(job)
     assert snapshot.error is not None
     assert snapshot.error["kind"] == "data_invalid"
-    assert "24 of 24 examples left out, longer than 2048 tokens" in snapshot.message
+    assert "24 of 24 examples left out, longer than 512 tokens" in snapshot.message
