@@ -6,6 +6,7 @@ each document what it would give alone.
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -115,7 +116,7 @@ def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict
     return {"attention_mask": nothing, "documents": makers[way](layout, device)}
 
 
-class Documents:
+class Documents(ABC):
     """A row's documents, as one way of attention needs to know them.
 
     Attributes:
@@ -135,6 +136,7 @@ class Documents:
         if self.asked < layers:
             raise ValueError(f"{layers - self.asked} of {layers} layers mix tokens their own way")
 
+    @abstractmethod
     def attend(
         self,
         query: "Tensor",
@@ -147,7 +149,6 @@ class Documents:
 
         A token sees the last `window` ones of its document, itself among them, or all.
         """
-        raise NotImplementedError
 
 
 def _attention(
