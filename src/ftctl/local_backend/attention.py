@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from typing_extensions import override
 
@@ -116,6 +116,29 @@ def attention_of(way: Way, layout: Layout, device: "str | torch.device") -> dict
     return {"attention_mask": nothing, "documents": makers[way](layout, device)}
 
 
+class Asked(NamedTuple):
+    """What a layer asks for.
+
+    Attributes:
+        query: [1, h, T, d].
+        key: [1, kv, T, d], as are the values.
+        value: Of the keys.
+        scale: Of the scores; 1 / sqrt(d) where it isn't said.
+        window: How many of a document's last tokens one sees, itself among them; None is all.
+    """
+
+    query: "Tensor"
+    key: "Tensor"
+    value: "Tensor"
+    scale: float | None
+    window: int | None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether several heads share keys and values."""
+        return bool(self.query.shape[1] != self.key.shape[1])
+
+
 class Documents(ABC):
     """A row's documents, as one way of attention needs to know them.
 
@@ -126,6 +149,7 @@ class Documents(ABC):
 
     def __init__(self, layout: Layout, device: "str | torch.device") -> None:
         self.layout, self.device, self.asked = layout, device, 0
+        self._masks: dict[int | None, Any] = {}
 
     def require_all(self, layers: int) -> None:
         """Refuse a model in which documents meet elsewhere, too: a state that goes from token on.
@@ -137,18 +161,14 @@ class Documents(ABC):
             raise ValueError(f"{layers - self.asked} of {layers} layers mix tokens their own way")
 
     @abstractmethod
-    def attend(
-        self,
-        query: "Tensor",
-        key: "Tensor",
-        value: "Tensor",
-        scale: float | None,
-        window: int | None,
-    ) -> "Tensor":
-        """Of queries [1, h, T, d], keys and values [1, kv, T, d]: [1, T, h, d].
+    def attend(self, asked: Asked) -> "Tensor":
+        """Each token's answer, [1, T, h, d]."""
 
-        A token sees the last `window` ones of its document, itself among them, or all.
-        """
+    def mask(self, window: int | None, make: Callable[[int | None], Any]) -> Any:  # noqa: ANN401 - of the way's own kind
+        """What all layers of one window share, made when the first of them asks."""
+        if window not in self._masks:
+            self._masks[window] = make(window)
+        return self._masks[window]
 
 
 def _attention(
@@ -179,7 +199,8 @@ def _attention(
     if window is not None and window >= documents.layout.longest:
         window = None
     documents.asked += 1
-    return documents.attend(query, key, value, others.get("scaling"), window), None
+    asked = Asked(query, key, value, others.get("scaling"), window)
+    return documents.attend(asked), None
 
 
 class _OneByOne(Documents):
@@ -190,39 +211,32 @@ class _OneByOne(Documents):
 
         super().__init__(layout, device)
         whole = torch.ones(layout.longest, layout.longest, dtype=torch.bool, device=device)
-        self._mask = whole.tril()  # of one document by its positions
-        self._windows: dict[int, Tensor] = {}
+        self._causal = whole.tril()  # of one document by its positions
 
     @override
-    def attend(
-        self,
-        query: "Tensor",
-        key: "Tensor",
-        value: "Tensor",
-        scale: float | None,
-        window: int | None,
-    ) -> "Tensor":
+    def attend(self, asked: Asked) -> "Tensor":
         import torch
         from torch.nn.functional import scaled_dot_product_attention as attend
 
-        prefix, gqa = self.layout.prefix, query.shape[1] != key.shape[1]
-        mask = self._mask
-        if window is not None:
-            mask = self._windows.setdefault(window, mask.triu(1 - window))
+        prefix, scale, gqa = self.layout.prefix, asked.scale, asked.grouped
+        mask = self.mask(asked.window, self._mask_of)
         # Split at once: its gradient is one concatenation, that of slices a sum of whole rows.
-        parts = [whole.split(self.layout.spans, dim=2) for whole in (query, key, value)]
+        parts = [whole.split(self.layout.spans, dim=2) for whole in asked[:3]]
         before: list[Tensor] = [whole[0] for whole in parts[1:]]
         found = []
         for place, (q, k, v) in enumerate(zip(*parts, strict=True)):
             start = prefix if place else 0
             if start:
                 k, v = (torch.cat(both, dim=2) for both in zip(before, (k, v), strict=True))
-            if start or window is not None:
+            if start or asked.window is not None:
                 sees = mask[start : start + q.shape[2], : k.shape[2]]
                 found.append(attend(q, k, v, attn_mask=sees, scale=scale, enable_gqa=gqa))
             else:
                 found.append(attend(q, k, v, is_causal=True, scale=scale, enable_gqa=gqa))
         return torch.cat(found, dim=2).transpose(1, 2).contiguous()
+
+    def _mask_of(self, window: int | None) -> "Tensor":
+        return self._causal if window is None else self._causal.triu(1 - window)
 
 
 class _Varlen(Documents):
@@ -243,17 +257,11 @@ class _Varlen(Documents):
         self._keys = torch.tensor(_key_places(layout)).to(device) if prefix else None
 
     @override
-    def attend(
-        self,
-        query: "Tensor",
-        key: "Tensor",
-        value: "Tensor",
-        scale: float | None,
-        window: int | None,
-    ) -> "Tensor":
+    def attend(self, asked: Asked) -> "Tensor":
         attend = _varlen_attention()
         assert attend is not None  # noqa: S101 - `ways_on` leaves this way out without it
-        q, k, v = (whole[0].transpose(0, 1) for whole in (query, key, value))  # [T, h, d]
+        q, k, v = (whole[0].transpose(0, 1) for whole in asked[:3])  # [T, h, d]
+        scale, window = asked.scale, asked.window
         if self._keys is not None:
             k, v = k[self._keys], v[self._keys]
         known = inspect.signature(attend).parameters
@@ -264,7 +272,7 @@ class _Varlen(Documents):
             raise ValueError("its attention has a window, which torch 2.10 doesn't have")
         else:
             how["is_causal"] = True  # torch 2.10
-        if q.shape[1] != k.shape[1]:
+        if asked.grouped:
             if "enable_gqa" in known:
                 how["enable_gqa"] = True
             else:
@@ -280,61 +288,40 @@ class _Varlen(Documents):
 class _Flex(Documents):
     """Torch's compiled attention with a mask in blocks; uncompiled, and slow, off CUDA."""
 
-    def __init__(self, layout: Layout, device: "str | torch.device") -> None:
-        super().__init__(layout, device)
-        self._masks: dict[int | None, Any] = {}
-
     @override
-    def attend(
-        self,
-        query: "Tensor",
-        key: "Tensor",
-        value: "Tensor",
-        scale: float | None,
-        window: int | None,
-    ) -> "Tensor":
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        if window not in self._masks:
-            sees, size = _sees(self.layout, window, self.device), query.shape[2]
-            self._masks[window] = create_block_mask(
-                sees, None, None, size, size, device=query.device
-            )
-        gqa = query.shape[1] != key.shape[1]
+    def attend(self, asked: Asked) -> "Tensor":
+        query, key, value, scale, window = asked
+        mask = self.mask(window, self._blocks)
         attend = _flex_attention(query.device.type)
         found: Tensor = attend(
-            query, key, value, block_mask=self._masks[window], scale=scale, enable_gqa=gqa
+            query, key, value, block_mask=mask, scale=scale, enable_gqa=asked.grouped
         )
         return found.transpose(1, 2).contiguous()
+
+    def _blocks(self, window: int | None) -> object:
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        sees, size = _sees(self.layout, window, self.device), sum(self.layout.spans)
+        return create_block_mask(sees, None, None, size, size, device=self.device)
 
 
 class _Masked(Documents):
     """Torch's plain attention over the whole row, with a mask: slow, and for any device."""
 
-    def __init__(self, layout: Layout, device: "str | torch.device") -> None:
-        super().__init__(layout, device)
-        self._masks: dict[int | None, Tensor] = {}
-
     @override
-    def attend(
-        self,
-        query: "Tensor",
-        key: "Tensor",
-        value: "Tensor",
-        scale: float | None,
-        window: int | None,
-    ) -> "Tensor":
-        import torch
+    def attend(self, asked: Asked) -> "Tensor":
         from torch.nn.functional import scaled_dot_product_attention as attend
 
-        if window not in self._masks:
-            places = torch.arange(query.shape[2], device=query.device)
-            sees = _sees(self.layout, window, self.device)
-            self._masks[window] = sees(None, None, places[:, None], places)
-        gqa = query.shape[1] != key.shape[1]
-        mask = self._masks[window]
-        found = attend(query, key, value, attn_mask=mask, scale=scale, enable_gqa=gqa)
+        query, key, value, scale, window = asked
+        mask = self.mask(window, self._whole)
+        found = attend(query, key, value, attn_mask=mask, scale=scale, enable_gqa=asked.grouped)
         return found.transpose(1, 2).contiguous()
+
+    def _whole(self, window: int | None) -> "Tensor":
+        import torch
+
+        places = torch.arange(sum(self.layout.spans), device=self.device)
+        return _sees(self.layout, window, self.device)(None, None, places[:, None], places)
 
 
 def _sees(layout: Layout, window: int | None, device: "str | torch.device") -> _Sees:
